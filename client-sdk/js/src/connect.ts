@@ -1,0 +1,123 @@
+// Route, race, connect: joins a room at the nearest healthy node and says which one it is and why.
+import { ConnectionError, ConnectionErrorReason, Room } from 'livekit-client';
+import type { RoomConnectOptions, RoomOptions } from 'livekit-client';
+import { httpAddress, wsAddress } from './address.js';
+import { candidates, type Candidate } from './candidate.js';
+import { messageOf, OrigoError } from './errors.js';
+import type { RouteNode } from './route.js';
+import { whyChosen } from './why.js';
+
+/** What `connect` is doing, for a progress line. */
+export type Stage = { kind: 'routing' } | { kind: 'connecting'; node: RouteNode };
+
+/** LiveKit's room options, and how to find the room. */
+export interface ConnectOptions extends RoomOptions {
+  /** The HTTP(S) address of any node of the mesh. */
+  cluster: string;
+  room: string;
+  /** A LiveKit access token. */
+  token: string;
+  /** Forces a node, by id or by region; nothing else is tried then. */
+  node?: string | undefined;
+  connectOptions?: RoomConnectOptions;
+  /** Called with each `Room` before it connects, to register handlers that must not miss anything. */
+  prepare?: (room: Room) => void;
+  onStage?: (stage: Stage) => void;
+  signal?: AbortSignal;
+  fetch?: typeof fetch;
+  /** Replaces `new Room(options)`, for tests. */
+  createRoom?: (options: RoomOptions) => Room;
+}
+
+/** The node that was connected to. */
+export interface ConnectedNode {
+  id: string;
+  region: string;
+  /** The WebSocket address; `path()` takes it as well. */
+  url: string;
+  distanceKm: number | null;
+  /** Measured in the race; null when the node was not measured. */
+  rttMs: number | null;
+  /** Why this node, in a sentence. */
+  why: string;
+}
+
+export interface Connection {
+  room: Room;
+  node: ConnectedNode;
+  /** All that were considered, in the order in which they were or would have been tried. */
+  candidates: Candidate[];
+}
+
+/** Joins `room` at the best node; falls to the next candidate when one cannot be reached. */
+export async function connect(options: ConnectOptions): Promise<Connection> {
+  const { cluster, room, token, node, connectOptions, prepare, onStage, signal, fetch, createRoom, ...roomOptions } =
+    options;
+  httpAddress(cluster);
+  if (token === '') throw new OrigoError('invalid_option', 'A token is needed to join a room.');
+
+  onStage?.({ kind: 'routing' });
+  const considered = await candidates({ cluster, room, node, fetch, signal });
+  const failed: RouteNode[] = [];
+  let problem = '';
+  for (const [index, candidate] of considered.entries()) {
+    throwIfCancelled(signal);
+    onStage?.({ kind: 'connecting', node: candidate.node });
+    const attempt = (createRoom ?? ((given) => new Room(given)))(roomOptions);
+    prepare?.(attempt);
+    try {
+      // A retry at the same node only pays when there is no other one to go to.
+      const maxRetries = index === considered.length - 1 ? 1 : 0;
+      await connectRoom(attempt, candidate.node.url, token, { maxRetries, ...connectOptions }, signal);
+      return { room: attempt, node: describe(candidate, failed), candidates: considered };
+    } catch (thrown) {
+      await attempt.disconnect().catch(() => undefined);
+      throwIfCancelled(signal);
+      if (isRefusal(thrown)) throw refusal(thrown);
+      failed.push(candidate.node);
+      problem = messageOf(thrown);
+    }
+  }
+  throw new OrigoError('unreachable', `No node could be connected to (${problem}).`);
+}
+
+async function connectRoom(
+  room: Room,
+  url: string,
+  token: string,
+  options: RoomConnectOptions,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const giveUp = () => void room.disconnect();
+  signal?.addEventListener('abort', giveUp, { once: true });
+  try {
+    await room.connect(wsAddress(url), token, options);
+  } finally {
+    signal?.removeEventListener('abort', giveUp);
+  }
+}
+
+function describe({ node, rttMs, choice }: Candidate, failed: RouteNode[]): ConnectedNode {
+  return {
+    id: node.id,
+    region: node.region,
+    url: wsAddress(node.url),
+    distanceKm: node.distanceKm,
+    rttMs,
+    why: whyChosen(node, choice, failed),
+  };
+}
+
+/** A token that one node refuses is refused by all of them: their keys are the same. */
+function isRefusal(thrown: unknown): thrown is ConnectionError {
+  return thrown instanceof ConnectionError && thrown.reason === ConnectionErrorReason.NotAllowed;
+}
+
+function refusal(error: ConnectionError): OrigoError {
+  const status = typeof error.status === 'number' ? { status: error.status } : {};
+  return new OrigoError('not_allowed', `The token was refused: ${error.message}`, { cause: error, ...status });
+}
+
+function throwIfCancelled(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new OrigoError('cancelled', 'The caller gave up.');
+}
