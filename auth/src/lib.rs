@@ -1,1 +1,10 @@
-//! Placeholder.
+//! Who may do what in an Origo mesh: ids, grants, tokens, and the identity of nodes.
+//!
+//! This crate is at the bottom of the workspace: it knows no socket, no clock and no file. Time comes in as unix
+//! seconds, randomness as an argument.
+
+pub mod claims;
+pub mod id;
+
+pub use claims::{Claims, VideoGrant};
+pub use id::{Identity, NodeId, ParticipantSid, ProjectId, RoomKey, RoomSid, SidError, TrackSid};

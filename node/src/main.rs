@@ -1,1 +1,16 @@
+//! `origo`: one node of the mesh, and the commands around it.
+
+mod cli;
+mod config;
+mod demo;
+mod geo;
+mod http;
+mod log;
+mod metrics;
+mod node;
+mod route;
+mod signal;
+mod token;
+mod worker;
+
 fn main() {}

@@ -1,1 +1,21 @@
-//! Placeholder.
+//! The cascade as pure state machines: which nodes there are, which rooms live where, who takes which track from whom,
+//! and how packets are framed and repaired on the link between two nodes.
+//!
+//! Nothing in here opens a socket, reads a clock or draws unseeded randomness: the driver (`origo-cascade`), tests in
+//! virtual time and the simulator run the same objects.
+//!
+//! # The drain rule
+//!
+//! Every core of the project follows one rule: *handle one input, then poll outputs until `Output::Timeout`, then wait*
+//! until that instant or the next input.
+
+pub mod cascade;
+pub mod cluster;
+pub mod layer;
+pub mod link;
+pub mod record;
+
+pub use cascade::{Event, Forward, Input, Output};
+pub use cluster::{Node, NodeAddress};
+pub use layer::{LayerSet, MediaKind, TrackLayer};
+pub use record::{LeaveReason, ParticipantRecord, RoomRecord, TrackRecord};

@@ -1,1 +1,24 @@
-//! Placeholder.
+//! One node's rooms, sessions and media as pure state machines.
+//!
+//! - [`room`]: LiveKit sessions and rooms. Takes decoded `SignalRequest`s, gives `SignalResponse`s; knows no socket.
+//! - [`media`]: the media worker. Takes datagrams and commands, gives datagrams and events; its `peer` module is the
+//!   only place that names str0m.
+//!
+//! Both follow one drain rule: *handle one input, then poll outputs until `Output::Timeout`, then wait.*
+
+pub mod media;
+pub mod room;
+
+/// A client's session on this node: one join, from its first message until it is gone. Given by the front-end, never
+/// used twice in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+/// Which of a node's media workers has a room: all of a room's sessions sit on one worker. A stable hash (FNV-1a), so
+/// that the link thread and the rooms agree without asking.
+pub fn worker_of(room: &origo_auth::RoomKey, workers: usize) -> usize {
+    let bytes = room.project.0.bytes().chain([0]).chain(room.name.bytes());
+    let hash =
+        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    (hash % workers.max(1) as u64) as usize
+}

@@ -1,0 +1,202 @@
+//! The cascade of one node: the rooms that live here, who else lives in them, and who takes which layer from whom.
+//!
+//! Every (track, layer) crosses a link at most once, however many watch behind it. Media never enters this core: it
+//! emits [`Forward`] changes, which media workers and link threads apply to their tables.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey, TrackSid};
+
+use crate::link::Flow;
+use crate::{LayerSet, LeaveReason, MediaKind, Node, ParticipantRecord, RoomRecord, TrackLayer};
+
+/// What the cascade takes in. Everything from `Enter` to `Data` is asked by the node's own rooms; the rest is told by
+/// the driver.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A room gets its first local participant: find out who is in it elsewhere. Answered by [`Event::Entered`] within
+    /// 300 ms, with what is known by then. `fresh` becomes the room's record if it has none yet.
+    Enter {
+        /// The room as it would be if nobody else has it.
+        fresh: RoomRecord,
+    },
+    /// The last local participant left the room.
+    Exit(RoomKey),
+    /// A local participant is new or changed; `owner` is this node.
+    Publish(ParticipantRecord),
+    /// A local participant is gone.
+    Withdraw {
+        /// Its room.
+        room: RoomKey,
+        /// Who it was.
+        identity: Identity,
+        /// Which session of it.
+        sid: ParticipantSid,
+        /// Why.
+        reason: LeaveReason,
+    },
+    /// Local viewers need exactly these layers of a track that another node owns. None ends it.
+    Want {
+        /// The room.
+        room: RoomKey,
+        /// The track.
+        track: TrackSid,
+        /// The union of what local viewers take or are about to take.
+        layers: LayerSet,
+    },
+    /// A data packet of a local participant, for all nodes of the room.
+    Data(RoomData),
+    /// Gossip's view of the living nodes (this one among them), whole, whenever it changes.
+    Members(Vec<Node>),
+    /// Control connection to a peer is up and its HELLO was taken.
+    LinkUp(NodeId),
+    /// Control connection to a peer is gone.
+    LinkDown(NodeId),
+    /// A control message of a peer.
+    Control {
+        /// The peer, as its certificate says.
+        from: NodeId,
+        /// The message's type number and protobuf body.
+        message: Bytes,
+        /// See `docs/wire.md`.
+        kind: u64,
+    },
+    /// A data packet of a peer.
+    DataFrom {
+        /// The peer.
+        from: NodeId,
+        /// What it sent.
+        data: RoomData,
+    },
+    /// The instant of the last [`Output::Timeout`] has come.
+    Timeout,
+}
+
+/// A data packet on its way through the mesh: a stamped `livekit.DataPacket` as protobuf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomData {
+    /// The room.
+    pub room: RoomKey,
+    /// Who sent it.
+    pub publisher: ParticipantSid,
+    /// Reliable packets of one publisher arrive in order and whole; lossy ones may be lost.
+    pub reliable: bool,
+    /// The `DataPacket`.
+    pub packet: Bytes,
+}
+
+/// What the cascade asks for. Poll until `Timeout`.
+#[derive(Debug)]
+pub enum Output {
+    /// Send a control message to a peer (dial it when there is no connection yet).
+    Control {
+        /// The peer.
+        to: NodeId,
+        /// Type number, see `docs/wire.md`.
+        kind: u64,
+        /// Protobuf body.
+        message: Bytes,
+    },
+    /// Send a data packet to a peer.
+    Data {
+        /// The peer.
+        to: NodeId,
+        /// What to send.
+        data: RoomData,
+    },
+    /// Change a forwarding table.
+    Forward(Forward),
+    /// News for the node's own rooms.
+    Event(Event),
+    /// Nothing more to do until then.
+    Timeout(Instant),
+}
+
+/// A change of a forwarding table. `Serve*` is for the room's media worker and the link to that peer; `Receive*` for
+/// the link from that peer and the room's worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forward {
+    /// Send each packet of a local track's layer to a peer, under the flow number that the peer chose.
+    Serve {
+        /// The room: its worker has the track.
+        room: RoomKey,
+        /// Which layer of which track.
+        layer: TrackLayer,
+        /// The peer.
+        to: NodeId,
+        /// The peer's number for it.
+        flow: Flow,
+        /// Sound or picture.
+        kind: MediaKind,
+    },
+    /// End a `Serve`.
+    StopServe {
+        /// The room.
+        room: RoomKey,
+        /// Which layer of which track.
+        layer: TrackLayer,
+        /// The peer.
+        to: NodeId,
+        /// The peer's number for it.
+        flow: Flow,
+    },
+    /// Packets with this flow number from that peer are this layer.
+    Receive {
+        /// The room: its worker has the viewers.
+        room: RoomKey,
+        /// Which layer of which track.
+        layer: TrackLayer,
+        /// The peer.
+        from: NodeId,
+        /// Our number for it.
+        flow: Flow,
+        /// Sound or picture.
+        kind: MediaKind,
+    },
+    /// End a `Receive`.
+    StopReceive {
+        /// The peer.
+        from: NodeId,
+        /// Our number for it; not used again for 10 s.
+        flow: Flow,
+    },
+}
+
+/// News for the node's own rooms.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The answer to [`Input::Enter`].
+    Entered {
+        /// The room's record, found or fresh.
+        record: RoomRecord,
+        /// Everybody known on other nodes.
+        participants: Vec<ParticipantRecord>,
+    },
+    /// The room's record changed (a heal, metadata).
+    RoomChanged(RoomRecord),
+    /// A participant on another node is new or changed.
+    ParticipantChanged(ParticipantRecord),
+    /// A participant on another node is gone.
+    ParticipantLeft {
+        /// Its room.
+        room: RoomKey,
+        /// Who it was.
+        identity: Identity,
+        /// Which session of it.
+        sid: ParticipantSid,
+        /// Why.
+        reason: LeaveReason,
+    },
+    /// A local participant's identity joined anew on another node: its session here ends with DUPLICATE_IDENTITY.
+    Superseded {
+        /// Its room.
+        room: RoomKey,
+        /// Who it is.
+        identity: Identity,
+        /// The local session that lost.
+        sid: ParticipantSid,
+    },
+    /// A data packet from another node, for the local participants.
+    Data(RoomData),
+}

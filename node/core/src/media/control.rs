@@ -1,0 +1,243 @@
+//! What the rooms ask of a media worker, and what it tells them.
+//!
+//! The worker owns negotiation: it knows mids, sections and offers. The rooms own meaning: who may publish, who
+//! receives what, and what it is called. A track's name on the wire (`PA_…|stream`, `TR_…`) is given with the command.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use origo_auth::{ParticipantSid, TrackSid};
+use origo_cascade_core::{Forward, LayerSet, TrackRecord};
+
+use crate::SessionId;
+
+/// Which of a session's connections: LiveKit's `SignalTarget`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// The client sends on it and offers. With a single PeerConnection it is the only one and carries both ways.
+    Publisher,
+    /// We send on it and offer.
+    Subscriber,
+}
+
+/// A data channel of LiveKit's two kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Channel {
+    /// `_reliable`: ordered and whole.
+    Reliable,
+    /// `_lossy`: unordered, never sent again.
+    Lossy,
+}
+
+pub use origo_cascade_core::MediaKind as Kind;
+
+/// A session begins.
+#[derive(Clone, Debug)]
+pub struct OpenSession {
+    /// The session.
+    pub session: SessionId,
+    /// LiveKit v1: one PeerConnection, the client always offers.
+    pub single_connection: bool,
+    /// Clear when the client asked for full ICE.
+    pub ice_lite: bool,
+}
+
+/// A track that the client announced by `add_track` and that its offer will carry.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    /// Our id for it.
+    pub sid: TrackSid,
+    /// The client's track ids by which its offer may name it, best first. When none matches, the first expected track
+    /// of the same kind is meant.
+    pub client_ids: Vec<String>,
+    /// Sound or picture.
+    pub kind: Kind,
+    /// The codec to put first in our answer, such as `video/VP8`.
+    pub mime: String,
+    /// Bits per second of each layer as declared, lowest first; one entry without simulcast.
+    pub layer_bitrates_bps: Vec<u32>,
+    /// Opus in stereo.
+    pub stereo: bool,
+    /// Opus with discontinuous transmission.
+    pub dtx: bool,
+}
+
+/// A client is to receive a track.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    /// Who receives.
+    pub session: SessionId,
+    /// The track; it may be published here (then the worker has it) or behind a link.
+    pub track: TrackRecord,
+    /// Who publishes it.
+    pub publisher: ParticipantSid,
+    /// The msid's stream id, such as `PA_…|camera`.
+    pub stream: String,
+}
+
+/// What the rooms ask of a worker.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// A session begins; its connections are made.
+    Open(OpenSession),
+    /// A session ends; everything of it is dropped. Its tracks end with [`Event::TrackEnded`] none.
+    Close(SessionId),
+    /// The client's offer for its publisher (or single) connection. Answered by [`Event::Answer`] with the same `id`.
+    Offer {
+        /// The session.
+        session: SessionId,
+        /// The client's number of the offer.
+        id: u32,
+        /// SDP.
+        sdp: String,
+    },
+    /// The client's answer to our offer on the subscriber connection.
+    Answer {
+        /// The session.
+        session: SessionId,
+        /// The number of our offer, 0 when the client does not say.
+        id: u32,
+        /// SDP.
+        sdp: String,
+    },
+    /// A candidate of the client: the `candidate` string of its RTCIceCandidateInit.
+    Trickle {
+        /// The session.
+        session: SessionId,
+        /// Which connection.
+        target: Target,
+        /// `candidate:…`
+        candidate: String,
+    },
+    /// The client will publish this track.
+    Expect {
+        /// The session.
+        session: SessionId,
+        /// The track.
+        track: Expected,
+    },
+    /// A published track is over, by word of the rooms: no [`Event::TrackEnded`] follows.
+    Unpublish {
+        /// The session.
+        session: SessionId,
+        /// The track.
+        track: TrackSid,
+    },
+    /// Send a track to a client. It is negotiated as soon as it can be.
+    Subscribe(Subscription),
+    /// Stop sending a track to a client.
+    Unsubscribe {
+        /// The session.
+        session: SessionId,
+        /// The track.
+        track: TrackSid,
+    },
+    /// Send a data packet to a client. Queued until the channel is open, within a bound.
+    SendData {
+        /// The session.
+        session: SessionId,
+        /// Which channel.
+        channel: Channel,
+        /// An encoded `DataPacket`.
+        packet: Bytes,
+    },
+    /// Change the forwarding to and from other nodes ([`Forward::Serve`] and its end; the rest is the link's).
+    Forward(Forward),
+}
+
+/// What a worker tells the rooms.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Our answer to the client's offer.
+    Answer {
+        /// The session.
+        session: SessionId,
+        /// The number of the client's offer.
+        id: u32,
+        /// SDP.
+        sdp: String,
+        /// Which track each section that we send on carries.
+        tracks_by_mid: BTreeMap<String, TrackSid>,
+    },
+    /// The client's offer or answer cannot be taken: the session is to reconnect in full.
+    Refused {
+        /// The session.
+        session: SessionId,
+        /// Why, for the log.
+        reason: String,
+    },
+    /// Our offer on the subscriber connection.
+    Offer {
+        /// The session.
+        session: SessionId,
+        /// Our number of the offer, from 1.
+        id: u32,
+        /// SDP.
+        sdp: String,
+        /// Which track each section that we send on carries.
+        tracks_by_mid: BTreeMap<String, TrackSid>,
+    },
+    /// Single connection: ask the client for that many more receiving sections and a new offer. Both zero is legal and
+    /// asks for a new offer alone.
+    SectionsNeeded {
+        /// The session.
+        session: SessionId,
+        /// Audio sections to add.
+        audios: u32,
+        /// Video sections to add.
+        videos: u32,
+    },
+    /// A connection is up (ICE and DTLS).
+    Connected {
+        /// The session.
+        session: SessionId,
+        /// Which connection.
+        target: Target,
+    },
+    /// A connection failed for good.
+    Disconnected {
+        /// The session.
+        session: SessionId,
+        /// Which connection.
+        target: Target,
+    },
+    /// First RTP of an expected track.
+    TrackStarted {
+        /// The session.
+        session: SessionId,
+        /// The track.
+        track: TrackSid,
+        /// Codec that really flows, such as `video/VP8`.
+        mime: String,
+        /// Its section.
+        mid: String,
+        /// SSRC by layer as far as seen, lowest first; 0 for one that has not come yet.
+        ssrcs: Vec<u32>,
+    },
+    /// The client's offer no longer carries a track.
+    TrackEnded {
+        /// The session.
+        session: SessionId,
+        /// The track.
+        track: TrackSid,
+    },
+    /// A message on a data channel, as it came.
+    Data {
+        /// The session.
+        session: SessionId,
+        /// Which channel.
+        channel: Channel,
+        /// What the client sent: meant to be a `DataPacket`.
+        packet: Bytes,
+    },
+    /// Both data channels to the client are open.
+    ChannelsOpen(SessionId),
+    /// The layers that local viewers need of a track that is not published here: goes to
+    /// [`origo_cascade_core::Input::Want`].
+    Want {
+        /// The track.
+        track: TrackSid,
+        /// The union over all local viewers; none when nobody needs it any more.
+        layers: LayerSet,
+    },
+}

@@ -1,0 +1,92 @@
+//! What front-ends, workers and the mesh bring to the rooms, and what the rooms ask of them.
+
+use std::time::Instant;
+
+use livekit_protocol as proto;
+use origo_auth::{Identity, ParticipantSid, RoomKey};
+use origo_cascade_core as cascade;
+
+use crate::{SessionId, media};
+
+/// A client wants in: a front-end has verified its token and decoded its parameters.
+#[derive(Clone, Debug)]
+pub struct Join {
+    /// The new session.
+    pub session: SessionId,
+    /// The room, its project from the API key.
+    pub room: RoomKey,
+    /// The token's `sub`.
+    pub identity: Identity,
+    /// What the token says besides: name, metadata, attributes, kind and grants.
+    pub claims: origo_auth::Claims,
+    /// SDK, version, protocol number, capabilities.
+    pub client: proto::ClientInfo,
+    /// LiveKit v1: one PeerConnection.
+    pub single_connection: bool,
+    /// Receive everything without asking for it.
+    pub auto_subscribe: bool,
+    /// The client asked for full ICE.
+    pub disable_ice_lite: bool,
+    /// The session that the client wants to resume.
+    pub resume: Option<ParticipantSid>,
+    /// v1: the client's first offer rides in the join request.
+    pub offer: Option<proto::SessionDescription>,
+    /// v1: tracks announced in the join request.
+    pub add_tracks: Vec<proto::AddTrackRequest>,
+}
+
+/// What the rooms take in.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A client wants in. Answered by the session's first [`Output::Signal`] or by [`Output::Refuse`].
+    Join(Box<Join>),
+    /// A client's request.
+    Signal {
+        /// The session.
+        session: SessionId,
+        /// What it asks.
+        request: Box<proto::SignalRequest>,
+    },
+    /// The client's socket is gone without a word.
+    SocketClosed(SessionId),
+    /// News from a media worker.
+    Media(media::Event),
+    /// News from the mesh.
+    Mesh(cascade::Event),
+    /// The instant of the last [`Output::Timeout`] has come.
+    Timeout,
+}
+
+/// What the rooms ask for. Poll until `Timeout`.
+#[derive(Debug)]
+pub enum Output {
+    /// Send this to the client.
+    Signal {
+        /// The session.
+        session: SessionId,
+        /// What to say.
+        response: Box<proto::SignalResponse>,
+    },
+    /// The join is refused; no socket was opened yet, so this becomes an HTTP answer.
+    Refuse {
+        /// The session.
+        session: SessionId,
+        /// HTTP status.
+        status: u16,
+        /// A sentence.
+        reason: String,
+    },
+    /// Close the client's socket once everything before this has been sent.
+    Close(SessionId),
+    /// Ask something of the media worker of this room.
+    Media {
+        /// The room.
+        room: RoomKey,
+        /// What to do.
+        command: media::Command,
+    },
+    /// Ask something of the cascade (`Enter`, `Exit`, `Publish`, `Withdraw`, `Want`, `Data`).
+    Mesh(cascade::Input),
+    /// Nothing more to do until then.
+    Timeout(Instant),
+}
