@@ -14,6 +14,7 @@ pub mod cluster;
 pub mod layer;
 pub mod link;
 pub mod record;
+pub mod route;
 
 pub use cascade::{Event, Forward, Input, Output};
 pub use cluster::{Node, NodeAddress};
