@@ -5,6 +5,8 @@
 
 pub mod claims;
 pub mod id;
+pub mod token;
 
 pub use claims::{Claims, VideoGrant};
 pub use id::{Identity, NodeId, ParticipantSid, ProjectId, RoomKey, RoomSid, SidError, TrackSid};
+pub use token::{ApiKey, Keys, Secret, TokenError, mint, verify};
