@@ -8,8 +8,10 @@ mod http;
 mod log;
 mod metrics;
 mod node;
+mod rooms;
 mod route;
 mod signal;
+mod state;
 mod token;
 mod worker;
 

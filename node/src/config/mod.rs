@@ -1,0 +1,58 @@
+//! What a node is told at its start: settings from flags, environment, file and defaults, checked once and together.
+//!
+//! The rest of the program sees [`Config`] alone; nothing in it can be wrong any more, save what only the machine can
+//! tell (a port in use, a file that changed).
+
+mod cidr;
+mod live_keys;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use origo_auth::{Keys, Secret};
+
+pub use cidr::Cidr;
+pub use live_keys::LiveKeys;
+
+/// A checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The region's name, such as `frankfurt`.
+    pub region: String,
+    /// Degrees north.
+    pub latitude: f64,
+    /// Degrees east.
+    pub longitude: f64,
+    /// HTTP and WebSocket, TCP.
+    pub http: SocketAddr,
+    /// What a LiveKit SDK takes as this node's server URL.
+    pub url: String,
+    /// Links to other nodes, UDP.
+    pub quic: SocketAddr,
+    /// The metrics page, TCP.
+    pub metrics: SocketAddr,
+    /// Media, UDP: one address per worker.
+    pub media: Vec<SocketAddr>,
+    /// IP addresses under which clients and nodes reach this one; never empty.
+    pub advertise: Vec<IpAddr>,
+    /// Nodes to begin with, `host:port`.
+    pub seeds: Vec<String>,
+    /// What makes a node one of ours.
+    pub mesh_secret: Secret,
+    /// Where the node keeps its key.
+    pub data_dir: PathBuf,
+    /// Who may sign tokens.
+    pub keys: Keys,
+    /// The file whose `[keys]` are read again when it changes.
+    pub file: Option<PathBuf>,
+    /// A location database in MaxMind's format, instead of the embedded one.
+    pub geoip: Option<PathBuf>,
+    /// Proxies whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<Cidr>,
+    /// Hands out tokens to everybody; on loopback alone.
+    pub demo: bool,
+    /// Estimates each subscriber's bandwidth.
+    pub bwe: bool,
+    /// How to log.
+    pub log: crate::log::LogConfig,
+}

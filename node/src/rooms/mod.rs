@@ -1,0 +1,110 @@
+//! The node's rooms as front-ends see them: a handle onto the one task that owns the core's `Rooms`.
+//!
+//! Every queue here is bounded: a front-end that asks too fast waits, and a client that reads too slowly is closed.
+
+mod stream;
+mod task;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use livekit_protocol::{SignalRequest, SignalResponse};
+use origo_auth::{NodeId, RoomKey, TrackSid};
+use origo_node_core::SessionId;
+use origo_node_core::room::Join;
+use tokio::sync::{mpsc, oneshot};
+
+pub use stream::{SessionOutput, SessionStream};
+
+/// Requests of all front-ends that wait for the rooms task: a burst of 200 joining clients with some requests each.
+const REQUESTS_MAX: usize = 2048;
+/// How long a join may take, from the request to the first response: a client waits 5 s at most.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Why a client does not get in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Refusal {
+    /// HTTP status.
+    pub status: u16,
+    /// A sentence.
+    pub reason: String,
+}
+
+/// How many rooms, people and tracks there are on this node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RoomsStats {
+    /// Rooms with at least one local participant.
+    pub rooms: u64,
+    /// Local participants.
+    pub participants: u64,
+    /// Locally published audio tracks.
+    pub audio_tracks: u64,
+    /// Locally published video tracks.
+    pub video_tracks: u64,
+}
+
+/// What front-ends ask of the rooms task.
+enum Request {
+    Join(Box<Join>, mpsc::Sender<SessionOutput>, oneshot::Sender<Result<(), Refusal>>),
+    Signal(SessionId, Box<SignalRequest>),
+    Path(RoomKey, TrackSid, oneshot::Sender<Option<Vec<NodeId>>>),
+    Stats(oneshot::Sender<RoomsStats>),
+}
+
+/// Talks to the rooms task. Cheap to clone.
+#[derive(Clone)]
+pub struct RoomsHandle {
+    requests: mpsc::Sender<Request>,
+    closed: mpsc::UnboundedSender<SessionId>,
+    sessions: Arc<AtomicU64>,
+}
+
+impl RoomsHandle {
+    /// A number for a new session: never the same twice in a process.
+    pub fn next_session(&self) -> SessionId {
+        SessionId(self.sessions.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Lets a client in. The answer comes with the session's first response, so that a refusal is still an HTTP status;
+    /// that response is the stream's first. When the stream is dropped, the rooms hear that the socket is gone.
+    pub async fn join(&self, join: Join) -> Result<SessionStream, Refusal> {
+        let (outgoing, responses) = mpsc::channel(stream::RESPONSES_MAX);
+        let (answer, answered) = oneshot::channel();
+        let stream = SessionStream::new(join.session, responses, self.closed.clone());
+        let asked = self.requests.send(Request::Join(Box::new(join), outgoing, answer)).await;
+        if asked.is_err() {
+            return Err(Refusal { status: 503, reason: "the node is shutting down".into() });
+        }
+        match tokio::time::timeout(JOIN_TIMEOUT, answered).await {
+            Ok(Ok(Ok(()))) => Ok(stream),
+            Ok(Ok(Err(refusal))) => Err(refusal),
+            Ok(Err(_)) => Err(Refusal { status: 503, reason: "the node is shutting down".into() }),
+            Err(_) => Err(Refusal { status: 503, reason: "the room did not answer in time".into() }),
+        }
+    }
+
+    /// A client's request. Waits while the rooms task is behind.
+    pub async fn signal(&self, session: SessionId, request: SignalRequest) {
+        // Fails only when the node shuts down; the stream ends then.
+        let _ = self.requests.send(Request::Signal(session, Box::new(request))).await;
+    }
+
+    /// The nodes that a track's media passes, from the one where it is published to this one. None when the room has no
+    /// such track.
+    pub async fn path(&self, room: RoomKey, track: TrackSid) -> Option<Vec<NodeId>> {
+        let (answer, answered) = oneshot::channel();
+        self.requests.send(Request::Path(room, track, answer)).await.ok()?;
+        answered.await.ok().flatten()
+    }
+
+    /// How much there is on this node right now.
+    pub async fn stats(&self) -> RoomsStats {
+        let (answer, answered) = oneshot::channel();
+        if self.requests.send(Request::Stats(answer)).await.is_err() {
+            return RoomsStats::default();
+        }
+        answered.await.unwrap_or_default()
+    }
+}

@@ -1,0 +1,24 @@
+//! What every HTTP and signaling handler of the node shares.
+
+use std::sync::Arc;
+
+use origo_auth::NodeId;
+use origo_cascade_core::Node;
+
+use crate::config::{Config, LiveKeys};
+use crate::rooms::RoomsHandle;
+
+/// Shared by all handlers; cheap to clone. `http::router(AppState)` makes the router.
+#[derive(Clone)]
+pub struct AppState {
+    /// How the node is configured. API keys are not read from here but from `keys`.
+    pub config: Arc<Config>,
+    /// This node.
+    pub node: NodeId,
+    /// The node's rooms.
+    pub rooms: RoomsHandle,
+    /// The API keys that count right now.
+    pub keys: LiveKeys,
+    /// The living nodes as gossip tells it, this one among them. `/health` shows how many.
+    pub nodes: Arc<dyn Fn() -> Vec<Node> + Send + Sync>,
+}
