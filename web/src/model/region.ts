@@ -1,0 +1,42 @@
+// Names of regions and paths as people read them. Operators name regions freely; well-known codes become cities.
+import type { Hop } from '@origo/client';
+
+const CITIES: Record<string, string> = {
+  ams: 'Amsterdam', arn: 'Stockholm', bom: 'Mumbai', cdg: 'Paris', cpt: 'Cape Town', dub: 'Dublin', ewr: 'New York',
+  fra: 'Frankfurt', gru: 'São Paulo', hkg: 'Hong Kong', iad: 'Virginia', icn: 'Seoul', jnb: 'Johannesburg',
+  lax: 'Los Angeles', lhr: 'London', mad: 'Madrid', mia: 'Miami', nrt: 'Tokyo', ord: 'Chicago', scl: 'Santiago',
+  sea: 'Seattle', sfo: 'San Francisco', sin: 'Singapore', sjc: 'San José', syd: 'Sydney', waw: 'Warsaw', yyz: 'Toronto',
+  'sao-paulo': 'São Paulo', saopaulo: 'São Paulo', zurich: 'Zürich', bogota: 'Bogotá',
+};
+
+/** Parts that are read as letters, not as words. */
+const LETTERS = new Set(['eu', 'us', 'uk', 'ap', 'sa', 'na', 'me', 'af', 'uae']);
+
+/** `sao-paulo` becomes "São Paulo", `eu-west` "EU West", `fra1` "Frankfurt". */
+export function regionName(region: string): string {
+  const code = region.trim().toLowerCase().replaceAll(/[_\s]+/g, '-');
+  const city = CITIES[code] ?? CITIES[code.replace(/-?\d+$/, '')];
+  if (city !== undefined) return city;
+  return code
+    .split('-')
+    .filter((part) => part !== '')
+    .map((part) => (LETTERS.has(part) ? part.toUpperCase() : part.charAt(0).toUpperCase() + part.slice(1)))
+    .join(' ');
+}
+
+/** "Frankfurt → São Paulo". Neighbouring hops in one region are one place. */
+export function pathLabel(hops: Hop[]): string {
+  return placesOf(hops).map(regionName).join(' → ');
+}
+
+/** The path with its nodes, for a tooltip. */
+export function pathDetail(hops: Hop[]): string {
+  if (hops.length === 0) return 'The path is not known yet';
+  const names = hops.map((hop) => `${regionName(hop.region)} (${hop.node})`);
+  return names.length === 1 ? `Served by ${names[0]}` : `Media path: ${names.join(' → ')}`;
+}
+
+/** The regions of a path in order, without repetitions. */
+export function placesOf(hops: Hop[]): string[] {
+  return hops.map((hop) => hop.region || hop.node).filter((place, index, all) => place !== all[index - 1]);
+}
