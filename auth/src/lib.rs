@@ -3,6 +3,10 @@
 //! This crate is at the bottom of the workspace: it knows no socket, no clock and no file. Time comes in as unix
 //! seconds, randomness as an argument.
 
+// Tests begin their virtual time at some instant and may draw a seed; nothing else may.
+#![cfg_attr(test, allow(clippy::disallowed_methods))]
+#![deny(clippy::iter_over_hash_type)]
+
 pub mod claims;
 pub mod id;
 pub mod token;

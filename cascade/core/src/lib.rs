@@ -9,6 +9,10 @@
 //! Every core of the project follows one rule: *handle one input, then poll outputs until `Output::Timeout`, then wait*
 //! until that instant or the next input.
 
+// Tests begin their virtual time at some instant and may draw a seed; nothing else may.
+#![cfg_attr(test, allow(clippy::disallowed_methods))]
+#![deny(clippy::iter_over_hash_type)]
+
 pub mod cascade;
 pub mod cluster;
 pub mod layer;

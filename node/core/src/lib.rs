@@ -6,6 +6,10 @@
 //!
 //! Both follow one drain rule: *handle one input, then poll outputs until `Output::Timeout`, then wait.*
 
+// Tests begin their virtual time at some instant and may draw a seed; nothing else may.
+#![cfg_attr(test, allow(clippy::disallowed_methods))]
+#![deny(clippy::iter_over_hash_type)]
+
 pub mod media;
 pub mod room;
 

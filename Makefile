@@ -1,0 +1,123 @@
+# Origo: every command that a person or a machine runs on this repository. `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+export CARGO_TERM_PROGRESS_WHEN := never
+
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+VENV := $(TARGET)/venv
+PYTHON := $(VENV)/bin/python
+# What the tests from outside start and drive.
+export ORIGO_BIN ?= $(TARGET)/debug/origo
+export CHROMIUM ?= /usr/bin/chromium
+export SCREENSHOTS ?= $(TARGET)/screenshots
+
+# Handed to `origo demo`, such as DEMO_ARGS="--nodes 5 --port-base 9000".
+DEMO_ARGS ?=
+
+TEST_STAGES := check-fmt check-typescript test-typescript check-clippy test-rust test-sdk test-browser
+
+.PHONY: help
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ---- what has to be there --------------------------------------------------------------------------------------------
+
+.PHONY: deps
+deps: deps-system node_modules/.package-lock.json $(VENV)/.installed ## install what is missing (Debian packages, npm, Python)
+
+.PHONY: deps-system
+deps-system:
+	@scripts/deps
+
+node_modules/.package-lock.json: package-lock.json package.json client-sdk/js/package.json web/package.json tests/browser/package.json | deps-system
+	npm ci --no-audit --no-fund
+	@touch $@
+
+$(VENV)/.installed: tests/requirements.txt | deps-system
+	python3 -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+# ---- building --------------------------------------------------------------------------------------------------------
+
+WEB_SOURCES := $(shell find web client-sdk/js -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
+
+.PHONY: web
+web: web/dist/index.html ## build the web client, which every node serves
+
+web/dist/index.html: $(WEB_SOURCES) node_modules/.package-lock.json
+	npm run build
+	@touch $@
+
+.PHONY: build
+build: web ## build everything (dev profile, dependencies optimised)
+	cargo build --workspace --locked
+
+.PHONY: demo
+demo: deps web ## a mesh of three nodes in three regions on this machine; ends with the address to open
+	cargo build --locked -p origo-node
+	@exec $(ORIGO_BIN) demo $(DEMO_ARGS)
+
+.PHONY: dist
+dist: deps web ## release binaries, packed into target/dist
+	cargo build --release --locked -p origo-node -p origo-client
+	@scripts/pack $(TARGET)
+
+# ---- checking --------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: deps web ## everything below, stage by stage, with a summary; stops at the first stage that fails
+	@scripts/stages $(TARGET)/test-logs $(TEST_STAGES)
+
+.PHONY: test-unit
+test-unit: node_modules/.package-lock.json ## the fast tests: no browser, no SDK
+	cargo test --workspace --locked
+	npm test
+
+.PHONY: lint
+lint: check-fmt check-clippy check-typescript ## formatting, clippy, eslint and tsc
+
+.PHONY: fmt
+fmt: ## format the Rust code
+	cargo fmt --all
+
+.PHONY: check-fmt
+check-fmt:
+	cargo fmt --all -- --check
+
+.PHONY: check-clippy
+check-clippy:
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+.PHONY: check-typescript
+check-typescript: node_modules/.package-lock.json
+	npm run lint
+
+.PHONY: test-typescript
+test-typescript: node_modules/.package-lock.json ## vitest: client-sdk/js and web
+	npm test
+
+.PHONY: test-rust
+test-rust: web ## cargo test over the workspace
+	cargo build --locked -p origo-node
+	cargo test --workspace --locked
+
+.PHONY: test-sdk
+test-sdk: web $(VENV)/.installed ## the unmodified PyPI SDK `livekit` against a demo mesh
+	cargo build --locked -p origo-node
+	$(PYTHON) -m pytest -p no:cacheprovider tests/sdk
+
+.PHONY: test-browser
+test-browser: web ## real Chromium pages against a demo mesh; screenshots in target/screenshots
+	cargo build --locked -p origo-node
+	node --test --test-concurrency=1 --test-reporter=spec tests/browser/*.test.mjs
+
+.PHONY: bench
+bench: web ## forwarded packets per CPU second beside the egress ceiling; writes target/bench.json
+	cargo build --release --locked
+	cargo run --release --locked -p origo-tests --bin origo-bench
