@@ -1,0 +1,192 @@
+//! The worker's thread: receive all that is there, let the worker route it, send what comes out, wait.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use mio::{Events, Interest, Poll, Token, Waker};
+use origo_cascade_core::link;
+use origo_node_core::media::{Command, Event, Input, Output, Stats, Worker, WorkerConfig};
+use tokio::sync::mpsc;
+
+use super::busy::{Busy, Load};
+use super::handle::{Shared, WorkerHandle};
+use super::inlet::Inlet;
+use super::socket::Socket;
+use super::{Config, StartError};
+
+const SOCKET: Token = Token(0);
+const WAKE: Token = Token(1);
+
+/// Commands that may wait: a few for each of thousands of sessions.
+const COMMANDS_MAX: usize = 65_536;
+/// Link batches that may wait before the link thread drops.
+const BATCHES_MAX: usize = 1024;
+/// Kernel batches, commands and link batches taken before the burst is routed, so that no source starves another.
+const RECEIVES_PER_TURN: usize = 16;
+const COMMANDS_PER_TURN: usize = 1024;
+const BATCHES_PER_TURN: usize = 64;
+/// The longest sleep; also how old the published counters may be.
+const PUBLISH: Duration = Duration::from_millis(250);
+
+/// Starts the thread.
+pub(super) fn spawn(
+    config: Config,
+    mut socket: Socket,
+    events: mpsc::UnboundedSender<Event>,
+) -> Result<WorkerHandle, StartError> {
+    let index = config.index;
+    let failed = |source| StartError::Thread { index, source };
+    let poll = Poll::new().map_err(failed)?;
+    let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(failed)?);
+    poll.registry().register(socket.source(), SOCKET, Interest::READABLE).map_err(failed)?;
+
+    let address = socket.address();
+    let addresses: Vec<_> = config.advertise.iter().map(|&ip| SocketAddr::new(ip, address.port())).collect();
+    let shared = Arc::new(Shared {
+        stats: Mutex::new(Stats::default()),
+        load: Load::default(),
+        links: OnceLock::new(),
+        stop: false.into(),
+        commands_lost: 0.into(),
+    });
+    let (commands, command_queue) = crossbeam_channel::bounded(COMMANDS_MAX);
+    let (batches, batch_queue) = crossbeam_channel::bounded(BATCHES_MAX);
+    let now = Instant::now();
+    let driver = Driver {
+        worker: Worker::new(WorkerConfig { addresses: addresses.clone(), bwe: config.bwe }, now),
+        socket,
+        inlet: Inlet::new(),
+        addresses,
+        commands: command_queue,
+        batches: batch_queue,
+        events,
+        shared: Arc::clone(&shared),
+        busy: Busy::new(now),
+        published: now,
+    };
+    let thread =
+        std::thread::Builder::new().name(format!("media-{index}")).spawn(move || driver.run(poll)).map_err(failed)?;
+    tracing::info!(worker = index, %address, "media worker listens");
+    Ok(WorkerHandle { address, shared, commands, batches, waker, thread })
+}
+
+struct Driver {
+    worker: Worker,
+    socket: Socket,
+    inlet: Inlet,
+    addresses: Vec<SocketAddr>,
+    commands: Receiver<Command>,
+    batches: Receiver<Vec<link::Received>>,
+    events: mpsc::UnboundedSender<Event>,
+    shared: Arc<Shared>,
+    busy: Busy,
+    published: Instant,
+}
+
+impl Driver {
+    fn run(mut self, mut poll: Poll) {
+        let mut events = Events::with_capacity(8);
+        let mut readable = true;
+        let mut next = Instant::now();
+        while !self.shared.stop.load(Ordering::Acquire) {
+            let more = readable || !self.commands.is_empty() || !self.batches.is_empty();
+            let before = Instant::now();
+            let wait = if more { Duration::ZERO } else { next.saturating_duration_since(before).min(PUBLISH) };
+            if let Err(error) = poll.poll(&mut events, Some(wait))
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                tracing::error!(%error, "media worker cannot wait for its socket");
+                return;
+            }
+            let now = Instant::now();
+            self.busy.waited(before, now, &self.shared.load);
+            readable |= events.iter().any(|event| event.token() == SOCKET);
+            if readable {
+                readable = self.receive(now);
+            }
+            self.take(now);
+            if next <= now {
+                self.worker.handle_input(now, Input::Timeout);
+            }
+            self.worker.handle_input(now, Input::BurstEnd);
+            next = self.drain();
+            self.publish(now);
+        }
+        self.worker.handle_input(Instant::now(), Input::Shutdown);
+        self.drain();
+    }
+
+    /// Feeds what the socket has; true when there may be more.
+    fn receive(&mut self, now: Instant) -> bool {
+        for _ in 0..RECEIVES_PER_TURN {
+            let Self { inlet, socket, worker, addresses, .. } = self;
+            let each = |source: SocketAddr, to: Option<IpAddr>, contents: &[u8]| {
+                let destination = destination(addresses, source, to);
+                worker.handle_input(now, Input::Datagram { source, destination, contents });
+            };
+            match inlet.receive(socket, each) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) => {
+                    // Linux reports a client's closed port (ICMP) on the next receive; the socket itself is fine.
+                    tracing::debug!(%error, "receive failed");
+                }
+            }
+        }
+        true
+    }
+
+    /// Feeds what the rooms and the links brought.
+    fn take(&mut self, now: Instant) {
+        for command in self.commands.try_iter().take(COMMANDS_PER_TURN) {
+            self.worker.handle_input(now, Input::Command(command));
+        }
+        for batch in self.batches.try_iter().take(BATCHES_PER_TURN) {
+            self.worker.handle_input(now, Input::Link(batch));
+        }
+    }
+
+    /// Sends and tells everything that came out; says when to come back.
+    fn drain(&mut self) -> Instant {
+        let mut unsent = 0;
+        let next = loop {
+            match self.worker.poll_output() {
+                Output::Transmit(transmit) => unsent += u64::from(self.socket.send(&transmit).is_err()),
+                // The rooms are gone only while the node shuts down.
+                Output::Event(event) => drop(self.events.send(event)),
+                Output::Link(sends) => {
+                    if let Some(links) = self.shared.links.get() {
+                        links(sends);
+                    }
+                }
+                Output::Timeout(at) => break at,
+            }
+        };
+        for _ in 0..unsent {
+            self.worker.count_dropped("datagram", "socket full");
+        }
+        next
+    }
+
+    fn publish(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.published) < PUBLISH {
+            return;
+        }
+        self.published = now;
+        if let Ok(mut stats) = self.shared.stats.lock() {
+            stats.clone_from(self.worker.stats());
+        }
+    }
+}
+
+/// Which of our advertised addresses a datagram was sent to: the very one, else one of the client's family (NAT hides
+/// the one that the client used).
+fn destination(addresses: &[SocketAddr], source: SocketAddr, to: Option<IpAddr>) -> SocketAddr {
+    let exact = addresses.iter().find(|address| Some(address.ip()) == to);
+    let family = || addresses.iter().find(|address| address.is_ipv4() == source.is_ipv4());
+    *exact.or_else(family).unwrap_or(&addresses[0])
+}
