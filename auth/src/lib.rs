@@ -7,10 +7,12 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 #![deny(clippy::iter_over_hash_type)]
 
+pub mod authority;
 pub mod claims;
 pub mod id;
 pub mod token;
 
+pub use authority::{AuthorityError, MeshAuthority, NodeIdentity, NodeKey};
 pub use claims::{Claims, VideoGrant};
 pub use id::{Identity, NodeId, ParticipantSid, ProjectId, RoomKey, RoomSid, SidError, TrackSid};
 pub use token::{ApiKey, Keys, Secret, TokenError, mint, verify};
