@@ -3,8 +3,10 @@
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
-/// The filter when nobody asks for another one: lifecycle changes and warnings.
-pub const FILTER_DEFAULT: &str = "info,str0m=warn,chitchat=warn,quinn=warn,quinn_proto=warn";
+/// The level when nobody asks for another one: lifecycle changes and warnings.
+pub const LEVEL_DEFAULT: &str = "info";
+/// Libraries whose INFO is our DEBUG; added when a level alone is asked for.
+const QUIET_LIBRARIES: &str = "str0m=warn,str0m_proto=warn,chitchat=warn,quinn=warn,quinn_proto=warn,rustls=warn";
 
 /// How to log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +15,17 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// What is logged, in the syntax of `RUST_LOG`.
     pub filter: String,
+}
+
+impl LogConfig {
+    /// A level alone is meant for Origo, a filter is taken as it is.
+    pub fn new(format: LogFormat, asked: &str) -> Self {
+        let filter = match asked.contains(['=', ',']) {
+            true => asked.to_owned(),
+            false => format!("{asked},{QUIET_LIBRARIES}"),
+        };
+        Self { format, filter }
+    }
 }
 
 /// The shape of a log line.

@@ -15,4 +15,27 @@ mod state;
 mod token;
 mod worker;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Subcommands};
+
+/// `EX_USAGE` of sysexits: the configuration is wrong, so starting again will not help.
+const EXIT_CONFIG: u8 = 64;
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Subcommands::Node(args) => node::main(&args.sources()),
+        Subcommands::Token(args) => token::run(&args),
+        Subcommands::Demo(args) => demo::main(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("origo: {error:#}");
+            let misconfigured = error.is::<config::Faults>();
+            ExitCode::from(if misconfigured { EXIT_CONFIG } else { 1 })
+        }
+    }
+}

@@ -3,8 +3,17 @@
 //! The rest of the program sees [`Config`] alone; nothing in it can be wrong any more, save what only the machine can
 //! tell (a port in use, a file that changed).
 
+mod check;
 mod cidr;
+mod fault;
+mod key;
+mod keys;
 mod live_keys;
+mod raw;
+mod reader;
+pub mod region;
+mod reload;
+mod source;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -12,7 +21,11 @@ use std::path::PathBuf;
 use origo_auth::{Keys, Secret};
 
 pub use cidr::Cidr;
+pub use fault::Faults;
+pub use key::{KEYS, Key};
 pub use live_keys::LiveKeys;
+pub use reload::follow as follow_keys;
+pub use source::Sources;
 
 /// A checked configuration.
 #[derive(Clone, Debug)]
@@ -56,3 +69,6 @@ pub struct Config {
     /// How to log.
     pub log: crate::log::LogConfig,
 }
+
+#[cfg(test)]
+mod tests;

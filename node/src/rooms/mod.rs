@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use livekit_protocol::{SignalRequest, SignalResponse};
+use livekit_protocol::SignalRequest;
 use origo_auth::{NodeId, RoomKey, TrackSid};
 use origo_node_core::SessionId;
 use origo_node_core::room::Join;

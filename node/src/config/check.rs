@@ -1,0 +1,226 @@
+//! From settings as written to a checked [`Config`]: everything that is wrong is said at once.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use origo_auth::{Keys, Secret};
+
+use super::fault::Faults;
+use super::keys::{PROJECT_DEFAULT, SECRET_BYTES_MIN, check_secret};
+use super::raw::RawConfig;
+use super::reader::Reader;
+use super::{Config, keys, region};
+use crate::log::{LEVEL_DEFAULT, LogConfig, LogFormat};
+
+const PORT_DEFAULT: u16 = 7880;
+const WORKERS_MAX: u16 = 64;
+/// Placeholders for a first try, on loopback alone.
+const DEVELOPMENT_KEY: (&str, &str) = ("devkey", "secret");
+const DEVELOPMENT_MESH_SECRET: &str = "a development mesh on loopback";
+
+/// What the conversion asks of the machine.
+pub struct Machine<'a> {
+    /// Number of cores.
+    pub cores: usize,
+    /// Reads a file to text.
+    pub read_file: &'a dyn Fn(&Path) -> io::Result<String>,
+    /// `RUST_LOG`, which counts when `log` is not set.
+    pub rust_log: Option<String>,
+}
+
+/// The one way to a [`Config`].
+pub fn check(raw: RawConfig, machine: &Machine<'_>) -> Result<Config, Faults> {
+    let mut reader = Reader::new(raw);
+    let config = read(&mut reader, machine);
+    if reader.faults.is_empty() { Ok(config) } else { Err(Faults(reader.faults)) }
+}
+
+fn read(reader: &mut Reader, machine: &Machine<'_>) -> Config {
+    let bind = reader.ip("bind").unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let (region, latitude, longitude) = read_place(reader);
+    let ports = read_ports(reader, bind, machine);
+    let advertise = read_advertise(reader, bind);
+    let url = read_url(reader, advertise[0], ports.http.port());
+    Config {
+        region,
+        latitude,
+        longitude,
+        url,
+        http: ports.http,
+        quic: ports.quic,
+        metrics: ports.metrics,
+        media: ports.media,
+        advertise,
+        seeds: read_seeds(reader),
+        mesh_secret: read_mesh_secret(reader, bind, machine),
+        data_dir: reader.text("data_dir").unwrap_or_else(|| "origo-data".to_owned()).into(),
+        keys: read_keys(reader, bind),
+        file: reader.raw().file.clone(),
+        geoip: reader.text("geoip").map(PathBuf::from),
+        trusted_proxies: read_proxies(reader),
+        demo: read_demo(reader, bind),
+        bwe: reader.switch("bwe").unwrap_or(true),
+        log: read_log(reader, machine),
+    }
+}
+
+fn read_place(reader: &mut Reader) -> (String, f64, f64) {
+    let accepted = "up to 64 letters, digits, - and _";
+    let region =
+        reader.get("region", accepted, |value| value.as_str().filter(|name| is_region(name)).map(str::to_owned));
+    let region = region.unwrap_or_else(|| "local".to_owned());
+    if reader.is_set("latitude") != reader.is_set("longitude") {
+        let missing = if reader.is_set("latitude") { "longitude" } else { "latitude" };
+        reader.refuse(missing, "latitude and longitude together, or none of them");
+    }
+    let city = region::find(&region);
+    let latitude = reader.degrees("latitude", 90.0).or(city.map(|city| city.latitude));
+    let longitude = reader.degrees("longitude", 180.0).or(city.map(|city| city.longitude));
+    (region, latitude.unwrap_or(0.0), longitude.unwrap_or(0.0))
+}
+
+fn is_region(name: &str) -> bool {
+    let allowed = |letter: char| letter.is_alphanumeric() || letter == '-' || letter == '_';
+    (1..=64).contains(&name.chars().count()) && name.chars().all(allowed)
+}
+
+struct Ports {
+    http: SocketAddr,
+    quic: SocketAddr,
+    metrics: SocketAddr,
+    media: Vec<SocketAddr>,
+}
+
+fn read_ports(reader: &mut Reader, bind: IpAddr, machine: &Machine<'_>) -> Ports {
+    let http = reader.whole("port", 1, u16::MAX - 3).unwrap_or(PORT_DEFAULT);
+    let quic = reader.whole("quic_port", 1, u16::MAX).unwrap_or(http + 1);
+    let metrics = reader.whole("metrics_port", 1, u16::MAX).unwrap_or(http + 2);
+    let first = reader.whole("media_port", 1, u16::MAX).unwrap_or(http + 3);
+    let cores = u16::try_from(machine.cores).unwrap_or(WORKERS_MAX).clamp(1, WORKERS_MAX);
+    let workers = reader.whole("workers", 1, WORKERS_MAX).unwrap_or(cores);
+    let last = first.checked_add(workers - 1);
+    if last.is_none() {
+        reader.refuse("media_port", format!("a port with {workers} ports from there up to 65535, one per worker"));
+    }
+    if metrics == http {
+        reader.refuse("metrics_port", "another port than `port`");
+    }
+    let last = last.unwrap_or(u16::MAX);
+    if (first..=last).contains(&quic) {
+        reader.refuse("quic_port", format!("a port that no media worker has ({first} to {last})"));
+    }
+    let metrics_bind = reader.ip("metrics_bind").unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    Ports {
+        http: SocketAddr::new(bind, http),
+        quic: SocketAddr::new(bind, quic),
+        metrics: SocketAddr::new(metrics_bind, metrics),
+        media: (first..=last).map(|port| SocketAddr::new(bind, port)).collect(),
+    }
+}
+
+/// Never empty, so that the rest of the check can go on.
+fn read_advertise(reader: &mut Reader, bind: IpAddr) -> Vec<IpAddr> {
+    let accepted = "IP addresses that others can reach, such as [\"203.0.113.7\"]; no wildcard";
+    let item = |text: &str| text.parse::<IpAddr>().ok().filter(|address| !address.is_unspecified());
+    let advertise = reader.list("advertise", accepted, item).unwrap_or_default();
+    if !advertise.is_empty() {
+        return advertise;
+    }
+    if bind.is_unspecified() {
+        reader.refuse("advertise", format!("required, because bind is the wildcard {bind}: {accepted}"));
+    }
+    vec![bind]
+}
+
+fn read_url(reader: &mut Reader, address: IpAddr, port: u16) -> String {
+    let accepted = "a URL that begins with ws:// or wss://";
+    let url = reader.get("url", accepted, |value| {
+        let url = value.as_str()?.trim_end_matches('/');
+        let host = url.strip_prefix("ws://").or_else(|| url.strip_prefix("wss://"))?;
+        (!host.is_empty() && !host.contains(char::is_whitespace)).then(|| url.to_owned())
+    });
+    url.unwrap_or_else(|| format!("ws://{}", SocketAddr::new(address, port)))
+}
+
+fn read_seeds(reader: &mut Reader) -> Vec<String> {
+    let item = |text: &str| {
+        let (host, port) = text.rsplit_once(':')?;
+        (!host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)).then(|| text.to_owned())
+    };
+    reader.list("seeds", "addresses such as [\"node1.example.com:7881\"]", item).unwrap_or_default()
+}
+
+fn read_mesh_secret(reader: &mut Reader, bind: IpAddr, machine: &Machine<'_>) -> Secret {
+    let accepted = format!("a text of at least {SECRET_BYTES_MIN} bytes, the same on every node");
+    if reader.is_set("mesh_secret") && reader.is_set("mesh_secret_file") {
+        reader.refuse("mesh_secret_file", "either mesh_secret or mesh_secret_file");
+    }
+    let long = |text: &str| (text.len() >= SECRET_BYTES_MIN).then(|| Secret::new(text));
+    let given = reader.get("mesh_secret", &accepted, |value| long(value.as_str()?));
+    let from_file = reader.text("mesh_secret_file").and_then(|path| match (machine.read_file)(Path::new(&path)) {
+        Ok(text) => long(text.trim()).or_else(|| {
+            reader.refuse("mesh_secret_file", format!("a file that holds {accepted}"));
+            None
+        }),
+        Err(error) => {
+            reader.refuse("mesh_secret_file", format!("a file that can be read ({error})"));
+            None
+        }
+    });
+    if !reader.is_set("mesh_secret") && !reader.is_set("mesh_secret_file") && !bind.is_loopback() {
+        reader.refuse("mesh_secret", format!("required, because bind is not loopback: {accepted}"));
+    }
+    given.or(from_file).unwrap_or_else(|| Secret::new(DEVELOPMENT_MESH_SECRET))
+}
+
+fn read_keys(reader: &mut Reader, bind: IpAddr) -> Keys {
+    let guessable = bind.is_loopback();
+    let file = reader.raw().file.clone().unwrap_or_default();
+    let table = reader.raw().keys.clone();
+    let mut keys = keys::read(&table, &file, guessable, &mut reader.faults);
+    match (reader.text("api_key"), reader.text("api_secret")) {
+        (Some(id), Some(secret)) => match check_secret(&secret, guessable) {
+            Ok(()) => keys.insert(id, secret, PROJECT_DEFAULT),
+            Err(accepted) => reader.refuse("api_secret", accepted),
+        },
+        (Some(_), None) => reader.refuse("api_secret", "required together with api_key"),
+        (None, Some(_)) => reader.refuse("api_key", "required together with api_secret"),
+        (None, None) if table.is_empty() && guessable => {
+            keys.insert(DEVELOPMENT_KEY.0, DEVELOPMENT_KEY.1, PROJECT_DEFAULT);
+        }
+        (None, None) if table.is_empty() => {
+            reader.refuse("api_key", "required, because bind is not loopback: api_key and api_secret, or [keys.<id>]");
+        }
+        (None, None) => {}
+    }
+    keys
+}
+
+fn read_proxies(reader: &mut Reader) -> Vec<super::Cidr> {
+    let accepted = "blocks such as [\"10.0.0.0/8\"]";
+    reader.list("trusted_proxies", accepted, |text| text.parse().ok()).unwrap_or_default()
+}
+
+fn read_demo(reader: &mut Reader, bind: IpAddr) -> bool {
+    let demo = reader.switch("demo").unwrap_or(false);
+    if demo && !bind.is_loopback() {
+        reader.refuse("demo", format!("false, because bind is {bind} and not loopback"));
+    }
+    demo
+}
+
+fn read_log(reader: &mut Reader, machine: &Machine<'_>) -> LogConfig {
+    let accepted = "a level (error, warn, info, debug, trace) or a filter such as info,origo_node=debug";
+    let filter = reader.get("log", accepted, |value| {
+        let filter = value.as_str()?;
+        tracing_subscriber::EnvFilter::try_new(filter).ok().map(|_| filter.to_owned())
+    });
+    let format = reader.get("log_format", "json or text", |value| match value.as_str()? {
+        "json" => Some(LogFormat::Json),
+        "text" => Some(LogFormat::Text),
+        _ => None,
+    });
+    let filter = filter.or_else(|| machine.rust_log.clone()).unwrap_or_else(|| LEVEL_DEFAULT.to_owned());
+    LogConfig::new(format.unwrap_or(LogFormat::Json), &filter)
+}

@@ -1,0 +1,74 @@
+//! The settings of a node: one table from which flags, environment variables, the file's keys and the help come.
+
+/// One setting. Its flag is `--name-with-dashes`, its variable `ORIGO_NAME`, its key in the file `name`.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name in the file.
+    pub name: &'static str,
+    /// What stands for the value in the help.
+    pub value: &'static str,
+    /// The default in words; empty when there is none.
+    pub default: &'static str,
+    /// What for.
+    pub help: &'static str,
+    /// Its value is never shown.
+    pub secret: bool,
+}
+
+impl Key {
+    /// Its environment variable.
+    pub fn variable(&self) -> String {
+        format!("ORIGO_{}", self.name.to_uppercase())
+    }
+
+    /// Its flag, without the dashes in front.
+    pub fn flag(&self) -> String {
+        self.name.replace('_', "-")
+    }
+}
+
+const fn key(name: &'static str, value: &'static str, default: &'static str, help: &'static str) -> Key {
+    Key { name, value, default, help, secret: false }
+}
+
+const fn secret(name: &'static str, value: &'static str, default: &'static str, help: &'static str) -> Key {
+    Key { name, value, default, help, secret: true }
+}
+
+/// All settings, in the order of the help.
+pub const KEYS: &[Key] = &[
+    key("region", "NAME", "local", "Region that this node serves; for a known city the coordinates follow"),
+    key("latitude", "DEGREES", "that of the region, else 0", "Degrees north, -90 to 90"),
+    key("longitude", "DEGREES", "that of the region, else 0", "Degrees east, -180 to 180"),
+    key("bind", "IP", "127.0.0.1", "Address that HTTP, links and media are bound to"),
+    key(
+        "advertise",
+        "IP,…",
+        "the bind address",
+        "Addresses under which others reach this node; required with a wildcard",
+    ),
+    key("port", "PORT", "7880", "HTTP and WebSocket (TCP)"),
+    key("url", "URL", "ws://<address>:<port>", "What clients take as this node's server URL, ws:// or wss://"),
+    key("quic_port", "PORT", "port + 1", "Links to other nodes (UDP)"),
+    key("metrics_port", "PORT", "port + 2", "Prometheus metrics (TCP), a listener of its own"),
+    key("metrics_bind", "IP", "127.0.0.1", "Address that the metrics page is bound to"),
+    key("media_port", "PORT", "port + 3", "Media port of the first worker (UDP); each further worker takes the next"),
+    key("workers", "COUNT", "the number of cores", "Media threads, 1 to 64"),
+    key("seeds", "HOST:PORT,…", "none", "Link addresses of nodes to begin with; one that answers is enough"),
+    secret("mesh_secret", "TEXT", "a development secret, on loopback alone", "What makes a node one of this mesh"),
+    key("mesh_secret_file", "FILE", "none", "A file that holds the mesh secret, instead of mesh_secret"),
+    key("data_dir", "FOLDER", "origo-data", "Where the node keeps its key (created, readable by its owner alone)"),
+    key("api_key", "ID", "devkey, on loopback alone", "An API key's id; more of them go into the file as [keys.<id>]"),
+    secret("api_secret", "TEXT", "secret, on loopback alone", "The secret of api_key, which signs tokens"),
+    key("geoip", "FILE", "the embedded country table", "Location database in MaxMind's format (.mmdb)"),
+    key("trusted_proxies", "CIDR,…", "none", "Proxies whose X-Forwarded-For counts"),
+    key("bwe", "BOOL", "true", "Estimate each subscriber's bandwidth"),
+    key("demo", "BOOL", "false", "Hand out tokens to everybody who asks; on loopback alone"),
+    key("log", "FILTER", "info", "What is logged, in the syntax of RUST_LOG (which is heard too)"),
+    key("log_format", "json|text", "json", "Shape of the log lines on stderr"),
+];
+
+/// The setting of that name.
+pub fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}

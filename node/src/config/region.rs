@@ -1,0 +1,43 @@
+//! Cities whose coordinates are known, so that a region's name is enough.
+
+/// A place where a node may stand.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct City {
+    /// The region's name in configuration, routes and logs.
+    pub region: &'static str,
+    /// As people write it.
+    pub name: &'static str,
+    /// Degrees north.
+    pub latitude: f64,
+    /// Degrees east.
+    pub longitude: f64,
+}
+
+const fn city(region: &'static str, name: &'static str, latitude: f64, longitude: f64) -> City {
+    City { region, name, latitude, longitude }
+}
+
+/// In the order in which a demo mesh grows: the first ones are as far apart as people are.
+pub const CITIES: &[City] = &[
+    city("frankfurt", "Frankfurt", 50.11, 8.68),
+    city("sao-paulo", "São Paulo", -23.55, -46.63),
+    city("singapore", "Singapore", 1.35, 103.82),
+    city("virginia", "Ashburn", 39.04, -77.49),
+    city("tokyo", "Tokyo", 35.68, 139.69),
+    city("sydney", "Sydney", -33.87, 151.21),
+    city("mumbai", "Mumbai", 19.08, 72.88),
+    city("johannesburg", "Johannesburg", -26.20, 28.05),
+    city("oregon", "Portland", 45.52, -122.68),
+    city("london", "London", 51.51, -0.13),
+    city("dubai", "Dubai", 25.20, 55.27),
+    city("santiago", "Santiago de Chile", -33.45, -70.67),
+    city("seoul", "Seoul", 37.57, 126.98),
+    city("stockholm", "Stockholm", 59.33, 18.07),
+    city("toronto", "Toronto", 43.65, -79.38),
+    city("lagos", "Lagos", 6.52, 3.38),
+];
+
+/// The city of a region's name.
+pub fn find(region: &str) -> Option<&'static City> {
+    CITIES.iter().find(|city| city.region == region)
+}

@@ -1,0 +1,117 @@
+//! A configuration is checked as a whole, and the nearest source wins.
+
+use std::io;
+use std::path::Path;
+
+use super::check::{Machine, check};
+use super::raw::RawConfig;
+use super::{Config, Faults, KEYS};
+
+const SAMPLE: &str = include_str!("../../../deploy/samples/origo.toml");
+
+fn checked(file: &str, variables: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Config, Faults> {
+    let variables = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+    let flags = flags.iter().map(|(name, value)| (*name, value.to_string()));
+    let raw = RawConfig::collect(Some((Path::new("origo.toml"), file)), variables, flags);
+    let machine = Machine { cores: 2, read_file: &no_file, rust_log: None };
+    check(raw, &machine)
+}
+
+fn no_file(_: &Path) -> io::Result<String> {
+    Err(io::ErrorKind::NotFound.into())
+}
+
+fn faulty_keys(faults: &Faults) -> Vec<&str> {
+    faults.0.iter().map(|fault| fault.key.as_str()).collect()
+}
+
+#[test]
+fn without_any_setting_a_node_runs_on_loopback_with_development_keys() {
+    let config = checked("", &[], &[]).unwrap();
+    assert_eq!(config.url, "ws://127.0.0.1:7880");
+    assert_eq!(config.quic.port(), 7881);
+    assert_eq!(config.metrics.to_string(), "127.0.0.1:7882");
+    assert_eq!(config.media.iter().map(|media| media.port()).collect::<Vec<_>>(), [7883, 7884]);
+    assert!(config.keys.0.contains_key("devkey"));
+    assert!(config.bwe && !config.demo);
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+    let port = |variables: &[(&str, &str)], flags: &[(&'static str, &str)]| {
+        checked("port = 1000\n", variables, flags).unwrap().http.port()
+    };
+    assert_eq!(port(&[], &[]), 1000);
+    assert_eq!(port(&[("ORIGO_PORT", "2000")], &[]), 2000);
+    assert_eq!(port(&[("ORIGO_PORT", "2000")], &[("port", "3000")]), 3000);
+}
+
+#[test]
+fn all_faults_are_reported_together_with_value_source_and_what_is_accepted() {
+    let file = "latitude = 91\nlongitude = 8.0\nwokers = 2\nworkers = 0\n[keys.app]\nsecret = \"\"\n";
+    let faults = checked(file, &[("ORIGO_BWE", "perhaps")], &[("quic_port", "many")]).unwrap_err();
+    assert_eq!(faulty_keys(&faults), ["wokers", "latitude", "quic_port", "workers", "keys.app.secret", "bwe"]);
+    let report = faults.to_string();
+    assert!(report.starts_with("the configuration has 6 faults:"), "{report}");
+    assert!(report.contains("latitude = 91 (origo.toml): degrees from -90 to 90"), "{report}");
+    assert!(report.contains("bwe = \"perhaps\" (ORIGO_BWE): true or false"), "{report}");
+    assert!(report.contains("quic_port = \"many\" (--quic-port): a whole number from 1 to 65535"), "{report}");
+}
+
+#[test]
+fn what_is_no_toml_is_one_fault() {
+    let faults = checked("port = = 1", &[], &[]).unwrap_err();
+    assert_eq!(faulty_keys(&faults), ["file"]);
+}
+
+#[test]
+fn a_node_that_others_reach_needs_addresses_keys_and_a_mesh_secret() {
+    let faults = checked("bind = \"0.0.0.0\"\ndemo = true\n", &[], &[]).unwrap_err();
+    assert_eq!(faulty_keys(&faults), ["advertise", "mesh_secret", "api_key", "demo"]);
+}
+
+#[test]
+fn a_secret_is_never_shown() {
+    let faults =
+        checked("bind = \"192.0.2.1\"\n[keys.app]\nsecret = \"hunter2\"\n", &[("ORIGO_MESH_SECRET", "hunter2")], &[]);
+    let report = faults.unwrap_err().to_string();
+    assert!(
+        report.contains("mesh_secret = … (ORIGO_MESH_SECRET)") && report.contains("keys.app.secret = …"),
+        "{report}"
+    );
+    assert!(!report.contains("hunter2"), "{report}");
+}
+
+#[test]
+fn ports_that_would_collide_are_refused() {
+    let faults = checked("port = 7000\nmetrics_port = 7000\nmedia_port = 7001\n", &[], &[]).unwrap_err();
+    assert_eq!(faulty_keys(&faults), ["metrics_port", "quic_port"]);
+}
+
+#[test]
+fn a_known_city_brings_its_coordinates() {
+    let config = checked("region = \"frankfurt\"\n", &[], &[]).unwrap();
+    assert_eq!((config.latitude, config.longitude), (50.11, 8.68));
+}
+
+#[test]
+fn a_secret_file_that_cannot_be_read_is_a_fault() {
+    let faults = checked("mesh_secret_file = \"/nowhere\"\n", &[], &[]).unwrap_err();
+    assert_eq!(faulty_keys(&faults), ["mesh_secret_file"]);
+}
+
+#[test]
+fn variables_that_mean_nothing_are_told_apart() {
+    let variables = [("ORIGO_PROT".to_owned(), "1".to_owned()), ("HOME".to_owned(), "/root".to_owned())];
+    let raw = RawConfig::collect(None, variables, []);
+    assert_eq!(raw.unknown_variables, ["ORIGO_PROT"]);
+}
+
+#[test]
+fn the_sample_holds_every_key_and_has_no_fault() {
+    checked(SAMPLE, &[], &[]).unwrap();
+    for key in KEYS {
+        let held = SAMPLE.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{} = ", key.name)));
+        assert!(held, "{} is not in the sample", key.name);
+    }
+}
