@@ -1,13 +1,14 @@
 // Which node the call is connected to, and on demand why.
 import type { Connection } from '@origo/client';
 import { distanceText, rttText } from '../model/figures';
-import { regionName } from '../model/region';
+import { nameRegions, regionName } from '../model/region';
 import { Icon } from './Icon';
 import { Popover } from './Popover';
 
 export function NodeChip({ connection }: { connection: Connection }) {
   const { node, candidates } = connection;
   const place = regionName(node.region) || node.id;
+  const regions = candidates.map((candidate) => candidate.node.region);
   const figures = [rttText(node.rttMs), distanceText(node.distanceKm)].filter((figure) => figure !== '');
   return (
     <Popover
@@ -29,7 +30,7 @@ export function NodeChip({ connection }: { connection: Connection }) {
             <Icon name="globe" /> Connected to {place}
           </h2>
           {figures.length > 0 && <p className="node-figures">{figures.join(' · ')}</p>}
-          <p data-testid="node-why">{sentence(node.why)}</p>
+          <p data-testid="node-why">{nameRegions(node.why, regions)}</p>
           <table>
             <caption>Nodes considered</caption>
             <tbody>
@@ -47,9 +48,4 @@ export function NodeChip({ connection }: { connection: Connection }) {
       )}
     </Popover>
   );
-}
-
-/** The SDK begins with the region as the mesh names it; people read it with a capital. */
-function sentence(why: string): string {
-  return why.charAt(0).toUpperCase() + why.slice(1);
 }

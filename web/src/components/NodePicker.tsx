@@ -15,7 +15,7 @@ export function NodePicker({ nodes, value, onChange }: Props) {
   return (
     <fieldset className="picker" data-testid="node-picker">
       <legend>Node</legend>
-      <Option chosen={value === ''} id="" title="Automatic" detail="Measures and takes the nearest" onChoose={onChange} />
+      <Option chosen={value === ''} id="" title="Automatic" detail="The nearest one, measured when you join" onChoose={onChange} />
       {value !== '' && !forced && <Option chosen id={value} title={regionName(value)} detail="From your link" onChoose={onChange} />}
       {nodes.map((node) => (
         <Option

@@ -30,7 +30,7 @@ export function Stage({ picture, source, home, roomName }: Props) {
       <GridStage tiles={tiles} scene={scene} />
       {people.length === 1 && (
         <div className="alone" role="status">
-          <p>You are the first one here.</p>
+          <p>You are the only one here. The link brings others in.</p>
           <InviteButton room={roomName} className="chip" />
         </div>
       )}

@@ -12,9 +12,12 @@ export interface Box {
   height: number;
 }
 
-/** Tiles may be as tall as a phone picture and as wide as a film. */
-export const ASPECT_MIN = 3 / 4;
-export const ASPECT_MAX = 16 / 9;
+/** As wide as cameras are. */
+const ASPECT_MAX = 16 / 9;
+/** A camera picture that is cut narrower than this loses people at its sides. */
+const ASPECT_MIN = 4 / 3;
+/** On an upright screen tiles may be upright as well: most pictures are of one face then. */
+const ASPECT_MIN_UPRIGHT = 0.6;
 /** Below this width a face and a name cannot be told any more. */
 export const TILE_WIDTH_MIN = 140;
 
@@ -47,7 +50,8 @@ function withColumns(columns: number, count: number, box: Box, gap: number): Gri
   const cellWidth = (box.width - gap * (columns - 1)) / columns;
   const cellHeight = (box.height - gap * (rows - 1)) / rows;
   if (cellWidth <= 0 || cellHeight <= 0) return { columns, rows, tileWidth: 0, tileHeight: 0 };
-  const aspect = Math.min(ASPECT_MAX, Math.max(ASPECT_MIN, cellWidth / cellHeight));
+  const aspectMin = box.height > box.width ? ASPECT_MIN_UPRIGHT : ASPECT_MIN;
+  const aspect = Math.min(ASPECT_MAX, Math.max(aspectMin, cellWidth / cellHeight));
   const tileWidth = Math.min(cellWidth, cellHeight * aspect);
   return { columns, rows, tileWidth: Math.floor(tileWidth), tileHeight: Math.floor(tileWidth / aspect) };
 }

@@ -25,7 +25,8 @@ export function initials(name: string): string {
 
 /** A colour for a person, the same on every screen. */
 export function hueOf(identity: string): number {
-  let hash = 7;
-  for (const letter of identity) hash = (hash * 31 + (letter.codePointAt(0) ?? 0)) >>> 0;
-  return hash % 360;
+  // FNV-1a, spread over the circle by the golden angle, so that `guest-1` and `guest-2` are far apart.
+  let hash = 0x811c9dc5;
+  for (const letter of identity) hash = Math.imul(hash ^ (letter.codePointAt(0) ?? 0), 0x01000193) >>> 0;
+  return Math.round((hash * 137.508) % 360);
 }

@@ -24,7 +24,7 @@ export function joinProblem(thrown: unknown, demo: boolean): Notice | null {
     case 'node_unknown':
       return problem('That node is not there', `${thrown.reason} Choose another one, or Automatic.`);
     case 'unreachable':
-      return problem('No node could be reached', `${thrown.reason} Check your connection, and that UDP is not blocked.`);
+      return problem('The mesh could not be reached', `Check your connection and try again. ${thrown.reason}`);
     case 'invalid_option':
     case 'route_failed':
     case 'path_failed':

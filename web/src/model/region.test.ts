@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { pathDetail, pathLabel, regionName } from './region';
+import { nameRegions, pathDetail, pathLabel, regionName } from './region';
 
 describe('a region', () => {
   it.each([
@@ -8,6 +8,12 @@ describe('a region', () => {
   ])('%s is read as "%s"', (region, name) => {
     expect(regionName(region)).toBe(name);
   });
+});
+
+it('a sentence has its regions read as names, and only whole ones', () => {
+  expect(nameRegions('fra answered, far from eu-west and eu-west-2.', ['fra', 'eu-west', ''])).toBe(
+    'Frankfurt answered, far from EU West and eu-west-2.',
+  );
 });
 
 describe('a path', () => {

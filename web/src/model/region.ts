@@ -36,6 +36,14 @@ export function pathDetail(hops: Hop[]): string {
   return names.length === 1 ? `Served by ${names[0]}` : `Media path: ${names.join(' → ')}`;
 }
 
+/** A sentence of the mesh or the SDK, with the regions in it as people read them. */
+export function nameRegions(sentence: string, regions: string[]): string {
+  const known = [...new Set(regions)].filter((region) => region !== '').sort((a, b) => b.length - a.length);
+  if (known.length === 0) return sentence;
+  const codes = known.map((region) => region.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|');
+  return sentence.replaceAll(new RegExp(`(?<![\\w-])(?:${codes})(?![\\w-])`, 'g'), regionName);
+}
+
 /** The regions of a path in order, without repetitions. */
 export function placesOf(hops: Hop[]): string[] {
   return hops.map((hop) => hop.region || hop.node).filter((place, index, all) => place !== all[index - 1]);
