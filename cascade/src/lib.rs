@@ -3,11 +3,18 @@
 //! [`Mesh::start`] opens everything; the node asks with [`Mesh::ask`], hears [`MeshEvent`]s, and its media workers put
 //! packets into a [`LinkSender`] and take packets from their [`Inbox`].
 
+mod links;
+mod mesh;
+mod stats;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use origo_auth::{NodeId, RoomKey};
+pub use links::LinkSender;
+pub use mesh::{Mesh, StartError};
+use origo_auth::RoomKey;
 use origo_cascade_core::{Event, Forward, Node, link};
+pub use stats::{LinkStats, MeshStats};
 
 /// Where the link thread puts what it received for the rooms of one media worker.
 #[derive(Clone)]
@@ -21,7 +28,8 @@ pub struct Inbox {
 /// What a node tells its mesh at the start.
 #[derive(Clone)]
 pub struct MeshConfig {
-    /// This node as others will see it. Its address may be a different one than `bind` behind NAT.
+    /// This node as others will see it. Its address may be a different one than `bind` behind NAT; port 0 there stands
+    /// for the port that was bound.
     pub node: Node,
     /// UDP address of the QUIC endpoint.
     pub bind: SocketAddr,
@@ -40,29 +48,4 @@ pub enum MeshEvent {
     Rooms(Event),
     /// A change of forwarding for the media worker of that room.
     Forward(RoomKey, Forward),
-}
-
-/// Counters of one peer's link, all since the start of the process.
-#[derive(Clone, Debug, Default)]
-pub struct LinkStats {
-    /// Packets and bytes (datagram bytes, before QUIC) by direction (0 out, 1 in) and class (`link`, `audio`, `base`,
-    /// `enhancement`, and `rtx` for retransmissions of any).
-    pub packets: [[u64; 5]; 2],
-    /// As `packets`.
-    pub bytes: [[u64; 5]; 2],
-    /// Repair requests sent and received.
-    pub nacks: [u64; 2],
-    /// Keyframe requests sent and received.
-    pub keyframe_requests: [u64; 2],
-    /// Layers that we send to this peer right now.
-    pub copies: u64,
-}
-
-/// Counters of the whole mesh.
-#[derive(Clone, Debug, Default)]
-pub struct MeshStats {
-    /// By peer.
-    pub links: Vec<(NodeId, LinkStats)>,
-    /// What was dropped and why, such as (`datagram`, `unknown flow`).
-    pub dropped: Vec<(&'static str, &'static str, u64)>,
 }
