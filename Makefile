@@ -110,7 +110,7 @@ test-rust: web ## cargo test over the workspace
 .PHONY: test-sdk
 test-sdk: web $(VENV)/.installed ## the unmodified PyPI SDK `livekit` against a demo mesh
 	cargo build --locked -p origo-node
-	$(PYTHON) -m pytest -p no:cacheprovider tests/sdk
+	$(PYTHON) -m pytest -c tests/sdk/pytest.ini tests/sdk
 
 .PHONY: test-browser
 test-browser: web ## real Chromium pages against a demo mesh; screenshots in target/screenshots

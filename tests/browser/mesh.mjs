@@ -16,7 +16,7 @@ const logs = `${target}/test-logs`;
 export async function startMesh(name) {
   mkdirSync(logs, { recursive: true });
   const log = openSync(`${logs}/mesh-${name}.log`, 'w');
-  const portBase = 20_000 + 100 * Math.floor(Math.random() * 100);
+  const portBase = 11_000 + 100 * Math.floor(Math.random() * 100);
   const child = spawn(binary, ['demo', '--json', '--port-base', String(portBase)], { stdio: ['ignore', 'pipe', log] });
   const gone = new Promise((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })));
   const lines = [];

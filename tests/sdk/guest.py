@@ -1,0 +1,72 @@
+"""A participant on one node, that remembers what it was told."""
+
+import asyncio
+import time
+
+from livekit import rtc
+
+from mesh import Mesh, Node
+
+EVENTS = (
+    "participant_connected",
+    "participant_disconnected",
+    "track_subscribed",
+    "track_unsubscribed",
+    "track_muted",
+    "data_received",
+    "disconnected",
+)
+
+
+class Guest:
+    """Wraps a `rtc.Room`: every event is kept with its time, so that a test can ask for one that has been."""
+
+    def __init__(self, identity: str):
+        self.identity = identity
+        self.room = rtc.Room()
+        self.join_ms = 0.0
+        self._seen: list[tuple[str, float, tuple]] = []
+        self._changed = asyncio.Event()
+        for name in EVENTS:
+            self.room.on(name, self._remember(name))
+
+    async def join(self, mesh: Mesh, node: Node, room: str, *, single: bool = True, token: str | None = None):
+        """Connects; `single` is v1 with one PeerConnection, else v0 with two."""
+        token = token or mesh.token(room, self.identity)
+        begun = time.monotonic()
+        await self.room.connect(node.url, token, rtc.RoomOptions(single_peer_connection=single))
+        self.join_ms = (time.monotonic() - begun) * 1000
+        return self
+
+    async def event(self, name: str, where=lambda *_: True, timeout_s: float = 10):
+        """The first event of that name that fits, as (time, arguments), whether it has been or is to come."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            for seen, at, what in self._seen:
+                if seen == name and where(*what):
+                    return at, what
+            self._changed.clear()
+            remaining = deadline - time.monotonic()
+            try:
+                await asyncio.wait_for(self._changed.wait(), max(0.0, remaining))
+            except TimeoutError:
+                got = [seen for seen, _, _ in self._seen]
+                raise AssertionError(f"{self.identity} saw no {name} within {timeout_s} s, but {got}") from None
+
+    async def track(self, identity: str, kind):
+        """The track of that kind that someone publishes, with the time of its subscription."""
+        at, (track, _, _) = await self.event(
+            "track_subscribed", lambda track, _, who: who.identity == identity and track.kind == kind
+        )
+        return at, track
+
+    async def leave(self):
+        """Leaves the room."""
+        await self.room.disconnect()
+
+    def _remember(self, name: str):
+        def remember(*what):
+            self._seen.append((name, time.monotonic(), what))
+            self._changed.set()
+
+        return remember
