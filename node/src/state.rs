@@ -6,6 +6,7 @@ use origo_auth::NodeId;
 use origo_cascade_core::Node;
 
 use crate::config::{Config, LiveKeys};
+use crate::metrics::Dropped;
 use crate::rooms::RoomsHandle;
 
 /// Shared by all handlers; cheap to clone. `http::router(AppState)` makes the router.
@@ -21,4 +22,6 @@ pub struct AppState {
     pub keys: LiveKeys,
     /// The living nodes as gossip tells it, this one among them. `/health` shows how many.
     pub nodes: Arc<dyn Fn() -> Vec<Node> + Send + Sync>,
+    /// Counts what handlers drop, close or refuse; shown as `origo_dropped_total{what,reason}`.
+    pub dropped: Dropped,
 }

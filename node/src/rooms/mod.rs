@@ -33,7 +33,7 @@ pub struct Refusal {
 }
 
 /// How many rooms, people and tracks there are on this node.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RoomsStats {
     /// Rooms with at least one local participant.
     pub rooms: u64,
@@ -43,6 +43,8 @@ pub struct RoomsStats {
     pub audio_tracks: u64,
     /// Locally published video tracks.
     pub video_tracks: u64,
+    /// Messages that came and were not acted upon.
+    pub dropped: std::collections::BTreeMap<(&'static str, &'static str), u64>,
 }
 
 /// What front-ends ask of the rooms task.

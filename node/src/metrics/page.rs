@@ -1,0 +1,185 @@
+//! Names, meanings and labels of all metrics.
+
+use metrics::{counter, describe_counter, describe_gauge, gauge, with_local_recorder};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use origo_cascade::{LinkStats, MeshStats};
+use origo_cascade_core::MediaKind;
+use origo_node_core::media::{self, Direction, Via};
+
+use super::Snapshot;
+use crate::rooms::RoomsStats;
+
+/// Labels of the directions, in the order of [`LinkStats`].
+const DIRECTIONS: [&str; 2] = ["out", "in"];
+/// Labels of the classes, in the order of [`LinkStats`].
+const CLASSES: [&str; 5] = ["link", "audio", "base", "enhancement", "rtx"];
+
+/// The page in Prometheus' text format.
+pub fn render(snapshot: &Snapshot) -> String {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    with_local_recorder(&recorder, || {
+        describe();
+        build(snapshot);
+        rooms(&snapshot.rooms);
+        workers(&snapshot.workers);
+        mesh(&snapshot.mesh);
+        let front_ends = snapshot.dropped.iter().copied();
+        let rooms = snapshot.rooms.dropped.iter().map(|(&(what, reason), &count)| (what, reason, count));
+        let workers = snapshot.workers.iter().flat_map(|(stats, _)| stats.dropped());
+        let mesh = snapshot.mesh.dropped.iter().copied();
+        for (what, reason, count) in front_ends.chain(rooms).chain(workers).chain(mesh) {
+            counter!("origo_dropped_total", "what" => what, "reason" => reason).increment(count);
+        }
+    });
+    recorder.handle().render()
+}
+
+fn describe() {
+    describe_gauge!("origo_build_info", "Always 1; its labels say which node this is and what it runs");
+    describe_gauge!("origo_nodes", "Living nodes as gossip tells it, this one among them");
+    describe_gauge!("origo_rooms", "Rooms with at least one participant on this node");
+    describe_gauge!("origo_participants", "Participants on this node");
+    describe_gauge!("origo_tracks", "Tracks published on this node, by kind");
+    describe_gauge!("origo_worker_load", "Busy share of each media worker's thread, 0 to 1");
+    describe_gauge!("origo_connections", "WebRTC connections right now");
+    describe_counter!("origo_rtp_packets_total", "RTP packets by direction, kind and the other end; no retransmissions");
+    describe_counter!("origo_rtp_bytes_total", "Payload bytes of origo_rtp_packets_total");
+    describe_counter!("origo_link_packets_total", "Datagrams of links by peer, direction and class; rtx are repairs");
+    describe_counter!("origo_link_bytes_total", "Bytes of origo_link_packets_total, before QUIC");
+    describe_gauge!("origo_link_copies", "Track layers that this node sends to the peer right now");
+    describe_counter!("origo_nacks_total", "Packets asked for again; out: asked by this node");
+    describe_counter!("origo_keyframe_requests_total", "Keyframes asked for; out: asked by this node");
+    describe_counter!("origo_dropped_total", "What came and was not acted upon, and why");
+    describe_counter!("origo_srtp_sessions", "WebRTC connections whose SRTP came up, by protection profile");
+    describe_counter!("origo_datagrams_total", "Datagrams to clients, retransmissions and RTCP among them");
+    describe_counter!("origo_sends_total", "System calls that carried origo_datagrams_total");
+}
+
+fn build(snapshot: &Snapshot) {
+    let node = snapshot.node.to_string();
+    let version = env!("CARGO_PKG_VERSION");
+    gauge!("origo_build_info", "version" => version, "node" => node, "region" => snapshot.region.clone()).set(1.0);
+    gauge!("origo_nodes").set(snapshot.nodes as f64);
+}
+
+fn rooms(stats: &RoomsStats) {
+    gauge!("origo_rooms").set(stats.rooms as f64);
+    gauge!("origo_participants").set(stats.participants as f64);
+    gauge!("origo_tracks", "kind" => "audio").set(stats.audio_tracks as f64);
+    gauge!("origo_tracks", "kind" => "video").set(stats.video_tracks as f64);
+}
+
+fn workers(workers: &[(media::Stats, f64)]) {
+    let all = || workers.iter().map(|(stats, _)| stats);
+    for (index, (_, load)) in workers.iter().enumerate() {
+        gauge!("origo_worker_load", "worker" => index.to_string()).set(*load);
+    }
+    gauge!("origo_connections").set(all().map(|stats| stats.connections).sum::<u64>() as f64);
+    counter!("origo_datagrams_total", "direction" => "out").absolute(all().map(|stats| stats.datagrams_out).sum());
+    counter!("origo_sends_total").absolute(all().map(|stats| stats.sends_out).sum());
+    for (direction, way) in [(Direction::Out, "out"), (Direction::In, "in")] {
+        for (via, end) in [(Via::Client, "client"), (Via::Link, "link")] {
+            for kind in [MediaKind::Audio, MediaKind::Video] {
+                rtp(all(), (direction, way), kind, (via, end));
+            }
+        }
+        // What links ask of each other is counted by the links, see `mesh`.
+        let nacks = all().map(|stats| stats.nacks(direction, Via::Client)).sum();
+        counter!("origo_nacks_total", "direction" => way, "via" => "client").absolute(nacks);
+        let keyframes = all().map(|stats| stats.keyframe_requests(direction, Via::Client)).sum();
+        counter!("origo_keyframe_requests_total", "direction" => way, "via" => "client").absolute(keyframes);
+    }
+    for (profile, sessions) in all().flat_map(|stats| &stats.srtp_sessions) {
+        counter!("origo_srtp_sessions", "profile" => *profile).increment(*sessions);
+    }
+}
+
+fn rtp<'a>(
+    workers: impl Iterator<Item = &'a media::Stats>,
+    (direction, way): (Direction, &'static str),
+    kind: MediaKind,
+    (via, end): (Via, &'static str),
+) {
+    let word = if kind == MediaKind::Audio { "audio" } else { "video" };
+    let (mut packets, mut bytes) = (0, 0);
+    for traffic in workers.map(|stats| stats.rtp(direction, kind, via)) {
+        packets += traffic.packets;
+        bytes += traffic.bytes;
+    }
+    counter!("origo_rtp_packets_total", "direction" => way, "kind" => word, "via" => end).absolute(packets);
+    counter!("origo_rtp_bytes_total", "direction" => way, "kind" => word, "via" => end).absolute(bytes);
+}
+
+fn mesh(stats: &MeshStats) {
+    let sum = |of: fn(&LinkStats) -> [u64; 2], way| stats.links.iter().map(|(_, link)| of(link)[way]).sum();
+    for (way, direction) in DIRECTIONS.into_iter().enumerate() {
+        let nacks = sum(|link| link.nacks, way);
+        counter!("origo_nacks_total", "direction" => direction, "via" => "link").absolute(nacks);
+        let keyframes = sum(|link| link.keyframe_requests, way);
+        counter!("origo_keyframe_requests_total", "direction" => direction, "via" => "link").absolute(keyframes);
+    }
+    for (peer, link) in &stats.links {
+        let peer = peer.to_string();
+        gauge!("origo_link_copies", "peer" => peer.clone()).set(link.copies as f64);
+        for (way, direction) in DIRECTIONS.into_iter().enumerate() {
+            for (index, class) in CLASSES.into_iter().enumerate() {
+                let labels = [("peer", peer.clone()), ("direction", direction.to_owned()), ("class", class.to_owned())];
+                counter!("origo_link_packets_total", &labels).absolute(link.packets[way][index]);
+                counter!("origo_link_bytes_total", &labels).absolute(link.bytes[way][index]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use origo_auth::NodeId;
+
+    use super::*;
+
+    fn snapshot() -> Snapshot {
+        let mut link = LinkStats { copies: 2, ..LinkStats::default() };
+        link.packets[0][2] = 7;
+        let mut worker = media::Stats::default();
+        worker.count_dropped("datagram", "unknown ufrag");
+        worker.srtp_sessions.insert("aes-256-gcm", 3);
+        Snapshot {
+            node: NodeId([1; 16]),
+            region: "frankfurt".to_owned(),
+            rooms: RoomsStats { participants: 4, video_tracks: 5, ..RoomsStats::default() },
+            workers: vec![(worker.clone(), 0.25), (worker, 0.0)],
+            mesh: MeshStats { links: vec![(NodeId([2; 16]), link)], dropped: vec![("datagram", "unknown flow", 6)] },
+            nodes: 2,
+            dropped: vec![("socket", "idle", 1)],
+        }
+    }
+
+    #[test]
+    fn the_page_holds_what_was_counted_under_the_agreed_names() {
+        let page = render(&snapshot());
+        let peer = NodeId([2; 16]);
+        for line in [
+            "origo_participants 4".to_owned(),
+            "origo_tracks{kind=\"video\"} 5".to_owned(),
+            "origo_rtp_packets_total{direction=\"in\",kind=\"audio\",via=\"client\"} 0".to_owned(),
+            format!("origo_link_packets_total{{peer=\"{peer}\",direction=\"out\",class=\"base\"}} 7"),
+            format!("origo_link_copies{{peer=\"{peer}\"}} 2"),
+            "origo_nacks_total{direction=\"out\",via=\"link\"} 0".to_owned(),
+            "origo_dropped_total{what=\"datagram\",reason=\"unknown ufrag\"} 2".to_owned(),
+            "origo_dropped_total{what=\"datagram\",reason=\"unknown flow\"} 6".to_owned(),
+            "origo_dropped_total{what=\"socket\",reason=\"idle\"} 1".to_owned(),
+            "origo_srtp_sessions{profile=\"aes-256-gcm\"} 6".to_owned(),
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line}\nis not in\n{page}");
+        }
+    }
+
+    #[test]
+    fn each_metric_has_its_sentence() {
+        let page = render(&snapshot());
+        for line in page.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+            let name = line.split(['{', ' ']).next().unwrap_or_default();
+            assert!(page.contains(&format!("# HELP {name} ")), "{name} has no HELP");
+        }
+    }
+}
