@@ -1,1 +1,2 @@
+//! Load generator for an Origo mesh.
 fn main() {}

@@ -1,0 +1,122 @@
+//! Counts what came of one layer: unique, lost, twice, out of order.
+
+use serde::{Deserialize, Serialize};
+
+/// Counters behind the newest within which a duplicate is told from a late packet.
+const WINDOW: u32 = 4096;
+
+/// What came of one layer of one track, by the counter in its packets.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    first: u32,
+    newest: u32,
+    counts: LayerCounts,
+    /// A bit for each of the last [`WINDOW`] counters.
+    seen: Vec<u64>,
+}
+
+/// Totals of one layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerCounts {
+    /// Different packets that came.
+    pub unique: u64,
+    /// Packets between the first and the newest that did not come. After a pause of the layer they count too.
+    pub lost: u64,
+    /// Packets that came again.
+    pub duplicates: u64,
+    /// Packets that came after a newer one.
+    pub reordered: u64,
+}
+
+impl Ledger {
+    /// Notes one packet.
+    pub fn note(&mut self, counter: u32) {
+        if self.counts.unique == 0 {
+            self.seen = vec![0; WINDOW as usize / 64];
+            (self.first, self.newest) = (counter, counter);
+            self.mark(counter);
+            return;
+        }
+        let ahead = counter.wrapping_sub(self.newest) as i32;
+        if ahead > 0 {
+            self.advance(counter, ahead as u32);
+            self.mark(counter);
+            return;
+        }
+        if ahead == 0 || (ahead.unsigned_abs() < WINDOW && self.is_marked(counter)) {
+            self.counts.duplicates += 1;
+            return;
+        }
+        self.counts.reordered += 1;
+        if (counter.wrapping_sub(self.first) as i32) < 0 {
+            self.first = counter;
+        }
+        self.mark(counter);
+    }
+
+    /// Totals so far.
+    pub fn counts(&self) -> LayerCounts {
+        if self.counts.unique == 0 {
+            return self.counts;
+        }
+        let span = u64::from(self.newest.wrapping_sub(self.first)) + 1;
+        LayerCounts { lost: span.saturating_sub(self.counts.unique), ..self.counts }
+    }
+
+    fn advance(&mut self, counter: u32, ahead: u32) {
+        if ahead >= WINDOW {
+            self.seen.fill(0);
+        } else {
+            for gone in 1..=ahead {
+                let (word, bit) = slot(self.newest.wrapping_add(gone));
+                self.seen[word] &= !bit;
+            }
+        }
+        self.newest = counter;
+    }
+
+    fn mark(&mut self, counter: u32) {
+        let (word, bit) = slot(counter);
+        self.seen[word] |= bit;
+        self.counts.unique += 1;
+    }
+
+    fn is_marked(&self, counter: u32) -> bool {
+        let (word, bit) = slot(counter);
+        self.seen[word] & bit != 0
+    }
+}
+
+fn slot(counter: u32) -> (usize, u64) {
+    let index = counter % WINDOW;
+    ((index / 64) as usize, 1 << (index % 64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(counters: impl IntoIterator<Item = u32>) -> LayerCounts {
+        let mut ledger = Ledger::default();
+        counters.into_iter().for_each(|counter| ledger.note(counter));
+        ledger.counts()
+    }
+
+    #[test]
+    fn loss_duplicates_and_order_are_told_apart() {
+        let expected = LayerCounts { unique: 5, lost: 1, duplicates: 2, reordered: 1 };
+        assert_eq!(counts([10, 11, 13, 12, 12, 15, 15]), expected);
+    }
+
+    #[test]
+    fn a_long_run_without_fault_shows_none() {
+        let expected = LayerCounts { unique: 20_000, ..LayerCounts::default() };
+        assert_eq!(counts((0..20_000).map(|i: u32| i.wrapping_sub(500))), expected);
+    }
+
+    #[test]
+    fn a_leap_beyond_the_window_is_loss() {
+        let expected = LayerCounts { unique: 2, lost: 9_999, ..LayerCounts::default() };
+        assert_eq!(counts([0, 10_000]), expected);
+    }
+}

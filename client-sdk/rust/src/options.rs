@@ -1,0 +1,96 @@
+//! What a caller may choose about a participant and the tracks that it publishes.
+
+use std::time::Duration;
+
+/// How to join.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// LiveKit v1 (`/rtc/v1`, one PeerConnection) when set, else v0 (`/rtc`, two of them).
+    pub single_connection: bool,
+    /// Receive every published track without asking.
+    pub auto_subscribe: bool,
+    /// Longest wait for the server's answer to the join and for the connection.
+    pub join_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { single_connection: true, auto_subscribe: true, join_timeout: Duration::from_secs(10) }
+    }
+}
+
+impl Options {
+    /// LiveKit v0: `/rtc` and two PeerConnections.
+    pub fn v0() -> Self {
+        Self { single_connection: false, ..Self::default() }
+    }
+
+    /// LiveKit v1: `/rtc/v1` and one PeerConnection.
+    pub fn v1() -> Self {
+        Self::default()
+    }
+}
+
+/// A published microphone: one Opus-looking packet each 20 ms.
+#[derive(Clone, Debug)]
+pub struct AudioOptions {
+    /// RTP payload bytes of a packet.
+    pub packet_bytes: usize,
+    /// Level in the audio-level extension, in -dBov: 0 is the loudest, -127 silence.
+    pub level_dbov: i8,
+}
+
+impl Default for AudioOptions {
+    fn default() -> Self {
+        Self { packet_bytes: 100, level_dbov: -20 }
+    }
+}
+
+/// One simulcast layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// `q`, `h` or `f`; `None` for a track without simulcast.
+    pub rid: Option<&'static str>,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// Packets of each frame.
+    pub packets_per_frame: usize,
+}
+
+/// A published camera: VP8-looking frames.
+#[derive(Clone, Debug)]
+pub struct VideoOptions {
+    /// Lowest first.
+    pub layers: Vec<Layer>,
+    /// Frames each second.
+    pub fps: u32,
+    /// RTP payload bytes of a packet.
+    pub packet_bytes: usize,
+}
+
+impl VideoOptions {
+    /// One layer with that many packets a frame.
+    pub fn single(fps: u32, packets_per_frame: usize, packet_bytes: usize) -> Self {
+        let layer = Layer { rid: None, width: 1280, height: 720, packets_per_frame };
+        Self { layers: vec![layer], fps, packet_bytes }
+    }
+
+    /// Three layers whose packet counts relate about as bit rates of real simulcast do.
+    pub fn simulcast(fps: u32, packet_bytes: usize) -> Self {
+        let layer = |rid, height: u32, packets_per_frame| Layer {
+            rid: Some(rid),
+            width: height * 16 / 9,
+            height,
+            packets_per_frame,
+        };
+        Self { layers: vec![layer("q", 180, 1), layer("h", 360, 2), layer("f", 720, 6)], fps, packet_bytes }
+    }
+
+    /// Bits per second of a layer's payloads.
+    pub fn bitrate_bps(&self, layer: &Layer) -> u32 {
+        let bits = layer.packets_per_frame * self.packet_bytes * 8 * self.fps as usize;
+        u32::try_from(bits).unwrap_or(u32::MAX)
+    }
+}

@@ -1,0 +1,179 @@
+//! Makes the packets of one published track: a burst each frame, stamped, with a keyframe when one is asked for.
+
+use std::time::{Duration, Instant};
+
+use str0m::media::{Mid, Pt, Rid};
+use str0m::rtp::{ExtensionValues, RtpWrite, SeqNo};
+
+use crate::options::{AudioOptions, VideoOptions};
+use crate::stamp::{self, Stamp, Vp8Place};
+
+/// A frame that is later than this is skipped: a stalled sender must not burst to catch up.
+const LATE_MAX: Duration = Duration::from_millis(200);
+/// One Opus packet.
+const AUDIO_INTERVAL: Duration = Duration::from_millis(20);
+const AUDIO_CLOCK_HZ: u64 = 48_000;
+const VIDEO_CLOCK_HZ: u64 = 90_000;
+/// Streams begin at a sequence number well inside the first rollover period, as SRTP requires.
+const FIRST_SEQ: u64 = 1000;
+
+#[derive(Debug)]
+enum Shape {
+    Audio(AudioOptions),
+    Video { packet_bytes: usize },
+}
+
+/// One simulcast layer as it is sent.
+#[derive(Debug)]
+struct Lane {
+    rid: Option<Rid>,
+    width: u16,
+    height: u16,
+    packets_per_frame: usize,
+    sent: u32,
+    keyframe_wanted: bool,
+}
+
+/// A published track that makes its packets.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) mid: Mid,
+    pt: Pt,
+    shape: Shape,
+    lanes: Vec<Lane>,
+    interval: Duration,
+    began_at: Instant,
+    frames: u32,
+    next_at: Instant,
+}
+
+impl Source {
+    pub(crate) fn audio(options: AudioOptions, mid: Mid, pt: Pt, now: Instant) -> Self {
+        let lane = Lane { rid: None, width: 0, height: 0, packets_per_frame: 1, sent: 0, keyframe_wanted: false };
+        Self::new(Shape::Audio(options), vec![lane], AUDIO_INTERVAL, mid, pt, now)
+    }
+
+    pub(crate) fn video(options: &VideoOptions, mid: Mid, pt: Pt, now: Instant) -> Self {
+        let lane = |layer: &crate::options::Layer| Lane {
+            rid: layer.rid.map(Rid::from),
+            width: layer.width as u16,
+            height: layer.height as u16,
+            packets_per_frame: layer.packets_per_frame.max(1),
+            sent: 0,
+            keyframe_wanted: true,
+        };
+        let lanes = options.layers.iter().map(lane).collect();
+        let interval = Duration::from_secs(1) / options.fps.max(1);
+        Self::new(Shape::Video { packet_bytes: options.packet_bytes }, lanes, interval, mid, pt, now)
+    }
+
+    fn new(shape: Shape, lanes: Vec<Lane>, interval: Duration, mid: Mid, pt: Pt, now: Instant) -> Self {
+        Self { mid, pt, shape, lanes, interval, began_at: now, frames: 0, next_at: now }
+    }
+
+    /// When the next frame is due.
+    pub(crate) fn next_at(&self) -> Instant {
+        self.next_at
+    }
+
+    /// Packets made so far of each layer, lowest first.
+    pub(crate) fn sent(&self) -> Vec<u32> {
+        self.lanes.iter().map(|lane| lane.sent).collect()
+    }
+
+    /// The next frame of a layer shall be a keyframe; of all layers when none is named.
+    pub(crate) fn want_keyframe(&mut self, rid: Option<Rid>) {
+        for lane in self.lanes.iter_mut().filter(|lane| rid.is_none() || lane.rid == rid) {
+            lane.keyframe_wanted = true;
+        }
+    }
+
+    /// Makes the frame that is due, and sets the time of the next one.
+    pub(crate) fn make_frame(&mut self, now: Instant, unix_us: u64, mut write: impl FnMut(Option<Rid>, RtpWrite)) {
+        for index in 0..self.lanes.len() {
+            self.make_layer(index, now, unix_us, &mut write);
+        }
+        self.frames = self.frames.wrapping_add(1);
+        self.next_at += self.interval;
+        if now.saturating_duration_since(self.next_at) > LATE_MAX {
+            self.next_at = now + self.interval;
+        }
+    }
+
+    fn make_layer(&mut self, index: usize, now: Instant, unix_us: u64, write: &mut impl FnMut(Option<Rid>, RtpWrite)) {
+        let keyframe = std::mem::take(&mut self.lanes[index].keyframe_wanted);
+        let time = self.rtp_time(now);
+        for packet in 0..self.lanes[index].packets_per_frame {
+            let payload = self.payload(index, packet, keyframe, unix_us);
+            let lane = &mut self.lanes[index];
+            let seq = SeqNo::from(FIRST_SEQ + u64::from(lane.sent));
+            lane.sent += 1;
+            let rtp = RtpWrite::new(self.pt, seq, time, now, payload)
+                .marker(packet + 1 == lane.packets_per_frame)
+                .ext_vals(self.extensions())
+                .nackable(matches!(self.shape, Shape::Video { .. }));
+            write(self.lanes[index].rid, rtp);
+        }
+    }
+
+    fn payload(&self, index: usize, packet: usize, keyframe: bool, unix_us: u64) -> Vec<u8> {
+        let lane = &self.lanes[index];
+        let stamp = Stamp { layer: index as u8, counter: lane.sent, sent_us: unix_us };
+        match &self.shape {
+            Shape::Audio(options) => stamp::encode_opus(stamp, options.packet_bytes),
+            Shape::Video { packet_bytes } => {
+                let place = Vp8Place {
+                    first: packet == 0,
+                    keyframe,
+                    picture: self.frames as u16,
+                    width: lane.width,
+                    height: lane.height,
+                };
+                stamp::encode_vp8(stamp, place, *packet_bytes)
+            }
+        }
+    }
+
+    fn extensions(&self) -> ExtensionValues {
+        let level = match &self.shape {
+            Shape::Audio(options) => Some(options.level_dbov),
+            Shape::Video { .. } => None,
+        };
+        ExtensionValues { audio_level: level, voice_activity: level.map(|level| level > -60), ..Default::default() }
+    }
+
+    fn rtp_time(&self, now: Instant) -> u32 {
+        let hz = if matches!(self.shape, Shape::Audio(_)) { AUDIO_CLOCK_HZ } else { VIDEO_CLOCK_HZ };
+        let elapsed = now.saturating_duration_since(self.began_at);
+        (elapsed.as_micros() as u64 * hz / 1_000_000) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_frame_brings_the_packets_of_every_layer_and_a_keyframe_when_asked() {
+        let start = Instant::now();
+        let options = VideoOptions::simulcast(30, 500);
+        let mut source = Source::video(&options, Mid::from("v"), Pt::from(96), start);
+        let mut written = Vec::new();
+        source.make_frame(start, 1, |rid, _| written.push(rid));
+        assert_eq!(written.len(), 9);
+        assert_eq!(source.sent(), [1, 2, 6]);
+        assert_eq!(source.next_at(), start + Duration::from_secs(1) / 30);
+        assert!(source.lanes.iter().all(|lane| !lane.keyframe_wanted));
+        source.want_keyframe(Some(Rid::from("h")));
+        assert_eq!(source.lanes.iter().filter(|lane| lane.keyframe_wanted).count(), 1);
+    }
+
+    #[test]
+    fn a_stalled_source_does_not_burst_to_catch_up() {
+        let start = Instant::now();
+        let mut source = Source::video(&VideoOptions::single(30, 8, 500), Mid::from("v"), Pt::from(96), start);
+        let late = start + Duration::from_secs(5);
+        source.make_frame(late, 1, |_, _| {});
+        assert!(source.next_at() > late);
+    }
+}
