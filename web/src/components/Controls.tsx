@@ -61,20 +61,21 @@ interface ControlProps {
   icon: IconName;
   label: string;
   off?: boolean;
+  /** Undefined for a button whose label already says what it does next. */
   active?: boolean;
   badge?: number;
   count?: number;
   onClick: () => void;
 }
 
-function Control({ id, icon, label, off = false, active = false, badge = 0, count, onClick }: ControlProps) {
+function Control({ id, icon, label, off = false, active, badge = 0, count, onClick }: ControlProps) {
   return (
     <button
       type="button"
       className="control"
       data-testid={id}
       data-off={off}
-      aria-pressed={off ? false : active || undefined}
+      aria-pressed={active}
       aria-label={label}
       title={label}
       onClick={onClick}

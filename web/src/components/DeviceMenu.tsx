@@ -2,9 +2,9 @@
 import type { Room } from 'livekit-client';
 import { useState } from 'react';
 import { useDevices } from '../hooks/useDevices';
-import { Icon } from './Icon';
+import { Icon, type IconName } from './Icon';
 import { Popover } from './Popover';
-import { deviceChoices } from './Select';
+import { deviceChoices, Select } from './Select';
 
 interface Group {
   kind: MediaDeviceKind;
@@ -28,6 +28,32 @@ export function DeviceMenu({ room, of, onProblem }: Props) {
     >
       {(close) => <Menu room={room} of={of} onProblem={onProblem} onDone={close} />}
     </Popover>
+  );
+}
+
+/** The same choice where the bar has no room for menus. */
+export function DeviceSelects({ room, onProblem }: Pick<Props, 'room' | 'onProblem'>) {
+  const [opened] = useState(() => Date.now());
+  const [, show] = useState(0);
+  const list = useDevices(opened);
+  const choose = (kind: MediaDeviceKind) => (deviceId: string) => {
+    room.switchActiveDevice(kind, deviceId).then(() => show((count) => count + 1), onProblem);
+  };
+  const select = (kind: MediaDeviceKind, label: string, icon: IconName, devices: MediaDeviceInfo[]) => (
+    <Select
+      label={label}
+      icon={icon}
+      value={room.getActiveDevice(kind) ?? 'default'}
+      choices={deviceChoices(devices, label)}
+      onChange={choose(kind)}
+    />
+  );
+  return (
+    <div className="device-selects">
+      {select('videoinput', 'Camera', 'camera', list.cameras)}
+      {select('audioinput', 'Microphone', 'mic', list.microphones)}
+      {list.speakers.length > 0 && select('audiooutput', 'Speaker', 'speaker', list.speakers)}
+    </div>
   );
 }
 

@@ -47,7 +47,8 @@ export function Preview({ settings, onSettings }: Props) {
             type="button"
             className="control"
             aria-pressed={mic}
-            aria-label={mic ? 'Join with the microphone off' : 'Join with the microphone on'}
+            aria-label="Microphone"
+            title={mic ? 'Join with the microphone off' : 'Join with the microphone on'}
             data-testid="join-mic"
             onClick={() => onSettings({ mic: !mic })}
           >
@@ -57,7 +58,8 @@ export function Preview({ settings, onSettings }: Props) {
             type="button"
             className="control"
             aria-pressed={camera}
-            aria-label={camera ? 'Join with the camera off' : 'Join with the camera on'}
+            aria-label="Camera"
+            title={camera ? 'Join with the camera off' : 'Join with the camera on'}
             data-testid="join-camera"
             onClick={() => onSettings({ camera: !camera })}
           >

@@ -2,6 +2,7 @@
 import { RoomEvent, type DisconnectReason } from 'livekit-client';
 import { useCallback, useEffect, useRef, useState } from 'react';
 import { farewell, joinProblem, type Notice } from '../model/problem';
+import { roomAddress } from '../model/query';
 import { regionName } from '../model/region';
 import { join, type Call, type JoinRequest } from '../node/call';
 
@@ -64,6 +65,8 @@ export function useCall(origin: string, demo: boolean): CallControl {
   useEffect(() => {
     if (!call) return;
     // A debugging handle, and what end-to-end tests look through.
+    const { request } = call;
+    if (request.token === '') window.history.replaceState(null, '', roomAddress(window.location.href, request.room));
     window.__origo = { room: call.connection.room, node: call.connection.node };
     return () => void delete window.__origo;
   }, [call]);

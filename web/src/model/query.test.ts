@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { inviteLink, parseQuery } from './query';
+import { inviteLink, parseQuery, roomAddress } from './query';
 
 describe('the query', () => {
   it('is read from the address', () => {
@@ -11,6 +11,10 @@ describe('the query', () => {
   it('asks for nothing when it is empty', () => {
     expect(parseQuery('')).toMatchObject({ room: '', autojoin: false, mic: null, camera: null });
   });
+});
+
+it('the address during a call keeps what was asked for', () => {
+  expect(roomAddress('http://eu.example/?node=fra', 'a')).toBe('http://eu.example/?node=fra&room=a');
 });
 
 it('an invitation says nothing about who shares it', () => {

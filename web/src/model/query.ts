@@ -37,6 +37,13 @@ export function inviteLink(page: string, room: string): string {
   return url.href;
 }
 
+/** The page's own address during a call, so that a reload comes back to the same room. */
+export function roomAddress(page: string, room: string): string {
+  const url = new URL(page);
+  url.searchParams.set('room', room);
+  return url.href;
+}
+
 function flag(value: string | null): boolean | null {
   if (value === null) return null;
   return value !== '0' && value !== 'false';

@@ -80,16 +80,17 @@ function tilesOf(participant: Participant): Tile[] {
   const camera = participant.getTrackPublication(Track.Source.Camera);
   const voice = participant.getTrackPublication(Track.Source.Microphone);
   const screen = participant.getTrackPublication(Track.Source.ScreenShare);
-  const tile = (kind: Tile['kind'], shown: TrackPublication | undefined, sid: string | undefined): Tile => ({
+  const tile = (kind: Tile['kind'], shown: TrackPublication | undefined, told: TrackPublication | undefined): Tile => ({
     key: `${participant.identity}/${kind}`,
     kind,
     person,
     video: shown?.track && !shown.isMuted ? shown.track : null,
-    pathSid: sid ?? null,
+    pathSid: told?.trackSid ?? null,
   });
-  const cameraSid = camera?.track && !camera.isMuted ? camera.trackSid : (voice?.trackSid ?? camera?.trackSid);
-  const tiles = [tile('camera', camera, cameraSid)];
-  if (screen && !screen.isMuted) tiles.push(tile('screen', screen, screen.trackSid));
+  // Only a track that arrives here has a path. A muted picture may have none, the voice goes on.
+  const arriving = [camera?.isMuted ? undefined : camera, voice, camera].find((publication) => publication?.track);
+  const tiles = [tile('camera', camera, arriving)];
+  if (screen && !screen.isMuted) tiles.push(tile('screen', screen, screen.track ? screen : undefined));
   return tiles;
 }
 

@@ -4,6 +4,7 @@ import { Banner } from '../components/Banner';
 import { CallHeader } from '../components/CallHeader';
 import { ChatPanel } from '../components/ChatPanel';
 import { Controls, type Panel } from '../components/Controls';
+import { DeviceSelects } from '../components/DeviceMenu';
 import { NewsList } from '../components/NewsList';
 import { PeoplePanel } from '../components/PeoplePanel';
 import { SidePanel } from '../components/SidePanel';
@@ -14,6 +15,8 @@ import { useMedia } from '../hooks/useMedia';
 import { useNews } from '../hooks/useNews';
 import { useRoom } from '../hooks/useRoom';
 import { useShortcuts } from '../hooks/useShortcuts';
+import { useTitle } from '../hooks/useTitle';
+import { useWakeLock } from '../hooks/useWakeLock';
 import type { Call } from '../node/call';
 
 export function CallPage({ call, onLeave }: { call: Call; onLeave: () => void }) {
@@ -35,6 +38,8 @@ export function CallPage({ call, onLeave }: { call: Call; onLeave: () => void })
     setPanel(next);
   };
 
+  useTitle(unread > 0 ? `(${unread}) ${roomName}` : roomName);
+  useWakeLock();
   useShortcuts({
     m: media.toggleMic,
     v: media.toggleCamera,
@@ -62,6 +67,7 @@ export function CallPage({ call, onLeave }: { call: Call; onLeave: () => void })
       {panel === 'people' && (
         <SidePanel title="Participants" onClose={() => showPanel(null)}>
           <PeoplePanel people={picture.people} />
+          <DeviceSelects room={room} onProblem={(thrown) => media.deviceProblem('microphone', thrown)} />
         </SidePanel>
       )}
       <Controls
