@@ -42,7 +42,10 @@ fn describe() {
     describe_gauge!("origo_tracks", "Tracks published on this node, by kind");
     describe_gauge!("origo_worker_load", "Busy share of each media worker's thread, 0 to 1");
     describe_gauge!("origo_connections", "WebRTC connections right now");
-    describe_counter!("origo_rtp_packets_total", "RTP packets by direction, kind and the other end; no retransmissions");
+    describe_counter!(
+        "origo_rtp_packets_total",
+        "RTP packets by direction, kind and the other end; no retransmissions"
+    );
     describe_counter!("origo_rtp_bytes_total", "Payload bytes of origo_rtp_packets_total");
     describe_counter!("origo_link_packets_total", "Datagrams of links by peer, direction and class; rtx are repairs");
     describe_counter!("origo_link_bytes_total", "Bytes of origo_link_packets_total, before QUIC");
