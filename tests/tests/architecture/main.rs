@@ -123,10 +123,15 @@ fn only_main_and_demo_of_the_node_name_the_directory() {
     let src = root().join("node/src");
     for path in source::files_below(&src, "rs") {
         let below = path.strip_prefix(&src).expect("below src").to_owned();
-        let allowed = below == Path::new("main.rs") || below.starts_with("demo.rs") || below.starts_with("demo");
+        let allowed = below == Path::new("main.rs") || below == Path::new("demo.rs") || below.starts_with("demo");
         let names = source::code_of(&read(&path)).contains("origo_directory");
         assert!(allowed || !names, "{} names the directory", path.display());
     }
+}
+
+#[test]
+fn a_sample_of_the_configuration_is_there() {
+    read(&root().join("deploy/samples/origo.toml")).parse::<toml::Table>().expect("the sample is TOML");
 }
 
 #[test]
