@@ -29,7 +29,7 @@ export function Controls({ room, picture, panel, unread, actions }: Props) {
   const { micOn, cameraOn, sharing } = picture.self;
   const count = picture.people.length;
   return (
-    <div className="controls" role="toolbar" aria-label="Call controls">
+    <footer className="controls" aria-label="Call controls">
       <div className="control-pair">
         <Control id="toggle-mic" icon={micOn ? 'mic' : 'micOff'} label={micOn ? 'Mute (M)' : 'Unmute (M)'} off={!micOn} onClick={actions.toggleMic} />
         <DeviceMenu room={room} of="audio" onProblem={(thrown) => actions.deviceProblem('microphone', thrown)} />
@@ -50,9 +50,9 @@ export function Controls({ room, picture, panel, unread, actions }: Props) {
         active={panel === 'people'} count={count} onClick={() => actions.showPanel(panel === 'people' ? null : 'people')}
       />
       <button type="button" className="control leave" data-testid="leave" aria-label="Leave the call" title="Leave the call" onClick={actions.leave}>
-        <Icon name="leave" size={22} />
+        <Icon name="leave" size={24} />
       </button>
-    </div>
+    </footer>
   );
 }
 

@@ -23,7 +23,7 @@ export function InviteButton({ room, className }: { room: string; className: str
   };
 
   return (
-    <button type="button" className={className} data-testid="invite" onClick={copy} aria-label="Copy the link of this room">
+    <button type="button" className={className} data-testid="invite" onClick={copy} title="Copy the link of this room">
       <Icon name={copied ? 'check' : 'link'} size={18} />
       <span aria-live="polite">{copied ? 'Copied' : 'Copy link'}</span>
     </button>

@@ -12,14 +12,16 @@ export function NodeChip({ connection }: { connection: Connection }) {
   const figures = [rttText(node.rttMs), distanceText(node.distanceKm)].filter((figure) => figure !== '');
   return (
     <Popover
-      label={`Connected to ${place}. Why?`}
+      label={`Connected to ${place}`}
+      texted
       className="chip"
       align="end"
       attributes={{ 'data-testid': 'connected-node', 'data-node': node.id, 'data-region': node.region }}
       button={
         <>
           <span className="chip-dot" aria-hidden="true" />
-          <span className="chip-place">{place}</span>
+          <span className="unseen">Connected to </span>
+          <span className="chip-place">{place}</span>{' '}
           {node.rttMs !== null && <span className="chip-figure">{rttText(node.rttMs)}</span>}
         </>
       }

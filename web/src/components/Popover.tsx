@@ -2,7 +2,10 @@
 import { useEffect, useId, useRef, useState, type ReactNode } from 'react';
 
 interface Props {
+  /** The name of the panel, and of a button that shows no text. */
   label: string;
+  /** The button is named by its own text. */
+  texted?: boolean;
   className: string;
   /** What the button shows. */
   button: ReactNode;
@@ -12,7 +15,7 @@ interface Props {
   children: (close: () => void) => ReactNode;
 }
 
-export function Popover({ label, className, button, attributes, align, children }: Props) {
+export function Popover({ label, texted = false, className, button, attributes, align, children }: Props) {
   const [open, setOpen] = useState(false);
   const frame = useRef<HTMLDivElement>(null);
   const opener = useRef<HTMLButtonElement>(null);
@@ -42,7 +45,7 @@ export function Popover({ label, className, button, attributes, align, children 
         ref={opener}
         type="button"
         className={className}
-        aria-label={label}
+        aria-label={texted ? undefined : label}
         aria-expanded={open}
         aria-controls={open ? id : undefined}
         onClick={() => setOpen(!open)}
