@@ -1,1 +1,87 @@
-//! Placeholder.
+//! `GET /v1/route?room=`: which node a client should use, best first, and why.
+//!
+//! No token: a client asks before it has decided where to go. So the answer says nothing about rooms or people, and one
+//! address may ask only so often.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, RETRY_AFTER};
+use axum::response::{IntoResponse, Response};
+use origo_auth::NodeId;
+use origo_cascade_core::route::{Ranked, rank};
+use serde::Serialize;
+
+use crate::geo::{Located, Source};
+use crate::http::{ClientAddress, Limit, Problem, Surface};
+
+/// A client asks once per join: an office behind one address may join at once, a scraper may not poll.
+pub const LIMIT: Limit = Limit { burst: 60.0, per_second: 10.0 };
+
+#[derive(Serialize)]
+struct Routes {
+    client: Client,
+    nodes: Vec<Route>,
+}
+
+/// Where the caller seems to be; null when nobody knows.
+#[derive(Serialize)]
+struct Client {
+    country: Option<String>,
+    lat: Option<f64>,
+    lon: Option<f64>,
+    source: Source,
+}
+
+#[derive(Serialize)]
+struct Route {
+    id: NodeId,
+    region: String,
+    /// What a LiveKit SDK takes as its server URL.
+    url: String,
+    distance_km: Option<f64>,
+    load: f64,
+    why: String,
+}
+
+/// Ranks all living nodes for the caller.
+pub async fn route(State(surface): State<Arc<Surface>>, address: ClientAddress) -> Response {
+    if let Err(wait) = surface.routes.ask(Instant::now(), address.client) {
+        surface.app.dropped.count("request", "rate limit");
+        let seconds = wait.as_secs() + 1;
+        let problem = Problem::too_often(format!("too many requests from your address: wait {seconds} s"));
+        return ([(RETRY_AFTER, seconds.to_string())], problem).into_response();
+    }
+    let located = surface.geo.locate(address.client);
+    let ranked = rank(located.place, surface.app.node, &(surface.app.nodes)());
+    tracing::debug!(client = %address.client, place = located.name(), best = ranked.first().map(|best| &*best.why), "routed");
+    let routes = Routes { client: located.into(), nodes: ranked.into_iter().map(Route::from).collect() };
+    ([(CACHE_CONTROL, "no-store")], Json(routes)).into_response()
+}
+
+impl From<Located> for Client {
+    fn from(located: Located) -> Self {
+        Self {
+            country: located.country,
+            lat: located.place.map(|place| place.latitude),
+            lon: located.place.map(|place| place.longitude),
+            source: located.source,
+        }
+    }
+}
+
+impl From<Ranked> for Route {
+    fn from(ranked: Ranked) -> Self {
+        Self {
+            id: ranked.node.id,
+            region: ranked.node.region,
+            url: ranked.node.url,
+            // Nobody needs metres, and a country's centre is not that exact.
+            distance_km: ranked.distance_km.map(f64::round),
+            load: ranked.node.load,
+            why: ranked.why,
+        }
+    }
+}

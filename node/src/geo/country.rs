@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use super::Position;
+use origo_cascade_core::route::Place;
 
 /// `code,latitude,longitude,name` in each line after the first, see `data/NOTICE`.
 const TABLE: &str = include_str!("../../data/countries.csv");
@@ -17,7 +17,7 @@ pub struct Country {
     /// English name.
     pub name: &'static str,
     /// Roughly the centre of where its people live.
-    pub position: Position,
+    pub place: Place,
 }
 
 impl Country {
@@ -32,7 +32,7 @@ fn row(line: &'static str) -> Option<(&'static str, Country)> {
     let code = cells.next()?;
     let latitude = cells.next()?.parse().ok()?;
     let longitude = cells.next()?.parse().ok()?;
-    Some((code, Country { name: cells.next()?, position: Position { latitude, longitude } }))
+    Some((code, Country { name: cells.next()?, place: Place { latitude, longitude } }))
 }
 
 #[cfg(test)]
@@ -45,7 +45,7 @@ mod tests {
         assert_eq!(TABLE.lines().count(), COUNTRIES_BY_CODE.len() + 1);
         for (code, country) in COUNTRIES_BY_CODE.iter() {
             assert!(code.len() == 2 && code.bytes().all(|letter| letter.is_ascii_uppercase()), "{code}");
-            assert!(country.position.latitude.abs() <= 90.0 && country.position.longitude.abs() <= 180.0, "{code}");
+            assert!(country.place.latitude.abs() <= 90.0 && country.place.longitude.abs() <= 180.0, "{code}");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use maxminddb::Reader;
 use serde::Deserialize;
 
-use super::Position;
+use origo_cascade_core::route::Place;
 
 /// Why a database cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +35,7 @@ pub enum OpenError {
 pub(super) struct Found {
     pub(super) country: Option<String>,
     pub(super) city: Option<String>,
-    pub(super) position: Option<Position>,
+    pub(super) place: Option<Place>,
 }
 
 /// An opened database, whole in memory: look-ups touch no disk.
@@ -134,7 +134,7 @@ impl From<Record> for Found {
         Self {
             country: country.or(record.country_code).or_else(registered).and_then(code),
             city: city.filter(|name| !name.is_empty()),
-            position: latitude.zip(longitude).and_then(|(latitude, longitude)| position(latitude, longitude)),
+            place: latitude.zip(longitude).and_then(|(latitude, longitude)| on_globe(latitude, longitude)),
         }
     }
 }
@@ -145,9 +145,9 @@ fn code(text: String) -> Option<String> {
     is_code.then(|| text.to_ascii_uppercase())
 }
 
-fn position(latitude: f64, longitude: f64) -> Option<Position> {
-    let on_globe = latitude.abs() <= 90.0 && longitude.abs() <= 180.0;
-    on_globe.then_some(Position { latitude, longitude })
+fn on_globe(latitude: f64, longitude: f64) -> Option<Place> {
+    let is_on_globe = latitude.abs() <= 90.0 && longitude.abs() <= 180.0;
+    is_on_globe.then_some(Place { latitude, longitude })
 }
 
 #[cfg(test)]
@@ -178,8 +178,8 @@ mod tests {
     }
 
     fn tokyo() -> Found {
-        let position = Some(Position { latitude: 35.5, longitude: 139.75 });
-        Found { country: Some("JP".into()), city: Some("Tokyo".into()), position }
+        let place = Some(Place { latitude: 35.5, longitude: 139.75 });
+        Found { country: Some("JP".into()), city: Some("Tokyo".into()), place }
     }
 
     #[test]

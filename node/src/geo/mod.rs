@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::sync::OnceLock;
 
+use origo_cascade_core::route::Place;
 use serde::Serialize;
 
 pub use country::Country;
@@ -21,22 +22,13 @@ const EMBEDDED: &[u8] = include_bytes!("../../data/geo-whois-asn-country.mmdb.zs
 /// Above the inflated size of [`EMBEDDED`] (7.8 MB), so that inflating ends in any case.
 const EMBEDDED_BYTES_MAX: u64 = 32 << 20;
 
-/// A place on the globe.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Position {
-    /// Degrees north.
-    pub latitude: f64,
-    /// Degrees east.
-    pub longitude: f64,
-}
-
 /// Who said where an address is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// The operator's file.
     Database,
-    /// The embedded country database; the position is its country's centre.
+    /// The embedded country database; the place is its country's centre.
     Embedded,
     /// Nobody: a private or unknown address.
     None,
@@ -50,14 +42,14 @@ pub struct Located {
     /// The city's English name.
     pub city: Option<String>,
     /// Where it is; a country's centre when only the country is known.
-    pub position: Option<Position>,
+    pub place: Option<Place>,
     /// Who says so.
     pub source: Source,
 }
 
 impl Located {
     /// An address of which nothing is known.
-    pub const NOWHERE: Self = Self { country: None, city: None, position: None, source: Source::None };
+    pub const NOWHERE: Self = Self { country: None, city: None, place: None, source: Source::None };
 
     /// What to call the place in a sentence: the city, else the country.
     pub fn name(&self) -> Option<&str> {
@@ -98,12 +90,12 @@ impl Geo {
 
 /// Completes a database's answer: a country alone gets its centre, an answer without any place is none.
 fn located(found: Found, source: Source) -> Located {
-    let centre = || found.country.as_deref().and_then(Country::by_code).map(|country| country.position);
-    let position = found.position.or_else(centre);
-    if position.is_none() && found.country.is_none() {
+    let centre = || found.country.as_deref().and_then(Country::by_code).map(|country| country.place);
+    let place = found.place.or_else(centre);
+    if place.is_none() && found.country.is_none() {
         return Located::NOWHERE;
     }
-    Located { position, country: found.country, city: found.city, source }
+    Located { place, country: found.country, city: found.city, source }
 }
 
 fn inflate() -> Database {
@@ -155,7 +147,7 @@ mod tests {
         assert_eq!(ripe.country.as_deref(), Some("NL"));
         assert_eq!(ripe.source, Source::Embedded);
         assert_eq!(ripe.name(), Some("Netherlands"));
-        assert!((ripe.position.unwrap().latitude - 52.0).abs() < 2.0);
+        assert!((ripe.place.unwrap().latitude - 52.0).abs() < 2.0);
         assert_eq!(locate("2001:67c:2e8:22::c100:68b").country.as_deref(), Some("NL"));
         assert_eq!(locate("::ffff:193.0.6.139"), ripe);
     }

@@ -1,0 +1,137 @@
+//! LiveKit's signaling endpoints: `/rtc` (v0) and `/rtc/v1`, and their `/validate`, which tells a browser why a web
+//! socket was refused (it cannot read that from the socket).
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{WebSocket, WebSocketUpgrade};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use origo_auth::{Claims, ProjectId, TokenError};
+use tracing::Instrument;
+
+use super::asked::{Asked, AskedError};
+use super::frame::FRAME_BYTES_MAX;
+use super::{join_request, query, socket};
+use crate::http::{ClientAddress, Parameters, Surface, authorize};
+
+/// Path of the second generation of the protocol: one PeerConnection.
+const V1: &str = "/rtc/v1";
+/// Read buffer of a web socket, bytes: nearly all messages fit, and 16,384 sockets take 128 MB.
+const READ_BUFFER_BYTES: usize = 8 * 1024;
+/// What may wait for a client that does not read, bytes, before the socket breaks.
+const WRITE_BUFFER_BYTES_MAX: usize = 4 << 20;
+
+/// All of LiveKit's signaling endpoints.
+pub fn router() -> Router<Arc<Surface>> {
+    Router::new()
+        .route("/rtc", get(connect))
+        .route(V1, get(connect))
+        .route("/rtc/validate", get(validate))
+        .route("/rtc/v1/validate", get(validate))
+}
+
+/// A status and a sentence in plain text, as SDKs show it.
+type Refused = (StatusCode, Cow<'static, str>);
+
+/// Says what [`connect`] would say, short of joining.
+async fn validate(
+    State(surface): State<Arc<Surface>>,
+    uri: Uri,
+    headers: HeaderMap,
+    parameters: Parameters,
+) -> Response {
+    match admit(&surface, uri.path(), &headers, &parameters) {
+        Ok(_) => "success".into_response(),
+        Err(refused) => refused.into_response(),
+    }
+}
+
+/// Joins, and only then opens the web socket: until then a failure is an HTTP status.
+async fn connect(
+    State(surface): State<Arc<Surface>>,
+    uri: Uri,
+    address: ClientAddress,
+    headers: HeaderMap,
+    parameters: Parameters,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let Ok(upgrade) = upgrade else {
+        return (StatusCode::NOT_FOUND, "this is a web socket endpoint").into_response();
+    };
+    let (asked, claims, project) = match admit(&surface, uri.path(), &headers, &parameters) {
+        Ok(admitted) => admitted,
+        Err(refused) => return refused.into_response(),
+    };
+    let Some(counted) = surface.sockets.count(address.client) else {
+        surface.app.dropped.count("socket", "too many");
+        return (StatusCode::TOO_MANY_REQUESTS, "too many sessions from your address").into_response();
+    };
+    let session = surface.app.rooms.next_session();
+    let join = asked.join(session, claims, project);
+    let span = tracing::info_span!("session", id = session.0, room = %join.room, participant = %join.identity);
+    span.in_scope(|| tracing::debug!(client = %address.client, sdk = join.client.sdk, "joining"));
+    let stream = match surface.app.rooms.join(join).instrument(span.clone()).await {
+        Ok(stream) => stream,
+        Err(refusal) => {
+            surface.app.dropped.count("join", "refused");
+            span.in_scope(|| tracing::info!(status = refusal.status, reason = refusal.reason, "join refused"));
+            let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            return (status, refusal.reason).into_response();
+        }
+    };
+    upgrade
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(0)
+        .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
+        .max_message_size(FRAME_BYTES_MAX)
+        .max_frame_size(FRAME_BYTES_MAX)
+        .on_upgrade(move |socket: WebSocket| {
+            let rooms = surface.app.rooms.clone();
+            let dropped = surface.app.dropped.clone();
+            async move {
+                socket::run(socket, stream, rooms, &dropped).await;
+                drop(counted);
+            }
+            .instrument(span)
+        })
+}
+
+/// Checks the token and reads what the client asks for.
+fn admit(
+    surface: &Surface,
+    path: &str,
+    headers: &HeaderMap,
+    parameters: &Parameters,
+) -> Result<(Asked, Claims, ProjectId), Refused> {
+    let (claims, project) = authorize(surface, headers, parameters).map_err(|error| {
+        surface.app.dropped.count("join", "unauthorized");
+        (status_of(&error), error.to_string().into())
+    })?;
+    let asked = read(path, parameters).map_err(|error| {
+        surface.app.dropped.count("join", "malformed");
+        (StatusCode::BAD_REQUEST, error.to_string().into())
+    })?;
+    Ok((asked, claims, project))
+}
+
+/// A `join_request` makes any join a v1 join, also on the path of v0.
+fn read(path: &str, parameters: &Parameters) -> Result<Asked, AskedError> {
+    match parameters.get("join_request") {
+        Some(text) => join_request::read(text),
+        None if path.starts_with(V1) => Err(AskedError::NoJoinRequest),
+        None => query::read(parameters),
+    }
+}
+
+/// A token that holds but names nobody or no room is the caller's mistake, not a lack of rights.
+fn status_of(error: &TokenError) -> StatusCode {
+    match error {
+        TokenError::NoIdentity | TokenError::NoRoom => StatusCode::BAD_REQUEST,
+        _ => StatusCode::UNAUTHORIZED,
+    }
+}

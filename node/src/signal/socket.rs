@@ -1,0 +1,182 @@
+//! One client's web socket: moves requests to the rooms and responses to the client, and ends when either is gone.
+
+use std::time::Duration;
+
+use axum::Error;
+use axum::extract::ws::close_code::{INVALID, NORMAL, POLICY, SIZE};
+use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use super::frame::{Format, Read};
+use crate::metrics::Dropped;
+use crate::rooms::{RoomsHandle, SessionOutput, SessionStream};
+
+/// How often we ping; LiveKit's interval.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// How long a client may be silent on the socket, pongs included: it pings every 5 s and answers our pings, and
+/// `ping_timeout` in its join response is 15 s.
+const SILENCE_MAX: Duration = Duration::from_secs(20);
+/// How long a client may take to its first request: every SDK asks for something or pings within 5 s.
+const FIRST_REQUEST_MAX: Duration = Duration::from_secs(20);
+/// How long one message may wait for a client that does not read.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait for the client's half of a close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why a socket ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The rooms closed the session.
+    Rooms,
+    /// The client closed or lost its socket.
+    Client,
+    /// A message of the client is no signal request.
+    Malformed,
+    /// A message of the client is above the bound.
+    Oversized,
+    /// The client said nothing in time.
+    Silent,
+    /// The client does not read what is sent to it.
+    Stalled,
+}
+
+impl End {
+    /// How it is counted, when it is the client's fault.
+    fn labels(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Rooms | Self::Client => None,
+            Self::Malformed => Some(("frame", "malformed")),
+            Self::Oversized => Some(("frame", "oversized")),
+            Self::Silent => Some(("socket", "silent")),
+            Self::Stalled => Some(("socket", "stalled")),
+        }
+    }
+
+    /// What the client is told; one that is gone is told nothing.
+    fn close_frame(self) -> Option<CloseFrame> {
+        let (code, reason) = match self {
+            Self::Client => return None,
+            Self::Rooms => (NORMAL, "the session is over"),
+            Self::Malformed => (INVALID, "malformed signal message"),
+            Self::Oversized => (SIZE, "signal message too large"),
+            Self::Silent => (POLICY, "nothing heard from you in time"),
+            Self::Stalled => (POLICY, "you do not read what is sent to you"),
+        };
+        Some(CloseFrame { code, reason: reason.into() })
+    }
+}
+
+/// Serves a socket until it ends. Dropping the stream tells the rooms.
+pub(super) async fn run(socket: WebSocket, stream: SessionStream, rooms: RoomsHandle, dropped: &Dropped) {
+    let mut connection = Connection {
+        socket,
+        stream,
+        rooms,
+        dropped,
+        format: Format::default(),
+        heard: Instant::now(),
+        has_asked: false,
+    };
+    tracing::info!("signaling opened");
+    let end = connection.serve().await;
+    if let Some((what, reason)) = end.labels() {
+        dropped.count(what, reason);
+    }
+    tracing::info!(?end, "signaling closed");
+    connection.close(end).await;
+}
+
+struct Connection<'a> {
+    socket: WebSocket,
+    stream: SessionStream,
+    rooms: RoomsHandle,
+    dropped: &'a Dropped,
+    format: Format,
+    /// When the client last sent anything.
+    heard: Instant,
+    /// The client has sent a request.
+    has_asked: bool,
+}
+
+impl Connection<'_> {
+    async fn serve(&mut self) -> End {
+        let opened = Instant::now();
+        let mut pings = interval(PING_INTERVAL);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        pings.reset();
+        loop {
+            let patience = if self.has_asked { self.heard + SILENCE_MAX } else { opened + FIRST_REQUEST_MAX };
+            let went = tokio::select! {
+                output = self.stream.next() => match output {
+                    Some(SessionOutput::Signal(response)) => self.send(self.format.write(&response)).await,
+                    Some(SessionOutput::Close) | None => Err(End::Rooms),
+                },
+                received = self.socket.recv() => self.receive(received).await,
+                _ = pings.tick() => self.send(Frame::Ping(Default::default())).await,
+                () = tokio::time::sleep_until(patience) => Err(End::Silent),
+            };
+            if let Err(end) = went {
+                return end;
+            }
+        }
+    }
+
+    async fn send(&mut self, frame: Frame) -> Result<(), End> {
+        match timeout(WRITE_TIMEOUT, self.socket.send(frame)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(End::Client),
+            Err(_) => Err(End::Stalled),
+        }
+    }
+
+    async fn receive(&mut self, received: Option<Result<Frame, Error>>) -> Result<(), End> {
+        self.heard = Instant::now();
+        match received {
+            Some(Ok(Frame::Binary(bytes))) => self.request(Format::Protobuf, &bytes).await,
+            Some(Ok(Frame::Text(text))) => self.request(Format::Json, text.as_bytes()).await,
+            Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => Ok(()),
+            Some(Ok(Frame::Close(_))) | None => Err(End::Client),
+            Some(Err(error)) => Err(end_of(error)),
+        }
+    }
+
+    async fn request(&mut self, format: Format, bytes: &[u8]) -> Result<(), End> {
+        self.has_asked = true;
+        self.format = format;
+        match format.read(bytes) {
+            Read::Request(request) => {
+                tracing::trace!(?request, "request");
+                self.rooms.signal(self.stream.session(), *request).await;
+                Ok(())
+            }
+            Read::Unknown => {
+                self.dropped.count("frame", "unknown");
+                Ok(())
+            }
+            Read::Malformed => Err(End::Malformed),
+        }
+    }
+
+    /// Everything before it is sent already: responses come in order, and the rooms' close is the last.
+    async fn close(mut self, end: End) {
+        let Some(frame) = end.close_frame() else { return };
+        let closing = async {
+            if self.socket.send(Frame::Close(Some(frame))).await.is_ok() {
+                // Until the client has read it all: what is left unread at our end would reset the connection.
+                while let Some(Ok(_)) = self.socket.recv().await {}
+            }
+        };
+        // A client that does not answer is left alone.
+        let _ = timeout(CLOSE_TIMEOUT, closing).await;
+    }
+}
+
+/// A socket breaks by the network, or by the client's frames.
+fn end_of(error: Error) -> End {
+    use tungstenite::Error as Broken;
+    match error.into_inner().downcast_ref::<Broken>() {
+        Some(Broken::Capacity(_)) => End::Oversized,
+        Some(Broken::Utf8(_)) => End::Malformed,
+        _ => End::Client,
+    }
+}
