@@ -7,6 +7,7 @@ import { join } from 'node:path';
 const WIDTH = 640;
 const HEIGHT = 360;
 const FPS = 30;
+const BAR_WIDTH = 20;
 const SAMPLE_RATE = 48_000;
 
 /** Colours as YUV, far from each other in hue. */
@@ -33,7 +34,7 @@ function y4m([y, u, v]) {
   for (let frame = 0; frame < FPS; frame += 1) {
     const luma = Buffer.alloc(WIDTH * HEIGHT, y);
     const left = Math.floor((frame * WIDTH) / FPS);
-    for (let row = 0; row < HEIGHT; row += 1) luma.fill(220, row * WIDTH + left, row * WIDTH + left + WIDTH / FPS);
+    for (let row = 0; row < HEIGHT; row += 1) luma.fill(220, row * WIDTH + left, row * WIDTH + left + BAR_WIDTH);
     parts.push(Buffer.from('FRAME\n'), luma, chroma);
   }
   return Buffer.concat(parts);
