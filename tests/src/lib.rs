@@ -1,1 +1,8 @@
-//! Placeholder.
+//! What tests and benchmarks from outside share: processes of `origo`, tokens, plain HTTP and the metrics page.
+
+pub mod http;
+pub mod mesh;
+pub mod metrics;
+pub mod node;
+pub mod process;
+pub mod token;

@@ -30,6 +30,7 @@ pub struct Participant {
     /// Events that came while something else was waited for.
     kept: VecDeque<Event>,
     joined: proto::JoinResponse,
+    joined_at: Instant,
     join_time: Duration,
 }
 
@@ -45,11 +46,13 @@ impl Participant {
         events: mpsc::UnboundedReceiver<Event>,
         begun: Instant,
     ) -> Result<Self, ConnectError> {
-        let (kept, joined, join_time) = (VecDeque::new(), proto::JoinResponse::default(), Duration::ZERO);
-        let mut participant = Self { fleet, id, events, kept, joined, join_time };
+        let (kept, joined) = (VecDeque::new(), proto::JoinResponse::default());
+        let mut participant = Self { fleet, id, events, kept, joined, joined_at: begun, join_time: Duration::ZERO };
         loop {
             match participant.events.recv().await {
-                Some(Event::Joined(joined)) => participant.joined = *joined,
+                Some(Event::Joined(joined)) => {
+                    (participant.joined, participant.joined_at) = (*joined, Instant::now());
+                }
                 Some(Event::Connected) => break,
                 Some(Event::Closed { reason }) => return Err(ConnectError::Ended(reason)),
                 Some(event) => participant.kept.push_back(event),
@@ -68,6 +71,11 @@ impl Participant {
     /// `PA_…`
     pub fn sid(&self) -> &str {
         self.joined.participant.as_ref().map_or("", |participant| &participant.sid)
+    }
+
+    /// When the server's answer to the join came.
+    pub fn joined_at(&self) -> Instant {
+        self.joined_at
     }
 
     /// From the call of connect to the primary connection being up.

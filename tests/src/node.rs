@@ -1,0 +1,78 @@
+//! One `origo node` process on loopback.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::mesh::random_port;
+use crate::process::{Process, until};
+use crate::{http, token};
+
+/// How long a node may take to be ready.
+const READY_WAIT: Duration = Duration::from_secs(10);
+/// Ports of one node: HTTP, QUIC, metrics, and media from the fourth on.
+const PORTS: u16 = 10;
+/// Development key of a node on loopback.
+const API_KEY: &str = "devkey";
+const API_SECRET: &str = "secret";
+
+/// A running node; it ends when this is dropped.
+pub struct Node {
+    /// Its process.
+    pub process: Process,
+    /// HTTP and WebSocket; QUIC, metrics and the first media port are the next three.
+    pub port: u16,
+    /// Its key lives here.
+    _data: tempfile::TempDir,
+}
+
+impl Node {
+    /// Starts a node of `origo` with further flags, and waits until it is healthy.
+    pub fn start(origo: &Path, flags: &[&str]) -> Result<Self> {
+        let data = tempfile::tempdir()?;
+        let port = free_block()?;
+        let mut command = Command::new(origo);
+        command.arg("node").args(["--port", &port.to_string(), "--log-format", "text"]);
+        command.arg("--data-dir").arg(data.path()).args(flags);
+        let mut node = Self { process: Process::spawn(&mut command)?, port, _data: data };
+        let healthy = until(READY_WAIT, || {
+            if !node.process.is_running() {
+                return Some(false);
+            }
+            let response = http::get(&node.authority(), "/health", &[]).ok()?;
+            (response.status == 200).then_some(true)
+        });
+        anyhow::ensure!(healthy == Some(true), "the node did not become ready:\n{}", node.process.stderr());
+        Ok(node)
+    }
+
+    /// `host:port` of its HTTP listener.
+    pub fn authority(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// What a LiveKit SDK takes as server URL.
+    pub fn url(&self) -> String {
+        format!("ws://{}", self.authority())
+    }
+
+    /// Its metrics page.
+    pub fn metrics(&self) -> String {
+        format!("127.0.0.1:{}", self.port + 2)
+    }
+
+    /// A token for a participant that may do everything in a room.
+    pub fn token(&self, room: &str, identity: &str) -> String {
+        token::join(API_KEY, API_SECRET, room, identity)
+    }
+}
+
+/// The first of [`PORTS`] ports in a row of which the TCP ones are free.
+fn free_block() -> Result<u16> {
+    let free = |port: &u16| (0..PORTS).all(|offset| TcpListener::bind(("127.0.0.1", port + offset)).is_ok());
+    let mut tries = std::iter::repeat_with(|| random_port() + PORTS * rand::random_range(0..10)).take(100);
+    tries.find(free).context("no free ports")
+}
