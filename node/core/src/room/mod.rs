@@ -1,5 +1,29 @@
 //! LiveKit rooms and sessions of one node.
+//!
+//! [`Rooms`] is the core. Within it each [`room`](self) is one value whose deeds are grouped by what they are about:
+//! letting in (`join`), requests (`request`), negotiation and connections (`connection`), own tracks (`publish`),
+//! received tracks (`subscribe`), data packets (`data`) and other nodes' participants (`remote`).
 
+mod connection;
+mod context;
 mod control;
+mod data;
+mod grants;
+mod info;
+mod join;
+pub mod limits;
+mod participant;
+mod publication;
+mod publish;
+mod remote;
+mod request;
+mod room;
+mod rooms;
+mod session;
+mod stats;
+mod subscribe;
 
+pub use context::RoomsConfig;
 pub use control::{Input, Join, Output};
+pub use rooms::Rooms;
+pub use stats::Stats;

@@ -1,0 +1,106 @@
+//! What every step of a room has at hand: the time, the dice, the way out, and who sits where.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Instant;
+
+use livekit_protocol as proto;
+use origo_auth::{Identity, NodeId, RoomKey, TrackSid};
+use origo_cascade_core as cascade;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::{Output, Stats, limits};
+use crate::{SessionId, media};
+
+/// How a node's rooms are set up.
+#[derive(Clone, Debug)]
+pub struct RoomsConfig {
+    /// This node.
+    pub node: NodeId,
+    /// Its region's name, as shown to clients.
+    pub region: String,
+    /// Our own version, shown as debug information. Clients are told the LiveKit version whose behaviour we follow.
+    pub version: String,
+    /// Where the random ids come from. Different with each start of the node, or ids would repeat.
+    pub seed: u64,
+}
+
+/// Where a session sits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seat {
+    pub room: RoomKey,
+    pub identity: Identity,
+}
+
+/// Shared by all rooms of a node.
+pub(super) struct Context {
+    pub now: Instant,
+    pub unix_ms: u64,
+    pub config: RoomsConfig,
+    pub rng: StdRng,
+    pub stats: Stats,
+    /// Where each living session sits, from its join on.
+    pub seats: BTreeMap<SessionId, Seat>,
+    /// The room of each track that is published on another node.
+    pub remote_tracks: BTreeMap<TrackSid, RoomKey>,
+    timers: BTreeSet<(Instant, RoomKey)>,
+    outputs: VecDeque<Output>,
+}
+
+impl Context {
+    pub fn new(now: Instant, config: RoomsConfig) -> Self {
+        Self {
+            now,
+            unix_ms: 0,
+            rng: StdRng::seed_from_u64(config.seed),
+            config,
+            stats: Stats::default(),
+            seats: BTreeMap::new(),
+            remote_tracks: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Says something to a client.
+    pub fn signal(&mut self, session: SessionId, message: proto::signal_response::Message) {
+        let response = Box::new(proto::SignalResponse { message: Some(message) });
+        self.outputs.push_back(Output::Signal { session, response });
+    }
+
+    /// Asks something of the room's media worker.
+    pub fn media(&mut self, room: &RoomKey, command: media::Command) {
+        self.outputs.push_back(Output::Media { room: room.clone(), command });
+    }
+
+    /// Asks something of the cascade.
+    pub fn mesh(&mut self, input: cascade::Input) {
+        self.outputs.push_back(Output::Mesh(input));
+    }
+
+    /// Asks a front-end for something.
+    pub fn output(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    /// Has the room looked at then.
+    pub fn wake(&mut self, room: &RoomKey, at: Instant) {
+        self.timers.insert((at, room.clone()));
+    }
+
+    /// A room whose time has come.
+    pub fn due(&mut self) -> Option<RoomKey> {
+        if self.timers.first()?.0 > self.now {
+            return None;
+        }
+        self.timers.pop_first().map(|(_, room)| room)
+    }
+
+    /// The next thing to do.
+    pub fn next_output(&mut self) -> Output {
+        let idle = self.now + limits::IDLE;
+        self.outputs
+            .pop_front()
+            .unwrap_or_else(|| Output::Timeout(self.timers.first().map_or(idle, |(at, _)| (*at).min(idle))))
+    }
+}

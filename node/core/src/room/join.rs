@@ -1,0 +1,188 @@
+//! Letting a client in: what is checked, what it is told first, and what others hear of it.
+
+use livekit_protocol as proto;
+use origo_auth::{Identity, ParticipantSid};
+use proto::leave_request::Action;
+use proto::participant_info::State;
+use proto::signal_response::Message;
+use proto::{DisconnectReason, ParticipantInfo};
+
+use super::context::Context;
+use super::grants::{self, Grants};
+use super::participant::Participant;
+use super::room::{Phase, Room};
+use super::session::Session;
+use super::{Join, info, limits};
+use crate::media::{Command, OpenSession, Target};
+
+/// Why a join is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum JoinError {
+    #[error("the token does not allow to join room {0:?}")]
+    NotAllowed(String),
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    #[error("{what} has {bytes} bytes, {max} are allowed")]
+    TooLong { what: &'static str, bytes: usize, max: usize },
+    #[error("the room is full: {max} participants are on this node", max = limits::PARTICIPANTS_MAX)]
+    RoomFull,
+    #[error("the node is full: it has {max} rooms", max = limits::ROOMS_MAX)]
+    NodeFull,
+}
+
+impl JoinError {
+    /// The HTTP status that says it.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::NotAllowed(_) => 401,
+            Self::Missing(_) | Self::TooLong { .. } => 400,
+            Self::RoomFull => 429,
+            Self::NodeFull => 503,
+        }
+    }
+}
+
+/// Checks what does not hang on the room's state.
+pub(super) fn check(join: &Join) -> Result<(), JoinError> {
+    let grant = &join.claims.video;
+    if join.room.name.is_empty() {
+        return Err(JoinError::Missing("the room's name"));
+    }
+    if join.identity.0.is_empty() {
+        return Err(JoinError::Missing("the identity"));
+    }
+    if !grant.room_join || grant.room != join.room.name {
+        return Err(JoinError::NotAllowed(join.room.name.chars().take(limits::NAME_BYTES_MAX).collect()));
+    }
+    let attributes = join.claims.attributes.iter().map(|(key, value)| key.len() + value.len()).sum();
+    let sizes = [
+        ("the room's name", join.room.name.len(), limits::NAME_BYTES_MAX),
+        ("the identity", join.identity.0.len(), limits::NAME_BYTES_MAX),
+        ("the name", join.claims.name.len(), limits::NAME_BYTES_MAX),
+        ("the metadata", join.claims.metadata.len(), limits::METADATA_BYTES_MAX),
+        ("the attributes", attributes, limits::ATTRIBUTES_BYTES_MAX),
+    ];
+    for (what, bytes, max) in sizes {
+        if bytes > max {
+            return Err(JoinError::TooLong { what, bytes, max });
+        }
+    }
+    Ok(())
+}
+
+impl Room {
+    /// A client wants in: at once, or when the mesh has said who is here.
+    pub fn join(&mut self, cx: &mut Context, join: Join) -> Result<(), JoinError> {
+        let waiting = match &self.phase {
+            Phase::Entering { waiting, .. } => waiting.len(),
+            Phase::Live => 0,
+        };
+        if self.locals.len() + waiting >= limits::PARTICIPANTS_MAX && !self.locals.contains_key(&join.identity) {
+            return Err(JoinError::RoomFull);
+        }
+        match &mut self.phase {
+            Phase::Entering { waiting, .. } => waiting.push(join),
+            Phase::Live => self.admit(cx, join),
+        }
+        Ok(())
+    }
+
+    /// It is known who is in the room elsewhere: those who waited come in.
+    pub fn go_live(&mut self, cx: &mut Context) {
+        if let Phase::Entering { waiting, .. } = std::mem::replace(&mut self.phase, Phase::Live) {
+            for join in waiting {
+                self.admit(cx, join);
+            }
+        }
+    }
+
+    /// A client that still waits has gone.
+    pub fn stop_waiting(&mut self, join: crate::SessionId) {
+        if let Phase::Entering { waiting, .. } = &mut self.phase {
+            waiting.retain(|waits| waits.session != join);
+        }
+    }
+
+    /// The identity has a newer session elsewhere.
+    pub fn supersede(&mut self, cx: &mut Context, identity: &Identity) {
+        self.remove(cx, identity, DisconnectReason::DuplicateIdentity, Some(Action::Disconnect));
+    }
+
+    fn admit(&mut self, cx: &mut Context, join: Join) {
+        let stored = self.end_former_session(cx, &join.identity);
+        let local = seated(cx, &join, stored);
+        let identity = local.identity.clone();
+        tracing::info!(room = %self.key, participant = %local.sid, %identity, session = join.session.0, "participant joined");
+        let opening = OpenSession {
+            session: join.session,
+            single_connection: join.single_connection,
+            ice_lite: !join.disable_ice_lite,
+        };
+        cx.media(&self.key, Command::Open(opening));
+        cx.wake(&self.key, cx.now + limits::CONNECT_TIMEOUT);
+        self.locals.insert(identity.clone(), local);
+        let response = self.join_response(cx, &identity);
+        cx.signal(join.session, Message::Join(response));
+        self.announce(cx, &identity);
+        self.subscribe_to_everything(cx, &identity);
+        for request in join.add_tracks {
+            self.add_track(cx, &identity, request);
+        }
+        if let Some(offer) = join.offer {
+            self.offer(cx, &identity, offer);
+        }
+    }
+
+    /// A new session of an identity ends the one before, here or elsewhere. Gives the highest incarnation so far.
+    fn end_former_session(&mut self, cx: &mut Context, identity: &Identity) -> u64 {
+        let local = self.locals.get(identity).map_or(0, |local| local.incarnation);
+        let remote = self.remotes.by_identity.get(identity).map_or(0, |remote| remote.record.incarnation);
+        self.supersede(cx, identity);
+        self.remove_remote(cx, identity, DisconnectReason::DuplicateIdentity);
+        local.max(remote)
+    }
+
+    fn join_response(&self, cx: &Context, identity: &Identity) -> proto::JoinResponse {
+        let Some(local) = self.locals.get(identity) else { return proto::JoinResponse::default() };
+        proto::JoinResponse {
+            room: Some(self.info()),
+            participant: Some(local.info(&cx.config.region)),
+            other_participants: self.others(cx, identity),
+            subscriber_primary: local.session.primary == Target::Subscriber,
+            fast_publish: local.grants.can_publish,
+            sif_trailer: self.sif_trailer.clone(),
+            ..info::join(&cx.config)
+        }
+    }
+
+    /// Everybody whom a participant sees.
+    fn others(&self, cx: &Context, identity: &Identity) -> Vec<ParticipantInfo> {
+        let locals = self.locals.values().filter(|local| local.identity != *identity && !local.grants.hidden);
+        let locals = locals.map(|local| local.info(&cx.config.region));
+        locals.chain(self.remotes.visible().map(|remote| remote.info.clone())).collect()
+    }
+}
+
+/// A participant as its token and client describe it.
+fn seated(cx: &mut Context, join: &Join, stored_incarnation: u64) -> Participant {
+    let grants = Grants::of(&join.claims.video);
+    let subscriber_primary = !join.single_connection && grants.can_subscribe;
+    Participant {
+        identity: join.identity.clone(),
+        sid: ParticipantSid::random(&mut cx.rng),
+        incarnation: (stored_incarnation + 1).max(cx.unix_ms / 1_000),
+        name: join.claims.name.clone(),
+        metadata: join.claims.metadata.clone(),
+        attributes: join.claims.attributes.clone(),
+        kind: grants::kind(&join.claims.kind),
+        grants,
+        state: State::Joined,
+        joined_ms: cx.unix_ms,
+        session: Session::new(join, subscriber_primary, cx.now),
+        publications: Default::default(),
+        queued: Default::default(),
+        last_sequence: 0,
+        owner_epoch: 0,
+        version: 0,
+    }
+}

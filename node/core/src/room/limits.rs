@@ -1,0 +1,50 @@
+//! How much of everything a room takes, and how long it waits.
+
+use std::time::Duration;
+
+/// Rooms on one node: each costs a few kilobytes here, and a node runs out of media capacity long before.
+pub const ROOMS_MAX: usize = 10_000;
+/// Local participants of one room. A join is told of everybody in one message, 300 bytes each.
+pub const PARTICIPANTS_MAX: usize = 1_000;
+/// Participants of one room on other nodes that are remembered here.
+pub const REMOTES_MAX: usize = 20_000;
+/// Tracks that one participant may have announced: camera, microphone, two of a screen, and room for agents.
+pub const TRACKS_MAX: usize = 32;
+/// Announcements that wait for an earlier track of the same client id to end.
+pub const QUEUED_TRACKS_MAX: usize = 8;
+/// Layers that one announcement may list: three spatial layers.
+pub const LAYERS_LISTED_MAX: usize = 3;
+/// Sids in one subscription request. A client with a room of hundreds of tracks asks for all of them at once.
+pub const SIDS_PER_REQUEST_MAX: usize = 2_000;
+
+/// Bytes of an identity, a shown name, a room's name, a track's name or client id: LiveKit's bound.
+pub const NAME_BYTES_MAX: usize = 256;
+/// Bytes of a participant's metadata: LiveKit's bound.
+pub const METADATA_BYTES_MAX: usize = 64_000;
+/// Bytes of all attributes, names and values: LiveKit's bound.
+pub const ATTRIBUTES_BYTES_MAX: usize = 64_000;
+/// Bytes of a session description. A PeerConnection of 100 sections stays under it.
+pub const SDP_BYTES_MAX: usize = 512 * 1024;
+/// Bytes of a candidate's JSON.
+pub const CANDIDATE_BYTES_MAX: usize = 2_048;
+/// Bytes of a data packet: livekit-client sends no larger one.
+pub const DATA_PACKET_BYTES_MAX: usize = 64_000;
+
+/// How long a room waits for the mesh to say who is in it. The mesh answers within 300 ms; after this the room goes on
+/// with whom it knows.
+pub const ENTER_TIMEOUT: Duration = Duration::from_millis(500);
+/// A participant whose first connection never comes up is removed after this (LiveKit's figure).
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
+/// A participant whose media is up is kept this long without its socket (LiveKit's figure).
+pub const SOCKET_GRACE: Duration = Duration::from_secs(15);
+/// A participant whose connection failed is kept this long, in case that it comes up again (LiveKit's figure).
+pub const MEDIA_GRACE: Duration = Duration::from_secs(5);
+/// Counts of a room are told no more often than this (LiveKit's figure).
+pub const ROOM_UPDATE_INTERVAL: Duration = Duration::from_secs(5);
+/// The driver is woken at least this often; nothing hangs on it.
+pub const IDLE: Duration = Duration::from_secs(3_600);
+
+/// Seconds between a client's pings.
+pub const PING_INTERVAL_S: i32 = 5;
+/// Seconds without an answer after which a client gives up its socket.
+pub const PING_TIMEOUT_S: i32 = 15;

@@ -1,0 +1,106 @@
+//! A participant that this node serves, and the record that other nodes get of it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use livekit_protocol as proto;
+use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey, TrackSid};
+use origo_cascade_core::ParticipantRecord;
+use prost::Message;
+use proto::DisconnectReason;
+use proto::participant_info::{Kind, State};
+
+use super::grants::Grants;
+use super::publication::Publication;
+use super::session::Session;
+
+/// `ParticipantInfo.version` has 16 bits for the changes under one owner epoch.
+const CHANGES_PER_EPOCH: u32 = 1 << 16;
+
+/// A participant that this node serves.
+#[derive(Debug)]
+pub(super) struct Participant {
+    pub identity: Identity,
+    pub sid: ParticipantSid,
+    pub incarnation: u64,
+    pub name: String,
+    pub metadata: String,
+    pub attributes: BTreeMap<String, String>,
+    pub kind: Kind,
+    pub grants: Grants,
+    pub state: State,
+    pub joined_ms: u64,
+    pub session: Session,
+    pub publications: BTreeMap<TrackSid, Publication>,
+    /// Announcements that wait for an earlier track of the same client id to end.
+    pub queued: VecDeque<proto::AddTrackRequest>,
+    /// The last numbered reliable packet that it sent.
+    pub last_sequence: u32,
+    pub owner_epoch: u32,
+    pub version: u32,
+}
+
+impl Participant {
+    /// Marks a change that others will hear of.
+    pub fn bump(&mut self) {
+        self.version += 1;
+        // An epoch that is used up is followed by the next one, so that what clients compare only grows.
+        if self.version == CHANGES_PER_EPOCH {
+            self.version = 0;
+            self.owner_epoch += 1;
+        }
+    }
+
+    /// Tracks that others know of.
+    pub fn announced(&self) -> impl Iterator<Item = &Publication> {
+        self.publications.values().filter(|publication| publication.announced)
+    }
+
+    /// The participant as clients are told of it.
+    pub fn info(&self, region: &str) -> proto::ParticipantInfo {
+        let tracks: Vec<_> = self.announced().map(|publication| publication.info.clone()).collect();
+        proto::ParticipantInfo {
+            sid: self.sid.to_string(),
+            identity: self.identity.0.clone(),
+            state: self.state as i32,
+            is_publisher: !tracks.is_empty(),
+            tracks,
+            metadata: self.metadata.clone(),
+            joined_at: (self.joined_ms / 1_000) as i64,
+            joined_at_ms: self.joined_ms as i64,
+            name: self.name.clone(),
+            version: (self.owner_epoch << 16) | self.version,
+            permission: Some(self.grants.permission()),
+            region: region.into(),
+            kind: self.kind as i32,
+            attributes: self.attributes.clone().into_iter().collect(),
+            client_protocol: self.session.client.client_protocol,
+            capabilities: self.session.client.capabilities.clone(),
+            ..Default::default()
+        }
+    }
+
+    /// The participant as the last word that clients get of it.
+    pub fn parting(&self, region: &str, reason: DisconnectReason) -> proto::ParticipantInfo {
+        proto::ParticipantInfo {
+            state: State::Disconnected as i32,
+            disconnect_reason: reason as i32,
+            tracks: Vec::new(),
+            ..self.info(region)
+        }
+    }
+
+    /// The participant as other nodes are told of it.
+    pub fn record(&self, room: &RoomKey, owner: NodeId, region: &str) -> ParticipantRecord {
+        ParticipantRecord {
+            room: room.clone(),
+            identity: self.identity.clone(),
+            sid: self.sid,
+            owner,
+            incarnation: self.incarnation,
+            owner_epoch: self.owner_epoch,
+            version: self.version,
+            info: self.info(region).encode_to_vec(),
+            tracks: self.announced().map(Publication::record).collect(),
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! A track of a local participant: announced by its client, started by its first packet, shown to others.
+
+use livekit_protocol as proto;
+use origo_auth::TrackSid;
+use origo_cascade_core::{MediaKind, TrackRecord};
+use proto::{AudioTrackFeature, TrackSource, TrackType, request_response::Reason, video_layer::Mode};
+
+use super::limits;
+use crate::media;
+
+/// What `video/…` a client may publish, and the bare name by which it wishes for it; the first is the fallback.
+const VIDEO_CODECS: [(&str, &str); 4] =
+    [("vp8", "video/VP8"), ("h264", "video/H264"), ("vp9", "video/VP9"), ("av1", "video/AV1")];
+const OPUS: &str = "audio/opus";
+/// Simulcast names of layers, lowest first, as all LiveKit clients use them.
+const RIDS: [&str; limits::LAYERS_LISTED_MAX] = ["q", "h", "f"];
+
+/// Codecs that a client may publish, as it is told at its join.
+pub(super) fn enabled_codecs() -> Vec<proto::Codec> {
+    let mimes = VIDEO_CODECS.iter().map(|(_, mime)| *mime).chain([OPUS]);
+    mimes.map(|mime| proto::Codec { mime: mime.into(), fmtp_line: String::new() }).collect()
+}
+
+/// Why an announcement is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum PublishError {
+    #[error("this participant may not publish {0}")]
+    NotAllowed(&'static str),
+    #[error("a track of type {0} cannot be announced like this")]
+    Type(i32),
+    #[error("a second codec for {0} is not taken")]
+    SecondCodec(String),
+    #[error("a participant has at most {max} tracks", max = limits::TRACKS_MAX)]
+    TooMany,
+    #[error("{0} is longer than {max} bytes", max = limits::NAME_BYTES_MAX)]
+    TooLong(&'static str),
+}
+
+impl PublishError {
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::NotAllowed(_) => Reason::NotAllowed,
+            Self::Type(_) | Self::SecondCodec(_) => Reason::UnsupportedType,
+            Self::TooMany | Self::TooLong(_) => Reason::LimitExceeded,
+        }
+    }
+}
+
+/// A track of a local participant.
+#[derive(Clone, Debug)]
+pub(super) struct Publication {
+    pub sid: TrackSid,
+    /// The client's id for it.
+    pub cid: String,
+    pub kind: MediaKind,
+    pub info: proto::TrackInfo,
+    /// Others know of it.
+    pub announced: bool,
+    /// Its publisher knows that somebody takes it.
+    pub subscribed: bool,
+    layer_bitrates_bps: Vec<u32>,
+}
+
+impl Publication {
+    /// What the client asked for, as far as it can be had. The caller has checked the rights.
+    pub fn new(sid: TrackSid, request: &proto::AddTrackRequest, unix_ms: u64) -> Result<Self, PublishError> {
+        check_lengths(request)?;
+        if !request.sid.is_empty() {
+            return Err(PublishError::SecondCodec(request.sid.chars().take(64).collect()));
+        }
+        let kind = match TrackType::try_from(request.r#type) {
+            Ok(TrackType::Audio) => MediaKind::Audio,
+            Ok(TrackType::Video) => MediaKind::Video,
+            _ => return Err(PublishError::Type(request.r#type)),
+        };
+        let mut publication = Self {
+            sid,
+            cid: request.cid.clone(),
+            kind,
+            info: described(sid, kind, request),
+            announced: false,
+            subscribed: false,
+            layer_bitrates_bps: Vec::new(),
+        };
+        publication.layer_bitrates_bps = publication.bitrates();
+        publication.touch(unix_ms);
+        Ok(publication)
+    }
+
+    /// What the worker is to expect in the client's offer.
+    pub fn expected(&self, request: &proto::AddTrackRequest) -> media::Expected {
+        let others = request.simulcast_codecs.iter().map(|codec| codec.cid.clone());
+        let ids = [request.cid.clone()].into_iter().chain(others).filter(|id| !id.is_empty());
+        media::Expected {
+            sid: self.sid,
+            client_ids: ids.collect(),
+            kind: self.kind,
+            mime: self.info.mime_type.clone(),
+            layer_bitrates_bps: self.layer_bitrates_bps.clone(),
+            stereo: self.has(AudioTrackFeature::TfStereo),
+            dtx: self.kind == MediaKind::Audio && !self.has(AudioTrackFeature::TfNoDtx),
+        }
+    }
+
+    /// Its first packet came.
+    pub fn start(&mut self, mime: String, mid: String, ssrcs: &[u32], unix_ms: u64) {
+        self.info.mime_type.clone_from(&mime);
+        self.info.mid.clone_from(&mid);
+        if let Some(codec) = self.info.codecs.first_mut() {
+            codec.mime_type = mime;
+            codec.mid = mid;
+            for (layer, &ssrc) in codec.layers.iter_mut().zip(ssrcs) {
+                layer.ssrc = ssrc;
+            }
+        }
+        self.copy_layers();
+        self.touch(unix_ms);
+    }
+
+    /// Marks a change, for clients that compare.
+    pub fn touch(&mut self, unix_ms: u64) {
+        self.info.version = Some(proto::TimedVersion { unix_micro: unix_ms as i64 * 1_000, ticks: 0 });
+    }
+
+    /// What the cascade and workers are told.
+    pub fn record(&self) -> TrackRecord {
+        TrackRecord {
+            sid: self.sid,
+            kind: self.kind,
+            mime: self.info.mime_type.clone(),
+            layer_bitrates_bps: self.layer_bitrates_bps.clone(),
+        }
+    }
+
+    fn has(&self, feature: AudioTrackFeature) -> bool {
+        self.info.audio_features.contains(&(feature as i32))
+    }
+
+    /// Bits per second of each RTP layer. A stream that carries its spatial layers within itself is one.
+    fn bitrates(&self) -> Vec<u32> {
+        let layers = self.info.codecs.first().map_or(&[][..], |codec| &codec.layers);
+        let svc = ["video/VP9", "video/AV1"].contains(&self.info.mime_type.as_str());
+        if layers.is_empty() || svc {
+            return vec![layers.iter().map(|layer| layer.bitrate).max().unwrap_or(0)];
+        }
+        layers.iter().map(|layer| layer.bitrate).collect()
+    }
+
+    #[expect(deprecated, reason = "older clients read the layers beside the codec")]
+    fn copy_layers(&mut self) {
+        if let Some(codec) = self.info.codecs.first() {
+            self.info.layers.clone_from(&codec.layers);
+        }
+    }
+}
+
+/// The msid stream that tracks of one source share, so that sound and picture of it play in step.
+fn stream_of(source: i32) -> &'static str {
+    match TrackSource::try_from(source) {
+        Ok(TrackSource::Camera | TrackSource::Microphone) => "camera",
+        Ok(TrackSource::ScreenShare | TrackSource::ScreenShareAudio) => "screen",
+        _ => "unknown",
+    }
+}
+
+fn check_lengths(request: &proto::AddTrackRequest) -> Result<(), PublishError> {
+    let texts = [("cid", &request.cid), ("name", &request.name), ("stream", &request.stream)];
+    let codecs = request.simulcast_codecs.iter().flat_map(|codec| [("codec", &codec.codec), ("cid", &codec.cid)]);
+    for (what, text) in texts.into_iter().chain(codecs) {
+        if text.len() > limits::NAME_BYTES_MAX {
+            return Err(PublishError::TooLong(what));
+        }
+    }
+    let listed = [request.layers.len(), request.audio_features.len(), request.packet_trailer_features.len()];
+    if listed.into_iter().chain([request.simulcast_codecs.len()]).any(|length| length > limits::NAME_BYTES_MAX) {
+        return Err(PublishError::TooLong("a list"));
+    }
+    Ok(())
+}
+
+/// The codec that the client wishes for, if it may have it.
+fn mime_of(kind: MediaKind, request: &proto::AddTrackRequest) -> &'static str {
+    if kind == MediaKind::Audio {
+        return OPUS;
+    }
+    let wish = request.simulcast_codecs.first().map_or("", |codec| codec.codec.as_str());
+    let bare = wish.rsplit('/').next().unwrap_or(wish);
+    let found = VIDEO_CODECS.iter().find(|(name, _)| name.eq_ignore_ascii_case(bare));
+    found.unwrap_or(&VIDEO_CODECS[0]).1
+}
+
+/// The declared layers, lowest first, with the names that their packets will carry.
+fn layers_of(kind: MediaKind, request: &proto::AddTrackRequest) -> Vec<proto::VideoLayer> {
+    if kind == MediaKind::Audio {
+        return Vec::new();
+    }
+    let codec = request.simulcast_codecs.first().filter(|codec| !codec.layers.is_empty());
+    let mut layers = codec.map_or_else(|| request.layers.clone(), |codec| codec.layers.clone());
+    layers.truncate(limits::LAYERS_LISTED_MAX);
+    layers.sort_by_key(|layer| (layer.quality, layer.bitrate));
+    if layers.is_empty() {
+        let quality = proto::VideoQuality::High as i32;
+        layers.push(proto::VideoLayer { quality, width: request.width, height: request.height, ..Default::default() });
+    }
+    if layers.len() > 1 {
+        for (index, layer) in layers.iter_mut().enumerate() {
+            layer.rid = RIDS[index].into();
+            layer.spatial_layer = index as i32;
+        }
+    }
+    layers
+}
+
+fn features_of(kind: MediaKind, request: &proto::AddTrackRequest) -> Vec<i32> {
+    if kind == MediaKind::Video {
+        return Vec::new();
+    }
+    let mut features = request.audio_features.clone();
+    #[expect(deprecated, reason = "older clients say it with these flags")]
+    let flags = [
+        (request.stereo, AudioTrackFeature::TfStereo as i32),
+        (request.disable_dtx, AudioTrackFeature::TfNoDtx as i32),
+    ];
+    features.extend(flags.into_iter().filter(|(set, _)| *set).map(|(_, feature)| feature));
+    features.sort_unstable();
+    features.dedup();
+    features
+}
+
+#[expect(deprecated, reason = "older clients read the deprecated fields")]
+fn described(sid: TrackSid, kind: MediaKind, request: &proto::AddTrackRequest) -> proto::TrackInfo {
+    let mime = mime_of(kind, request);
+    let layers = layers_of(kind, request);
+    let audio_features = features_of(kind, request);
+    let stream = if request.stream.is_empty() { stream_of(request.source) } else { &request.stream };
+    let wished_mode = request.simulcast_codecs.first().map_or(Mode::Unused as i32, |codec| codec.video_layer_mode);
+    let codec = proto::SimulcastCodecInfo {
+        mime_type: mime.into(),
+        cid: request.cid.clone(),
+        layers: layers.clone(),
+        video_layer_mode: wished_mode,
+        ..Default::default()
+    };
+    proto::TrackInfo {
+        sid: sid.to_string(),
+        r#type: request.r#type,
+        name: request.name.clone(),
+        muted: request.muted,
+        width: request.width,
+        height: request.height,
+        simulcast: layers.len() > 1,
+        disable_dtx: audio_features.contains(&(AudioTrackFeature::TfNoDtx as i32)),
+        source: request.source,
+        layers,
+        mime_type: mime.into(),
+        codecs: vec![codec],
+        stereo: audio_features.contains(&(AudioTrackFeature::TfStereo as i32)),
+        disable_red: true,
+        encryption: request.encryption,
+        stream: stream.into(),
+        audio_features,
+        backup_codec_policy: request.backup_codec_policy,
+        packet_trailer_features: request.packet_trailer_features.clone(),
+        ..Default::default()
+    }
+}

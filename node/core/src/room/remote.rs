@@ -1,0 +1,212 @@
+//! Participants that other nodes serve: copies of their records, as this node's clients are told of them.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use livekit_protocol as proto;
+use origo_auth::{Identity, NodeId, ParticipantSid, TrackSid};
+use origo_cascade_core as cascade;
+use origo_cascade_core::{LayerSet, LeaveReason, ParticipantRecord, TrackRecord};
+use prost::Message;
+use proto::participant_info::State;
+use proto::{DisconnectReason, ParticipantInfo};
+
+use super::context::Context;
+use super::limits;
+use super::room::Room;
+
+/// A participant on another node.
+#[derive(Debug)]
+pub(super) struct Remote {
+    pub record: ParticipantRecord,
+    pub info: ParticipantInfo,
+}
+
+impl Remote {
+    /// Reads a record; none when its info is no `ParticipantInfo`.
+    fn read(record: ParticipantRecord) -> Option<Self> {
+        let mut info = ParticipantInfo::decode(&record.info[..]).ok()?;
+        info.sid = record.sid.to_string();
+        info.identity.clone_from(&record.identity.0);
+        Some(Self { record, info })
+    }
+
+    pub fn is_hidden(&self) -> bool {
+        self.info.permission.as_ref().is_some_and(|permission| permission.hidden)
+    }
+
+    /// The msid stream of one of its tracks.
+    pub fn stream(&self, track: TrackSid) -> &str {
+        let sid = track.to_string();
+        self.info.tracks.iter().find(|info| info.sid == sid).map_or("", |info| &info.stream)
+    }
+}
+
+/// Everybody in a room whom other nodes serve.
+#[derive(Debug, Default)]
+pub(super) struct Remotes {
+    pub by_identity: BTreeMap<Identity, Remote>,
+    /// Tracks of theirs that local viewers have the mesh bring here.
+    wanted: BTreeSet<TrackSid>,
+    /// The last numbered reliable packet of each that was delivered.
+    last_sequences: BTreeMap<ParticipantSid, u32>,
+}
+
+impl Remotes {
+    /// Those whom clients see.
+    pub fn visible(&self) -> impl Iterator<Item = &Remote> {
+        self.by_identity.values().filter(|remote| !remote.is_hidden())
+    }
+
+    /// How many clients see, and how many of these publish.
+    pub fn counts(&self) -> (usize, usize) {
+        let publishing = self.visible().filter(|remote| !remote.record.tracks.is_empty()).count();
+        (self.visible().count(), publishing)
+    }
+
+    /// The node that serves a track's publisher.
+    pub fn owner_of(&self, track: TrackSid) -> Option<NodeId> {
+        self.find(track).map(|(remote, _)| remote.record.owner)
+    }
+
+    /// A track and its publisher.
+    pub fn find(&self, track: TrackSid) -> Option<(&Remote, &TrackRecord)> {
+        let tracks = self.visible().flat_map(|remote| remote.record.tracks.iter().map(move |record| (remote, record)));
+        tracks.into_iter().find(|(_, record)| record.sid == track)
+    }
+
+    pub fn sid_of(&self, identity: &Identity) -> Option<ParticipantSid> {
+        self.by_identity.get(identity).map(|remote| remote.record.sid)
+    }
+
+    /// Whether a numbered reliable packet is newer than all before it, and remembers it.
+    pub fn advance(&mut self, publisher: ParticipantSid, sequence: u32) -> bool {
+        if self.last_sequences.len() >= limits::REMOTES_MAX && !self.last_sequences.contains_key(&publisher) {
+            // Packets may come before the record of who sent them, so strangers are remembered too, within the bound.
+            self.last_sequences.retain(|sid, _| self.by_identity.values().any(|remote| remote.record.sid == *sid));
+        }
+        let last = self.last_sequences.entry(publisher).or_default();
+        let newer = sequence > *last;
+        *last = sequence.max(*last);
+        newer
+    }
+}
+
+impl Room {
+    /// A participant on another node is new or changed.
+    pub fn change_remote(&mut self, cx: &mut Context, record: ParticipantRecord) {
+        if record.owner == cx.config.node {
+            return cx.stats.drop("record", "of this node itself");
+        }
+        if self.yields_to_local(cx, &record) {
+            return;
+        }
+        let Some(remote) = Remote::read(record) else { return cx.stats.drop("record", "malformed") };
+        let identity = remote.record.identity.clone();
+        let before = self.remotes.by_identity.get(&identity).map(|known| known.record.sid);
+        if before.is_none() && self.remotes.by_identity.len() >= limits::REMOTES_MAX {
+            return cx.stats.drop("record", "too many participants");
+        }
+        if before.is_some_and(|sid| sid != remote.record.sid) {
+            self.remove_remote(cx, &identity, DisconnectReason::DuplicateIdentity);
+        }
+        for track in &remote.record.tracks {
+            cx.remote_tracks.insert(track.sid, self.key.clone());
+        }
+        let tracks = remote.record.tracks.clone();
+        let news = (!remote.is_hidden()).then(|| remote.info.clone());
+        let old = self.remotes.by_identity.insert(identity.clone(), remote);
+        if let Some(info) = news {
+            self.tell_others(cx, &identity, info);
+        }
+        self.follow_tracks(cx, old.map(|old| old.record.tracks).unwrap_or_default(), &tracks);
+        self.note_counts(cx);
+    }
+
+    /// A participant on another node is gone.
+    pub fn lose_remote(&mut self, cx: &mut Context, identity: &Identity, sid: ParticipantSid, reason: LeaveReason) {
+        if self.remotes.sid_of(identity) != Some(sid) {
+            return;
+        }
+        let reason = match reason {
+            LeaveReason::Left(number) => DisconnectReason::try_from(number).unwrap_or(DisconnectReason::UnknownReason),
+            LeaveReason::NodeLost => DisconnectReason::ServerShutdown,
+        };
+        self.remove_remote(cx, identity, reason);
+    }
+
+    /// Forgets a participant on another node and tells everybody.
+    pub fn remove_remote(&mut self, cx: &mut Context, identity: &Identity, reason: DisconnectReason) {
+        let Some(remote) = self.remotes.by_identity.remove(identity) else { return };
+        self.remotes.last_sequences.remove(&remote.record.sid);
+        if !remote.is_hidden() {
+            let info = ParticipantInfo {
+                state: State::Disconnected as i32,
+                disconnect_reason: reason as i32,
+                tracks: Vec::new(),
+                ..remote.info
+            };
+            self.tell_others(cx, identity, info);
+        }
+        self.follow_tracks(cx, remote.record.tracks, &[]);
+        self.note_counts(cx);
+    }
+
+    /// The layers that local viewers need of a track that is published elsewhere.
+    pub fn want(&mut self, cx: &mut Context, track: TrackSid, layers: LayerSet) {
+        if layers.is_empty() {
+            self.remotes.wanted.remove(&track);
+        } else {
+            self.remotes.wanted.insert(track);
+        }
+        cx.mesh(cascade::Input::Want { room: self.key.clone(), track, layers });
+    }
+
+    /// Drops everybody on other nodes without a word to anyone.
+    pub fn forget_remotes(&mut self, cx: &mut Context) {
+        let tracks = self.remotes.by_identity.values().flat_map(|remote| &remote.record.tracks);
+        let tracks: Vec<_> = tracks.map(|track| track.sid).collect();
+        for track in tracks {
+            self.forget_track(cx, track);
+        }
+        self.remotes = Remotes::default();
+    }
+
+    /// Whether the record is of an identity that is served here. A newer life of it elsewhere ends the one here first.
+    fn yields_to_local(&mut self, cx: &mut Context, record: &ParticipantRecord) -> bool {
+        let Some(local) = self.locals.get(&record.identity) else { return false };
+        let here = (local.incarnation, local.owner_epoch, Reverse(cx.config.node));
+        if here >= (record.incarnation, record.owner_epoch, Reverse(record.owner)) {
+            cx.stats.drop("record", "older than the local session");
+            return true;
+        }
+        self.supersede(cx, &record.identity.clone());
+        false
+    }
+
+    /// Ends what is gone of a remote participant's tracks and takes what is new. A track that changes its codec is
+    /// taken anew.
+    fn follow_tracks(&mut self, cx: &mut Context, old: Vec<TrackRecord>, new: &[TrackRecord]) {
+        for track in &old {
+            let same = new.iter().find(|now| now.sid == track.sid);
+            if same.is_none_or(|now| now.mime != track.mime) {
+                self.unsubscribe_all(cx, track.sid);
+            }
+            if same.is_none() {
+                self.forget_track(cx, track.sid);
+            }
+        }
+        for track in new {
+            if !old.iter().any(|before| before.sid == track.sid && before.mime == track.mime) {
+                self.subscribe_all(cx, track.sid);
+            }
+        }
+    }
+
+    fn forget_track(&mut self, cx: &mut Context, track: TrackSid) {
+        cx.remote_tracks.remove(&track);
+        if self.remotes.wanted.remove(&track) {
+            cx.mesh(cascade::Input::Want { room: self.key.clone(), track, layers: LayerSet::NONE });
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! A client's requests, each to the deed that it asks for.
+
+use livekit_protocol as proto;
+use origo_auth::Identity;
+use proto::DisconnectReason;
+use proto::request_response::{Reason, Request};
+use proto::signal_request::Message;
+use proto::signal_response::Message as Response;
+
+use super::context::Context;
+use super::room::Room;
+use super::{info, limits};
+
+impl Room {
+    /// A participant asks for something. What is not known or not done yet is counted and changes nothing.
+    pub fn request(&mut self, cx: &mut Context, identity: &Identity, request: proto::SignalRequest) {
+        let Some(message) = request.message else { return cx.stats.drop("request", "unknown") };
+        match message {
+            Message::Offer(offer) => self.offer(cx, identity, offer),
+            Message::Answer(answer) => self.answer(cx, identity, answer),
+            Message::Trickle(trickle) => self.trickle(cx, identity, &trickle),
+            Message::AddTrack(request) => self.add_track(cx, identity, request),
+            Message::Mute(request) => self.mute(cx, identity, &request),
+            Message::Subscription(request) => self.update_subscription(cx, identity, request),
+            Message::UpdateMetadata(request) => self.update_metadata(cx, identity, request),
+            Message::UpdateAudioTrack(request) => self.update_audio(cx, identity, request),
+            Message::UpdateVideoTrack(request) => self.update_video(cx, identity, &request),
+            Message::Ping(_) => self.tell(cx, identity, Response::Pong(cx.unix_ms as i64)),
+            Message::PingReq(ping) => self.pong(cx, identity, ping),
+            Message::Leave(_) => self.remove(cx, identity, DisconnectReason::ClientInitiated, None),
+            other => cx.stats.drop("request", name(&other)),
+        }
+    }
+
+    fn pong(&self, cx: &mut Context, identity: &Identity, ping: proto::Ping) {
+        let pong = proto::Pong { last_ping_timestamp: ping.timestamp, timestamp: cx.unix_ms as i64 };
+        self.tell(cx, identity, Response::PongResp(pong));
+    }
+
+    /// A participant changes its name, metadata or attributes. Empty texts leave things as they are, as in LiveKit; an
+    /// attribute with an empty value is deleted.
+    fn update_metadata(&mut self, cx: &mut Context, identity: &Identity, request: proto::UpdateParticipantMetadata) {
+        let reason = self.change_metadata(identity, &request);
+        if reason == Reason::Ok {
+            self.announce(cx, identity);
+            let own = self.locals.get(identity).map(|local| local.info(&cx.config.region));
+            self.tell(cx, identity, info::update(own.into_iter().collect()));
+        }
+        let message = match reason {
+            Reason::Ok => "",
+            Reason::NotAllowed => "this participant may not change its own metadata",
+            _ => "the name, metadata or attributes are too long",
+        };
+        let response = proto::RequestResponse {
+            request_id: request.request_id,
+            reason: reason as i32,
+            message: message.into(),
+            request: Some(Request::UpdateMetadata(request)),
+        };
+        self.tell(cx, identity, Response::RequestResponse(response));
+    }
+
+    fn change_metadata(&mut self, identity: &Identity, request: &proto::UpdateParticipantMetadata) -> Reason {
+        let Some(local) = self.locals.get_mut(identity) else { return Reason::NotFound };
+        if !local.grants.can_update_own_metadata {
+            return Reason::NotAllowed;
+        }
+        let mut attributes = local.attributes.clone();
+        for (key, value) in &request.attributes {
+            if value.is_empty() {
+                attributes.remove(key);
+            } else {
+                attributes.insert(key.clone(), value.clone());
+            }
+        }
+        let bytes: usize = attributes.iter().map(|(key, value)| key.len() + value.len()).sum();
+        if request.name.len() > limits::NAME_BYTES_MAX
+            || request.metadata.len() > limits::METADATA_BYTES_MAX
+            || bytes > limits::ATTRIBUTES_BYTES_MAX
+        {
+            return Reason::LimitExceeded;
+        }
+        local.attributes = attributes;
+        if !request.name.is_empty() {
+            local.name.clone_from(&request.name);
+        }
+        if !request.metadata.is_empty() {
+            local.metadata.clone_from(&request.metadata);
+        }
+        Reason::Ok
+    }
+}
+
+/// What a request is counted as when it is not acted upon.
+fn name(message: &Message) -> &'static str {
+    #[expect(deprecated, reason = "older clients still send the deprecated request")]
+    match message {
+        Message::TrackSetting(_) => "track_setting",
+        Message::UpdateLayers(_) => "update_layers",
+        Message::SubscriptionPermission(_) => "subscription_permission",
+        Message::SyncState(_) => "sync_state",
+        Message::Simulate(_) => "simulate",
+        Message::PublishDataTrackRequest(_) => "publish_data_track",
+        Message::UnpublishDataTrackRequest(_) => "unpublish_data_track",
+        Message::UpdateDataSubscription(_) => "update_data_subscription",
+        Message::StoreDataBlobRequest(_) => "store_data_blob",
+        Message::GetDataBlobRequest(_) => "get_data_blob",
+        _ => "other",
+    }
+}

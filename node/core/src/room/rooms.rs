@@ -1,0 +1,239 @@
+//! All rooms of one node: the core that front-ends, workers and the mesh drive.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use livekit_protocol as proto;
+use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey, RoomSid, TrackSid};
+use origo_cascade_core as cascade;
+use origo_cascade_core::{MediaKind, RoomRecord};
+use proto::DisconnectReason;
+use proto::leave_request::Action;
+
+use super::context::{Context, RoomsConfig, Seat};
+use super::join::{self, JoinError};
+use super::room::Room;
+use super::{Input, Join, Output, Stats, info, limits};
+use crate::{SessionId, media};
+
+/// All rooms of one node that have local participants.
+///
+/// Follows the drain rule: handle one input, then poll outputs until [`Output::Timeout`].
+pub struct Rooms {
+    rooms: BTreeMap<RoomKey, Room>,
+    context: Context,
+}
+
+impl Rooms {
+    /// No rooms yet.
+    pub fn new(now: Instant, config: RoomsConfig) -> Self {
+        Self { rooms: BTreeMap::new(), context: Context::new(now, config) }
+    }
+
+    /// Takes one input. `unix_ms` is the wall clock in milliseconds, for what clients are shown; nothing is ordered by
+    /// it. Afterwards poll until [`Output::Timeout`].
+    pub fn handle_input(&mut self, now: Instant, unix_ms: u64, input: Input) {
+        self.context.now = now;
+        self.context.unix_ms = unix_ms;
+        match input {
+            Input::Join(join) => self.join(*join),
+            Input::Signal { session, request } => self.request(session, *request),
+            Input::SocketClosed(session) => self.socket_closed(session),
+            Input::Media(event) => self.media(event),
+            Input::Mesh(event) => self.mesh(event),
+            Input::Timeout => {}
+        }
+        while let Some(key) = self.context.due() {
+            self.in_room(&key, |room, cx| room.wake(cx));
+        }
+    }
+
+    /// Gives the next thing to do; last, when to come back.
+    pub fn poll_output(&mut self) -> Output {
+        self.context.next_output()
+    }
+
+    /// The nodes that a track's media passes, from its publisher's to this one. None when this node knows no such track
+    /// in the room.
+    pub fn path(&self, room: &RoomKey, track: TrackSid) -> Option<Vec<NodeId>> {
+        self.rooms.get(room)?.path(self.context.config.node, track)
+    }
+
+    /// The session of an identity in a room, whichever node serves it. None when it is not in the room as far as this
+    /// node knows, or nobody of the room is on this node.
+    pub fn participant(&self, room: &RoomKey, identity: &Identity) -> Option<ParticipantSid> {
+        self.rooms.get(room)?.sid_of(identity)
+    }
+
+    /// How much there is, and what was thrown away so far.
+    pub fn stats(&self) -> Stats {
+        let locals = || self.rooms.values().flat_map(|room| room.locals.values());
+        let tracks = |kind: MediaKind| {
+            locals().flat_map(|local| local.announced()).filter(|publication| publication.kind == kind).count() as u64
+        };
+        Stats {
+            rooms: self.rooms.len() as u64,
+            participants: locals().count() as u64,
+            audio_tracks: tracks(MediaKind::Audio),
+            video_tracks: tracks(MediaKind::Video),
+            dropped: self.context.stats.dropped.clone(),
+        }
+    }
+
+    fn join(&mut self, join: Join) {
+        let session = join.session;
+        if self.context.seats.contains_key(&session) {
+            return self.context.stats.drop("join", "session joined before");
+        }
+        if let Err(error) = self.try_join(join) {
+            tracing::debug!(session = session.0, %error, "join refused");
+            self.context.seats.remove(&session);
+            self.context.output(Output::Refuse { session, status: error.status(), reason: error.to_string() });
+        }
+    }
+
+    fn try_join(&mut self, join: Join) -> Result<(), JoinError> {
+        join::check(&join)?;
+        if let Some(sid) = join.resume {
+            self.refuse_resume(&join, sid);
+            return Ok(());
+        }
+        let key = join.room.clone();
+        if !self.rooms.contains_key(&key) {
+            if self.rooms.len() >= limits::ROOMS_MAX {
+                return Err(JoinError::NodeFull);
+            }
+            let room = self.fresh_room(key.clone());
+            self.rooms.insert(key.clone(), room);
+        }
+        self.context.seats.insert(join.session, Seat { room: key.clone(), identity: join.identity.clone() });
+        self.in_room(&key, |room, cx| room.join(cx, join)).unwrap_or(Ok(()))
+    }
+
+    fn fresh_room(&mut self, room: RoomKey) -> Room {
+        let fresh = RoomRecord {
+            room,
+            sid: RoomSid::random(&mut self.context.rng),
+            created_ms: self.context.unix_ms,
+            metadata: String::new(),
+            version: 0,
+        };
+        Room::enter(&mut self.context, fresh)
+    }
+
+    /// A session is not taken up again: the client is to join anew, and what is left of the old one goes first, so that
+    /// nobody sees both.
+    fn refuse_resume(&mut self, join: &Join, sid: ParticipantSid) {
+        self.context.signal(join.session, info::leave(DisconnectReason::StateMismatch, Action::Reconnect));
+        self.context.output(Output::Close(join.session));
+        self.in_room(&join.room, |room, cx| {
+            if room.locals.get(&join.identity).is_some_and(|local| local.sid == sid) {
+                room.remove(cx, &join.identity, DisconnectReason::SignalClose, None);
+            }
+        });
+    }
+
+    fn request(&mut self, session: SessionId, request: proto::SignalRequest) {
+        let acted = self.with_participant(session, |room, cx, identity| room.request(cx, identity, request));
+        if !acted {
+            self.context.stats.drop("request", "no such session");
+        }
+    }
+
+    fn socket_closed(&mut self, session: SessionId) {
+        if self.with_participant(session, |room, cx, identity| room.lose_socket(cx, identity)) {
+            return;
+        }
+        // It may still wait for its join. A session that we closed ourselves is not known any more.
+        if let Some(seat) = self.context.seats.remove(&session) {
+            self.in_room(&seat.room, |room, _| room.stop_waiting(session));
+        }
+    }
+
+    fn media(&mut self, event: media::Event) {
+        if let media::Event::Want { track, layers } = event {
+            let Some(key) = self.context.remote_tracks.get(&track).cloned() else { return };
+            self.in_room(&key, |room, cx| room.want(cx, track, layers));
+            return;
+        }
+        let Some(session) = session_of(&event) else { return };
+        // A worker may still speak of a session that has just ended.
+        if !self.with_participant(session, |room, cx, identity| room.media_event(cx, identity, event)) {
+            self.context.stats.drop("media event", "no such session");
+        }
+    }
+
+    fn mesh(&mut self, event: cascade::Event) {
+        let acted = match event {
+            cascade::Event::Entered { record, participants } => self.in_room(&record.room.clone(), |room, cx| {
+                for participant in participants {
+                    room.change_remote(cx, participant);
+                }
+                room.set_record(cx, record);
+                room.go_live(cx);
+            }),
+            cascade::Event::RoomChanged(record) => {
+                self.in_room(&record.room.clone(), |room, cx| room.set_record(cx, record))
+            }
+            cascade::Event::ParticipantChanged(record) => {
+                self.in_room(&record.room.clone(), |room, cx| room.change_remote(cx, record))
+            }
+            cascade::Event::ParticipantLeft { room, identity, sid, reason } => {
+                self.in_room(&room, |room, cx| room.lose_remote(cx, &identity, sid, reason))
+            }
+            cascade::Event::Superseded { room, identity, sid } => self.in_room(&room, |room, cx| {
+                if room.locals.get(&identity).is_some_and(|local| local.sid == sid) {
+                    room.supersede(cx, &identity);
+                }
+            }),
+            cascade::Event::Data(data) => self.in_room(&data.room, |room, cx| room.remote_data(cx, &data)),
+        };
+        // Normal just after the room's last local participant has left.
+        if acted.is_none() {
+            self.context.stats.drop("mesh event", "no such room");
+        }
+    }
+
+    /// Does something in the room of a session that has joined. Says whether there is one.
+    fn with_participant(&mut self, session: SessionId, act: impl FnOnce(&mut Room, &mut Context, &Identity)) -> bool {
+        let Some(Seat { room, identity }) = self.context.seats.get(&session).cloned() else { return false };
+        let acted = self.in_room(&room, |room, cx| {
+            let joined = room.locals.get(&identity).is_some_and(|local| local.session.id == session);
+            if joined {
+                act(room, cx, &identity);
+            }
+            joined
+        });
+        acted == Some(true)
+    }
+
+    /// Does something in a room, and ends the room when nobody is left.
+    fn in_room<T>(&mut self, key: &RoomKey, act: impl FnOnce(&mut Room, &mut Context) -> T) -> Option<T> {
+        let room = self.rooms.get_mut(key)?;
+        let result = act(room, &mut self.context);
+        if room.is_over()
+            && let Some(room) = self.rooms.remove(key)
+        {
+            tracing::info!(room = %key, "room ended");
+            room.exit(&mut self.context);
+        }
+        Some(result)
+    }
+}
+
+/// Whom a worker's event is about.
+fn session_of(event: &media::Event) -> Option<SessionId> {
+    match event {
+        media::Event::Answer { session, .. }
+        | media::Event::Refused { session, .. }
+        | media::Event::Offer { session, .. }
+        | media::Event::SectionsNeeded { session, .. }
+        | media::Event::Connected { session, .. }
+        | media::Event::Disconnected { session, .. }
+        | media::Event::TrackStarted { session, .. }
+        | media::Event::TrackEnded { session, .. }
+        | media::Event::Data { session, .. }
+        | media::Event::ChannelsOpen(session) => Some(*session),
+        media::Event::Want { .. } => None,
+    }
+}

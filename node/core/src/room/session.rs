@@ -1,0 +1,108 @@
+//! A client's session with this node: its socket, its connections, and what it receives.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use livekit_protocol as proto;
+use origo_auth::TrackSid;
+
+use super::{Join, limits};
+use crate::SessionId;
+use crate::media::Target;
+
+/// One client's session.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub id: SessionId,
+    pub single_connection: bool,
+    pub auto_subscribe: bool,
+    pub client: proto::ClientInfo,
+    /// The connection whose coming up makes the participant active.
+    pub primary: Target,
+    /// Tracks that it receives or is about to.
+    pub subscriptions: BTreeSet<TrackSid>,
+    connected: BTreeSet<Target>,
+    socket_lost: bool,
+    /// When the participant is removed unless something happens, and what must not have happened by then.
+    deadline: Option<(Instant, Overdue)>,
+}
+
+/// What a session waits for in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// Its first connection.
+    Connection,
+    /// A failed connection to come up again.
+    Media,
+    /// Its socket to come back.
+    Socket,
+}
+
+impl Session {
+    pub fn new(join: &Join, subscriber_primary: bool, now: Instant) -> Self {
+        Self {
+            id: join.session,
+            single_connection: join.single_connection,
+            auto_subscribe: join.auto_subscribe,
+            client: join.client.clone(),
+            primary: if subscriber_primary { Target::Subscriber } else { Target::Publisher },
+            subscriptions: BTreeSet::new(),
+            connected: BTreeSet::new(),
+            socket_lost: false,
+            deadline: Some((now + limits::CONNECT_TIMEOUT, Overdue::Connection)),
+        }
+    }
+
+    /// Whether anything said to the client can reach it.
+    pub fn has_socket(&self) -> bool {
+        !self.socket_lost
+    }
+
+    /// Firefox makes up its own track ids, so the stream's id has to carry ours.
+    pub fn is_firefox(&self) -> bool {
+        self.client.browser.eq_ignore_ascii_case("firefox")
+    }
+
+    /// A connection is up. Says whether the primary one is up now and was not before.
+    pub fn connect(&mut self, target: Target) -> bool {
+        let first = self.connected.insert(target) && target == self.primary;
+        let settled = match self.deadline {
+            Some((_, Overdue::Connection)) => first,
+            Some((_, Overdue::Media)) => true,
+            Some((_, Overdue::Socket)) | None => false,
+        };
+        if settled {
+            self.deadline = None;
+        }
+        first
+    }
+
+    /// A connection failed. Gives the instant by which it must be up again; none when the participant goes at once,
+    /// because its socket is gone too.
+    pub fn disconnect(&mut self, target: Target, now: Instant) -> Option<Instant> {
+        self.connected.remove(&target);
+        if self.socket_lost {
+            return None;
+        }
+        let by = now + limits::MEDIA_GRACE;
+        self.deadline = Some((by, Overdue::Media));
+        Some(by)
+    }
+
+    /// The socket is gone. Gives the instant until which the participant stays; none when it goes at once, because no
+    /// media flows either.
+    pub fn lose_socket(&mut self, now: Instant) -> Option<Instant> {
+        self.socket_lost = true;
+        if self.connected.is_empty() {
+            return None;
+        }
+        let until = now + limits::SOCKET_GRACE;
+        self.deadline = Some((until, Overdue::Socket));
+        Some(until)
+    }
+
+    /// What the session has waited for too long, if anything.
+    pub fn overdue(&self, now: Instant) -> Option<Overdue> {
+        self.deadline.filter(|(at, _)| *at <= now).map(|(_, what)| what)
+    }
+}

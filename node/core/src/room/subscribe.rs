@@ -1,0 +1,143 @@
+//! Who receives which track.
+
+use livekit_protocol as proto;
+use origo_auth::{Identity, ParticipantSid, TrackSid};
+use origo_cascade_core::TrackRecord;
+use proto::signal_response::Message;
+
+use super::context::Context;
+use super::limits;
+use super::participant::Participant;
+use super::room::Room;
+use crate::media::{Command, Subscription};
+
+/// A track that can be received, and who publishes it.
+struct Source {
+    record: TrackRecord,
+    publisher: ParticipantSid,
+    identity: Identity,
+    stream: String,
+    is_local: bool,
+}
+
+impl Room {
+    /// A track can be received now: everybody who takes everything gets it.
+    pub fn subscribe_all(&mut self, cx: &mut Context, track: TrackSid) {
+        let takers = self.locals.values().filter(|local| local.session.auto_subscribe);
+        let takers: Vec<_> = takers.map(|local| local.identity.clone()).collect();
+        for identity in takers {
+            self.subscribe(cx, &identity, track);
+        }
+    }
+
+    /// A track cannot be received any more.
+    pub fn unsubscribe_all(&mut self, cx: &mut Context, track: TrackSid) {
+        for local in self.locals.values_mut() {
+            if local.session.subscriptions.remove(&track) {
+                cx.media(&self.key, Command::Unsubscribe { session: local.session.id, track });
+            }
+        }
+    }
+
+    /// A joiner who takes everything gets all that is there.
+    pub fn subscribe_to_everything(&mut self, cx: &mut Context, identity: &Identity) {
+        if !self.locals.get(identity).is_some_and(|local| local.session.auto_subscribe) {
+            return;
+        }
+        let here = self.locals.values().flat_map(|local| local.announced().map(|publication| publication.sid));
+        let elsewhere = self.remotes.visible().flat_map(|remote| remote.record.tracks.iter().map(|track| track.sid));
+        let tracks: Vec<_> = here.chain(elsewhere).collect();
+        for track in tracks {
+            self.subscribe(cx, identity, track);
+        }
+    }
+
+    /// A client asks for tracks, or wants them no more.
+    pub fn update_subscription(&mut self, cx: &mut Context, identity: &Identity, request: proto::UpdateSubscription) {
+        let grouped = request.participant_tracks.into_iter().flat_map(|group| group.track_sids);
+        let sids = request.track_sids.into_iter().chain(grouped).take(limits::SIDS_PER_REQUEST_MAX);
+        for sid in sids {
+            let Ok(track) = sid.parse() else {
+                self.refuse_subscription(cx, identity, sid);
+                continue;
+            };
+            if !request.subscribe {
+                self.unsubscribe(cx, identity, track);
+            } else if !self.subscribe(cx, identity, track) {
+                self.refuse_subscription(cx, identity, sid);
+            }
+        }
+    }
+
+    /// Has a participant receive a track. Says whether there is such a track that it may have.
+    fn subscribe(&mut self, cx: &mut Context, identity: &Identity, track: TrackSid) -> bool {
+        let Some(source) = self.source(track).filter(|source| source.identity != *identity) else { return false };
+        let Some(local) = self.locals.get_mut(identity) else { return false };
+        if !local.grants.can_subscribe {
+            return false;
+        }
+        if !local.session.subscriptions.insert(track) {
+            return true;
+        }
+        cx.media(&self.key, Command::Subscribe(subscription(local, &source)));
+        if source.is_local {
+            self.tell_of_first_subscriber(cx, &source.identity, track);
+        }
+        true
+    }
+
+    fn unsubscribe(&mut self, cx: &mut Context, identity: &Identity, track: TrackSid) {
+        let Some(local) = self.locals.get_mut(identity) else { return };
+        if local.session.subscriptions.remove(&track) {
+            cx.media(&self.key, Command::Unsubscribe { session: local.session.id, track });
+        }
+    }
+
+    fn refuse_subscription(&self, cx: &mut Context, identity: &Identity, track_sid: String) {
+        let err = proto::SubscriptionError::SeTrackNotfound as i32;
+        let track_sid = track_sid.chars().take(limits::NAME_BYTES_MAX).collect();
+        self.tell(cx, identity, Message::SubscriptionResponse(proto::SubscriptionResponse { track_sid, err }));
+    }
+
+    fn tell_of_first_subscriber(&mut self, cx: &mut Context, publisher: &Identity, track: TrackSid) {
+        let local = self.locals.get_mut(publisher);
+        let Some(publication) = local.and_then(|local| local.publications.get_mut(&track)) else { return };
+        if !std::mem::replace(&mut publication.subscribed, true) {
+            let track_sid = track.to_string();
+            self.tell(cx, publisher, Message::TrackSubscribed(proto::TrackSubscribed { track_sid }));
+        }
+    }
+
+    fn source(&self, track: TrackSid) -> Option<Source> {
+        let local = self.locals.values().find_map(|local| {
+            let publication = local.publications.get(&track).filter(|publication| publication.announced)?;
+            Some(Source {
+                record: publication.record(),
+                publisher: local.sid,
+                identity: local.identity.clone(),
+                stream: publication.info.stream.clone(),
+                is_local: true,
+            })
+        });
+        local.or_else(|| {
+            let (remote, record) = self.remotes.find(track)?;
+            Some(Source {
+                record: record.clone(),
+                publisher: remote.record.sid,
+                identity: remote.record.identity.clone(),
+                stream: remote.stream(track).to_owned(),
+                is_local: false,
+            })
+        })
+    }
+}
+
+/// How a track is called on a client's connection: clients read the publisher left of the first bar.
+fn subscription(local: &Participant, source: &Source) -> Subscription {
+    let named = if local.session.is_firefox() || source.stream.is_empty() {
+        format!("{}|{}", source.publisher, source.record.sid)
+    } else {
+        format!("{}|{}", source.publisher, source.stream)
+    };
+    Subscription { session: local.session.id, track: source.record.clone(), publisher: source.publisher, stream: named }
+}
