@@ -13,6 +13,8 @@ mod parameters;
 mod path;
 mod problem;
 mod serve;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

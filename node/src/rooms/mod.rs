@@ -2,6 +2,8 @@
 //!
 //! Every queue here is bounded: a front-end that asks too fast waits, and a client that reads too slowly is closed.
 
+#[cfg(test)]
+pub mod scripted;
 mod stream;
 mod task;
 

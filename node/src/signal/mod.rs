@@ -6,6 +6,8 @@ mod join_request;
 mod livekit;
 mod query;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 pub use livekit::router;
 

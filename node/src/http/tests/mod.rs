@@ -1,0 +1,157 @@
+//! The HTTP surface over real loopback sockets, before scripted rooms.
+
+mod world;
+
+use serde_json::json;
+pub(crate) use world::{World, grant};
+
+use crate::rooms::scripted;
+
+#[tokio::test]
+async fn the_page_is_there_for_get_and_head_and_any_origin_may_ask() {
+    let world = World::start().await;
+    let page = world.get("/").await;
+    assert_eq!(page.status, 200);
+    assert!(page.header("content-type").unwrap().starts_with("text/html"));
+    let head = world.send("HEAD / HTTP/1.1\r\norigin: https://app.example\r\n", "").await;
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+    assert_eq!(head.header("access-control-allow-origin"), Some("*"));
+}
+
+#[tokio::test]
+async fn a_preflight_allows_the_headers_it_asks_for() {
+    let world = World::start().await;
+    let preflight = "OPTIONS /v1/path HTTP/1.1\r\norigin: https://app.example\r\n\
+        access-control-request-method: GET\r\naccess-control-request-headers: authorization\r\n";
+    let answer = world.send(preflight, "").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("access-control-allow-headers"), Some("authorization"));
+    for method in ["OPTIONS", "HEAD", "GET", "POST", "PATCH", "DELETE"] {
+        assert!(answer.header("access-control-allow-methods").unwrap().contains(method), "{method}");
+    }
+}
+
+#[tokio::test]
+async fn no_path_leads_out_of_the_page() {
+    let world = World::start().await;
+    for path in ["/../Cargo.toml", "/..%2fCargo.toml", "/assets/../../Cargo.toml", "//etc/passwd", "/nothing"] {
+        let answer = world.get(path).await;
+        assert_eq!(answer.status, 404, "{path}");
+        assert_eq!(answer.json()["code"], "not_found");
+    }
+}
+
+#[tokio::test]
+async fn health_says_what_the_node_carries_and_whether_it_takes_sessions() {
+    let world = World::start().await;
+    let healthy = world.get("/health").await;
+    assert_eq!(healthy.status, 200);
+    let health = healthy.json();
+    assert_eq!((&health["status"], &health["region"], &health["nodes"]), (&json!("ok"), &json!("tokyo"), &json!(2)));
+    assert_eq!(health["id"], "ND_01010101010101010101010101010101");
+    world.nodes.lock().unwrap()[0].draining = true;
+    let draining = world.get("/health").await;
+    assert_eq!((draining.status, &draining.json()["status"]), (503, &json!("draining")));
+    world.nodes.lock().unwrap().clear();
+    assert_eq!(world.get("/health").await.json()["status"], "starting");
+}
+
+#[tokio::test]
+async fn a_private_caller_is_sent_to_the_answering_node_first_with_a_sentence_why() {
+    let world = World::start().await;
+    let routes = world.get("/v1/route?room=demo").await.json();
+    assert_eq!(routes["client"], json!({"country": null, "lat": null, "lon": null, "source": "none"}));
+    let first = &routes["nodes"][0];
+    assert_eq!((&first["region"], &first["url"]), (&json!("tokyo"), &json!("ws://tokyo.example")));
+    assert!(first["why"].as_str().unwrap().len() > 10 && first["distance_km"].is_null(), "{first}");
+    assert_eq!(routes["nodes"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_caller_behind_a_trusted_proxy_is_sent_to_the_nearest_node() {
+    let world = World::behind_proxy().await;
+    let request = "GET /v1/route?room=demo HTTP/1.1\r\nx-forwarded-for: 193.0.6.139\r\n"; // Amsterdam
+    let routes = world.send(request, "").await.json();
+    assert_eq!((&routes["client"]["country"], &routes["client"]["source"]), (&json!("NL"), &json!("embedded")));
+    assert_eq!(routes["nodes"][0]["region"], "frankfurt");
+    let km = routes["nodes"][0]["distance_km"].as_f64().unwrap();
+    assert!((200.0..600.0).contains(&km), "{km}");
+    let stranger = World::start().await.send(request, "").await.json();
+    assert_eq!(stranger["client"]["source"], "none", "a proxy that nobody trusts says nothing");
+}
+
+#[tokio::test]
+async fn who_asks_for_routes_too_often_is_told_when_to_come_back() {
+    let world = World::start().await;
+    let mut refused = None;
+    for _ in 0..200 {
+        let answer = world.get("/v1/route?room=demo").await;
+        if answer.status == 429 {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.expect("a burst ends");
+    assert_eq!((refused.header("retry-after"), &refused.json()["code"]), (Some("1"), &json!("too_often")));
+    assert!(world.dropped("request", "rate limit") >= 1);
+}
+
+#[tokio::test]
+async fn a_path_is_told_to_who_holds_a_token_of_the_room() {
+    let world = World::start().await;
+    let token = world.token(&grant("ana", "demo"));
+    let get = |query: String| world.get_owned(format!("/v1/path?{query}"));
+    let track = scripted::TRACK;
+    let path = get(format!("room=demo&track={track}&access_token={token}")).await.json();
+    let hop = |byte: &str, region: &str| json!({"node": format!("ND_{}", byte.repeat(16)), "region": region});
+    assert_eq!(path, json!({"hops": [hop("02", "frankfurt"), hop("01", "tokyo")]}));
+    let bearer = format!("GET /v1/path?room=demo&track={track} HTTP/1.1\r\nauthorization: Bearer {token}\r\n");
+    assert_eq!(world.send(&bearer, "").await.status, 200);
+    for (query, status, code) in [
+        (format!("room=demo&track={track}"), 401, "unauthorized"),
+        (format!("room=demo&track={track}&access_token=x.y.z"), 401, "unauthorized"),
+        (format!("room=other&track={track}&access_token={token}"), 403, "forbidden"),
+        (format!("room=demo&track=TR_abcdefghijkn&access_token={token}"), 404, "not_found"),
+        (format!("room=demo&track=nonsense&access_token={token}"), 404, "not_found"),
+        (format!("room=demo&access_token={token}"), 400, "bad_request"),
+    ] {
+        let answer = get(query.clone()).await;
+        assert_eq!((answer.status, answer.json()["code"].as_str()), (status, Some(code)), "{query}");
+        assert!(answer.json()["message"].as_str().unwrap().len() > 10);
+    }
+}
+
+#[tokio::test]
+async fn a_demo_node_gives_its_own_machine_a_token_that_opens_the_room() {
+    let world = World::start().await;
+    let post = "POST /v1/demo/token HTTP/1.1\r\ncontent-type: application/json\r\n";
+    let answer = world.send(post, r#"{"room":"demo","identity":"ana","name":"Ana"}"#).await;
+    let token = answer.json()["token"].as_str().unwrap().to_owned();
+    let validated = world.get_owned(format!("/rtc/validate?access_token={token}")).await;
+    assert_eq!((validated.status, validated.body.as_str()), (200, "success"));
+    for body in ["", "{", "{}", r#"{"room":"","identity":"ana"}"#, r#"{"room":7,"identity":"ana"}"#] {
+        let answer = world.send(post, body).await;
+        assert_eq!((answer.status, &answer.json()["code"]), (400, &json!("bad_request")), "{body}");
+    }
+    let far = format!("{post}x-forwarded-for: 203.0.113.7\r\n");
+    assert_eq!(world.send(&far, "{}").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_node_outside_the_demo_gives_nobody_a_token() {
+    let world = World::behind_proxy().await;
+    let post = "POST /v1/demo/token HTTP/1.1\r\ncontent-type: application/json\r\n";
+    let answer = world.send(post, r#"{"room":"demo","identity":"ana"}"#).await;
+    assert_eq!((answer.status, &answer.json()["code"]), (404, &json!("not_found")));
+}
+
+#[tokio::test]
+async fn garbage_and_endless_heads_get_a_refusal_and_the_node_lives_on() {
+    let world = World::start().await;
+    let long = format!("GET /rtc?access_token={} HTTP/1.1\r\n", "x".repeat(60_000));
+    assert_eq!(world.send(&long, "").await.status, 404, "a long request line is read");
+    let endless = format!("GET /?{} HTTP/1.1\r\n", "x".repeat(200_000));
+    assert!(matches!(world.send(&endless, "").await.status, 0 | 414 | 431), "an endless one is not");
+    assert_eq!(world.send("\u{1}\u{2}\u{3} nonsense\r\n", "").await.status, 400);
+    assert_eq!(world.get("/health").await.status, 200);
+}

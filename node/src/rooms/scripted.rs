@@ -1,0 +1,91 @@
+//! Rooms for tests of front-ends: whoever asks gets in and gets simple answers, and the test hears what was asked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use livekit_protocol as proto;
+use livekit_protocol::signal_request::Message as Ask;
+use livekit_protocol::signal_response::Message as Say;
+use origo_auth::NodeId;
+use origo_node_core::SessionId;
+use origo_node_core::room::Join;
+use tokio::sync::mpsc;
+
+use super::{Refusal, Request, RoomsHandle, RoomsStats, SessionOutput};
+
+/// Who bears this identity is refused with status 503.
+pub const REFUSED: &str = "refused";
+/// The one track of which a path is known.
+pub const TRACK: &str = "TR_abcdefghijkm";
+
+/// What front-ends asked.
+#[derive(Debug)]
+pub enum Heard {
+    /// A join, refused or not.
+    Join(Box<Join>),
+    /// A request.
+    Signal(SessionId, Box<proto::SignalRequest>),
+    /// A socket is gone.
+    Closed(SessionId),
+}
+
+/// Starts the rooms. They answer a join with `join`, a ping with a pong, and a leave with a leave and a close.
+pub fn start() -> (RoomsHandle, mpsc::UnboundedReceiver<Heard>) {
+    let (requests, mut request_queue) = mpsc::channel(16);
+    let (closed, mut closed_queue) = mpsc::unbounded_channel();
+    let (hear, heard) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let mut sessions = BTreeMap::new();
+        loop {
+            let news = tokio::select! {
+                Some(request) = request_queue.recv() => answer(&mut sessions, request),
+                Some(session) = closed_queue.recv() => Some(Heard::Closed(session)),
+                else => return,
+            };
+            // A test that is not interested has dropped its end.
+            let _ = news.map(|news| hear.send(news));
+        }
+    });
+    (RoomsHandle { requests, closed, sessions: Arc::new(AtomicU64::new(1)) }, heard)
+}
+
+fn answer(sessions: &mut BTreeMap<SessionId, mpsc::Sender<SessionOutput>>, request: Request) -> Option<Heard> {
+    match request {
+        Request::Join(join, outgoing, answer) => {
+            if join.identity.0 == REFUSED {
+                let _ = answer.send(Err(Refusal { status: 503, reason: "the node is full".into() }));
+                return Some(Heard::Join(join));
+            }
+            say(&outgoing, Say::Join(proto::JoinResponse { ping_interval: 5, ..Default::default() }));
+            sessions.insert(join.session, outgoing);
+            let _ = answer.send(Ok(()));
+            Some(Heard::Join(join))
+        }
+        Request::Signal(session, request) => {
+            let outgoing = &sessions[&session];
+            match &request.message {
+                Some(Ask::Ping(time)) => say(outgoing, Say::Pong(*time)),
+                Some(Ask::Leave(leave)) => {
+                    say(outgoing, Say::Leave(leave.clone()));
+                    outgoing.try_send(SessionOutput::Close).unwrap();
+                }
+                _ => {}
+            }
+            Some(Heard::Signal(session, request))
+        }
+        Request::Path(_, track, answer) => {
+            let _ = answer.send((track.to_string() == TRACK).then(|| vec![NodeId([2; 16]), NodeId([1; 16])]));
+            None
+        }
+        Request::Stats(answer) => {
+            let _ = answer.send(RoomsStats { participants: sessions.len() as u64, ..Default::default() });
+            None
+        }
+    }
+}
+
+fn say(outgoing: &mpsc::Sender<SessionOutput>, message: Say) {
+    let response = proto::SignalResponse { message: Some(message) };
+    outgoing.try_send(SessionOutput::Signal(Box::new(response))).unwrap();
+}
