@@ -190,8 +190,8 @@ pub struct DemoArgs {
     #[arg(long)]
     pub log_to_stderr: bool,
     /// What the nodes log, in the syntax of RUST_LOG
-    #[arg(long, value_name = "FILTER", default_value = "info")]
-    pub log: String,
+    #[arg(long, value_name = "FILTER")]
+    pub log: Option<String>,
     /// Let the nodes estimate each subscriber's bandwidth
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub bwe: bool,

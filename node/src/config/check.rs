@@ -56,7 +56,6 @@ fn read(reader: &mut Reader, machine: &Machine<'_>) -> Config {
         mesh_secret: read_mesh_secret(reader, bind, machine),
         data_dir: reader.text("data_dir").unwrap_or_else(|| "origo-data".to_owned()).into(),
         keys: read_keys(reader, bind),
-        file: reader.raw().file.clone(),
         geoip: reader.text("geoip").map(PathBuf::from),
         trusted_proxies: read_proxies(reader),
         demo: read_demo(reader, bind),

@@ -56,8 +56,6 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Who may sign tokens.
     pub keys: Keys,
-    /// The file whose `[keys]` are read again when it changes.
-    pub file: Option<PathBuf>,
     /// A location database in MaxMind's format, instead of the embedded one.
     pub geoip: Option<PathBuf>,
     /// Proxies whose `X-Forwarded-For` counts.

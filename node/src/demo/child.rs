@@ -98,7 +98,9 @@ fn arguments(args: &DemoArgs, city: &City, block: Block, seeds: &str) -> Vec<Str
     flag("media-port", block.media().to_string());
     flag("workers", "1".to_owned());
     flag("seeds", seeds.to_owned());
-    flag("log", args.log.clone());
+    if let Some(log) = &args.log {
+        flag("log", log.clone());
+    }
     if let Some(geoip) = &args.geoip {
         flag("geoip", geoip.display().to_string());
     }

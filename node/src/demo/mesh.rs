@@ -75,7 +75,7 @@ impl Mesh {
             }
         };
         let nodes = places.into_iter().zip(healths);
-        Ok(nodes.map(|((city, block, pid), health)| ReadyNode { id: health.node, city, block, pid }).collect())
+        Ok(nodes.map(|((city, block, pid), health)| ReadyNode { id: health.id, city, block, pid }).collect())
     }
 
     /// Says which nodes end, and goes on with the others: that is what a mesh is for. Ends when none is left.

@@ -15,9 +15,12 @@ use livekit_protocol::SignalRequest;
 use origo_auth::{NodeId, RoomKey, TrackSid};
 use origo_node_core::SessionId;
 use origo_node_core::room::Join;
+pub use origo_node_core::room::Stats as RoomsStats;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 pub use stream::{SessionOutput, SessionStream};
+pub use task::Parts;
 
 /// Requests of all front-ends that wait for the rooms task: a burst of 200 joining clients with some requests each.
 const REQUESTS_MAX: usize = 2048;
@@ -34,21 +37,6 @@ pub struct Refusal {
     pub reason: String,
 }
 
-/// How many rooms, people and tracks there are on this node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RoomsStats {
-    /// Rooms with at least one local participant.
-    pub rooms: u64,
-    /// Local participants.
-    pub participants: u64,
-    /// Locally published audio tracks.
-    pub audio_tracks: u64,
-    /// Locally published video tracks.
-    pub video_tracks: u64,
-    /// Messages that came and were not acted upon.
-    pub dropped: std::collections::BTreeMap<(&'static str, &'static str), u64>,
-}
-
 /// What front-ends ask of the rooms task.
 enum Request {
     Join(Box<Join>, mpsc::Sender<SessionOutput>, oneshot::Sender<Result<(), Refusal>>),
@@ -63,6 +51,33 @@ pub struct RoomsHandle {
     requests: mpsc::Sender<Request>,
     closed: mpsc::UnboundedSender<SessionId>,
     sessions: Arc<AtomicU64>,
+}
+
+/// The rooms task, to be ended.
+pub struct RoomsTask {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl RoomsTask {
+    /// Tells every client that the node goes, withdraws everything, and ends the task.
+    pub async fn stop(self) {
+        // Fails only when the task is gone already.
+        let _ = self.stop.send(());
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the rooms task broke");
+        }
+    }
+}
+
+/// Starts the rooms task. Must be called within a tokio runtime.
+pub fn start(parts: Parts) -> (RoomsHandle, RoomsTask) {
+    let (requests, request_queue) = mpsc::channel(REQUESTS_MAX);
+    let (closed, closed_queue) = mpsc::unbounded_channel();
+    let (stop, stopped) = oneshot::channel();
+    let front_ends = task::FrontEnds { requests: request_queue, closed: closed_queue };
+    let task = tokio::spawn(task::run(parts, front_ends, stopped));
+    (RoomsHandle { requests, closed, sessions: Arc::new(AtomicU64::new(1)) }, RoomsTask { stop, task })
 }
 
 impl RoomsHandle {

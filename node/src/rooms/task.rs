@@ -1,1 +1,192 @@
-//! The task that owns the rooms.
+//! The task that owns the rooms: feeds the core with what front-ends, workers and the mesh bring, and carries out what
+//! it asks for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use livekit_protocol as proto;
+use origo_cascade::{Mesh, MeshEvent};
+use origo_node_core::media::{self, Command};
+use origo_node_core::room::{Input, Output, Rooms};
+use origo_node_core::{SessionId, worker_of};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Refusal, Request, SessionOutput};
+use crate::worker::WorkerHandle;
+
+/// What the task works with.
+pub struct Parts {
+    /// The core.
+    pub rooms: Rooms,
+    /// What media workers tell.
+    pub media: mpsc::UnboundedReceiver<media::Event>,
+    /// What the mesh tells.
+    pub news: mpsc::Receiver<MeshEvent>,
+    /// The media workers.
+    pub workers: Arc<Vec<WorkerHandle>>,
+    /// The mesh.
+    pub mesh: Arc<Mesh>,
+}
+
+/// What front-ends send.
+pub(super) struct FrontEnds {
+    pub requests: mpsc::Receiver<Request>,
+    pub closed: mpsc::UnboundedReceiver<SessionId>,
+}
+
+/// One client's way out.
+struct Outlet {
+    outgoing: mpsc::Sender<SessionOutput>,
+    /// Waits for the first response, which decides between a socket and an HTTP status.
+    join: Option<oneshot::Sender<Result<(), Refusal>>>,
+}
+
+/// The running task.
+pub(super) struct Task {
+    rooms: Rooms,
+    workers: Arc<Vec<WorkerHandle>>,
+    mesh: Arc<Mesh>,
+    outlets: BTreeMap<SessionId, Outlet>,
+    /// Sessions whose client reads too slowly: their sockets are closed with the next turn.
+    stalled: Vec<SessionId>,
+    wake_at: Instant,
+}
+
+/// Runs until `stop` comes; then every client is told and everything is withdrawn.
+pub(super) async fn run(parts: Parts, mut front_ends: FrontEnds, mut stop: oneshot::Receiver<()>) {
+    let Parts { rooms, mut media, mut news, workers, mesh } = parts;
+    let now = Instant::now();
+    let mut task = Task { rooms, workers, mesh, outlets: BTreeMap::new(), stalled: Vec::new(), wake_at: now };
+    loop {
+        tokio::select! {
+            Some(request) = front_ends.requests.recv() => task.request(request),
+            Some(session) = front_ends.closed.recv() => task.closed(session),
+            Some(event) = media.recv() => task.turn(Input::Media(event)),
+            Some(event) = news.recv() => task.news(event),
+            () = tokio::time::sleep_until(task.wake_at.into()) => task.turn(Input::Timeout),
+            _ = &mut stop => return task.shut_down(),
+        }
+    }
+}
+
+impl Task {
+    fn request(&mut self, request: Request) {
+        match request {
+            Request::Join(join, outgoing, answer) => {
+                self.outlets.insert(join.session, Outlet { outgoing, join: Some(answer) });
+                self.turn(Input::Join(join));
+            }
+            Request::Signal(session, request) => self.turn(Input::Signal { session, request }),
+            // Whoever asked may have gone meanwhile; then nobody misses the answer.
+            Request::Path(room, track, answer) => drop(answer.send(self.rooms.path(&room, track))),
+            Request::Stats(answer) => drop(answer.send(self.rooms.stats())),
+        }
+    }
+
+    fn closed(&mut self, session: SessionId) {
+        // A session that the rooms closed themselves has no outlet any more.
+        if self.outlets.remove(&session).is_some() {
+            self.turn(Input::SocketClosed(session));
+        }
+    }
+
+    fn news(&mut self, event: MeshEvent) {
+        match event {
+            MeshEvent::Rooms(event) => self.turn(Input::Mesh(event)),
+            MeshEvent::Forward(room, forward) => self.command(&room, Command::Forward(forward)),
+        }
+    }
+
+    /// One input, and everything that it leads to.
+    fn turn(&mut self, input: Input) {
+        self.rooms.handle_input(Instant::now(), unix_ms(), input);
+        self.drain();
+        while let Some(session) = self.stalled.pop() {
+            tracing::warn!(session = session.0, "a client does not read its signaling socket: closed");
+            self.rooms.handle_input(Instant::now(), unix_ms(), Input::SocketClosed(session));
+            self.drain();
+        }
+    }
+
+    fn drain(&mut self) {
+        loop {
+            match self.rooms.poll_output() {
+                Output::Signal { session, response } => self.signal(session, response),
+                Output::Refuse { session, status, reason } => self.refuse(session, Refusal { status, reason }),
+                Output::Close(session) => self.close(session),
+                Output::Media { room, command } => self.command(&room, command),
+                Output::Mesh(input) => self.mesh.ask(input),
+                Output::Timeout(at) => {
+                    self.wake_at = at;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn signal(&mut self, session: SessionId, response: Box<proto::SignalResponse>) {
+        let Some(outlet) = self.outlets.get_mut(&session) else { return };
+        if let Some(join) = outlet.join.take() {
+            // A front-end that gave up waiting drops its stream, which closes the session.
+            let _ = join.send(Ok(()));
+        }
+        if outlet.outgoing.try_send(SessionOutput::Signal(response)).is_err() {
+            // Dropping the sender ends the stream, and with it the socket.
+            self.outlets.remove(&session);
+            self.stalled.push(session);
+        }
+    }
+
+    fn refuse(&mut self, session: SessionId, refusal: Refusal) {
+        if let Some(Outlet { join: Some(join), .. }) = self.outlets.remove(&session) {
+            // A front-end that gave up waiting needs no answer.
+            let _ = join.send(Err(refusal));
+        }
+    }
+
+    fn close(&mut self, session: SessionId) {
+        if let Some(outlet) = self.outlets.remove(&session) {
+            // When the queue is full the dropped sender closes the socket as well, after what is queued.
+            let _ = outlet.outgoing.try_send(SessionOutput::Close);
+        }
+    }
+
+    fn command(&self, room: &origo_auth::RoomKey, command: Command) {
+        self.workers[worker_of(room, self.workers.len())].command(command);
+    }
+
+    /// Every client hears that the node goes, and leaves its room as if by itself, so that others see it at once.
+    fn shut_down(mut self) {
+        let sessions: Vec<SessionId> = self.outlets.keys().copied().collect();
+        for session in sessions {
+            self.signal(session, Box::new(server_shutdown()));
+            self.turn(Input::Signal { session, request: Box::new(leave()) });
+            self.close(session);
+        }
+    }
+}
+
+fn server_shutdown() -> proto::SignalResponse {
+    let leave = proto::LeaveRequest {
+        reason: proto::DisconnectReason::ServerShutdown.into(),
+        // The node may be back soon, and the SDK knows how long to try.
+        action: proto::leave_request::Action::Reconnect.into(),
+        ..proto::LeaveRequest::default()
+    };
+    proto::SignalResponse { message: Some(proto::signal_response::Message::Leave(leave)) }
+}
+
+fn leave() -> proto::SignalRequest {
+    let leave = proto::LeaveRequest {
+        reason: proto::DisconnectReason::ServerShutdown.into(),
+        action: proto::leave_request::Action::Disconnect.into(),
+        ..proto::LeaveRequest::default()
+    };
+    proto::SignalRequest { message: Some(proto::signal_request::Message::Leave(leave)) }
+}
+
+/// The wall clock, for what clients are shown.
+fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}

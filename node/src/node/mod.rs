@@ -1,0 +1,46 @@
+//! One node: its parts, assembled in an order that leaves nothing half open when one of them cannot start.
+
+mod identity;
+mod load;
+mod metrics_page;
+mod parts;
+
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Sources;
+use parts::Running;
+
+/// How long the parts may take to end; what is left then is dropped with the process.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Runs a node until it is told to stop.
+pub fn main(sources: &Sources) -> anyhow::Result<()> {
+    let loaded = sources.load()?;
+    // The identity comes first: every log line carries the node's id.
+    let identity = identity::open(&loaded.config)?;
+    crate::log::start(&loaded.config.log, identity.id)?;
+    for name in &loaded.unknown_variables {
+        tracing::warn!(name, "this ORIGO_ variable means nothing");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("node").build();
+    let runtime = runtime.context("starting the runtime")?;
+    let outcome = runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let running = Running::start(loaded.config, sources.clone(), identity).await?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("the node ends");
+        if tokio::time::timeout(SHUTDOWN_TIMEOUT, running.stop()).await.is_err() {
+            tracing::warn!("some parts did not end in time");
+        }
+        Ok(())
+    });
+    runtime.shutdown_background();
+    outcome
+}

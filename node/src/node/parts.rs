@@ -1,0 +1,199 @@
+//! The running parts of a node: [`Running::start`] is the one place where they are wired.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use anyhow::Context;
+use origo_auth::NodeIdentity;
+use origo_cascade::{Mesh, MeshConfig, MeshEvent};
+use origo_cascade_core::{Node, NodeAddress};
+use origo_node_core::media;
+use origo_node_core::room::{Rooms, RoomsConfig};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::{load, metrics_page};
+use crate::config::{self, Config, LiveKeys, Sources};
+use crate::geo::Geo;
+use crate::http::{self, Surface};
+use crate::metrics::Dropped;
+use crate::rooms::{self, RoomsTask};
+use crate::state::AppState;
+use crate::worker::{self, WorkerHandle};
+
+/// A node that serves.
+pub struct Running {
+    rooms: RoomsTask,
+    mesh: Arc<Mesh>,
+    workers: Arc<Vec<WorkerHandle>>,
+    /// Ends the listeners when it is dropped.
+    stop: watch::Sender<()>,
+    listeners: [JoinHandle<()>; 2],
+    /// Tasks that only look; they end with the node.
+    watchers: [JoinHandle<()>; 2],
+}
+
+impl Running {
+    /// Starts everything, from the bottom up: what can fail for the operator's reasons comes first and nothing is
+    /// announced before it; workers before the mesh, which puts packets into their inboxes; the mesh before the rooms,
+    /// which ask it; and the door to clients last.
+    pub async fn start(config: Config, sources: Sources, identity: NodeIdentity) -> anyhow::Result<Self> {
+        let config = Arc::new(config);
+        let node = identity.id;
+        let geo = Geo::open(config.geoip.as_deref())?;
+        let http_listener = listen(config.http, "HTTP").await?;
+        let metrics_listener = listen(config.metrics, "metrics").await?;
+
+        let (media_events, media) = mpsc::unbounded_channel();
+        let workers = Arc::new(start_workers(&config, &media_events)?);
+        let (mesh, news) = start_mesh(&config, identity, &workers).await?;
+        let mesh = Arc::new(mesh);
+        link(&workers, &mesh);
+
+        let rooms = Rooms::new(Instant::now(), rooms_config(&config, node));
+        let parts = rooms::Parts { rooms, media, news, workers: workers.clone(), mesh: mesh.clone() };
+        let (handle, rooms) = rooms::start(parts);
+
+        let keys = LiveKeys::new(config.keys.clone());
+        let watchers = [follow_keys(sources, keys.clone()), load::announce(&workers, &mesh)];
+        let app = AppState {
+            config: config.clone(),
+            node,
+            rooms: handle,
+            keys,
+            nodes: nodes(&mesh),
+            dropped: Dropped::default(),
+        };
+        let surface = Surface::new(app, geo);
+        let (stop, stopped) = watch::channel(());
+        let page = metrics_page::Source { surface: surface.clone(), workers: weak(&workers), mesh: weak(&mesh) };
+        let listeners = [
+            tokio::spawn(http::serve(http_listener, surface, ended(stopped.clone()))),
+            tokio::spawn(metrics_page::serve(metrics_listener, page, ended(stopped))),
+        ];
+        tracing::info!(region = config.region, url = config.url, metrics = %config.metrics, "the node serves");
+        Ok(Self { rooms, mesh, workers, stop, listeners, watchers })
+    }
+
+    /// Ends everything, from the top down.
+    pub async fn stop(self) {
+        let Self { rooms, mesh, workers, stop, listeners, watchers } = self;
+        watchers.iter().for_each(JoinHandle::abort);
+        rooms.stop().await;
+        drop(stop);
+        for listener in listeners {
+            if let Err(error) = listener.await {
+                tracing::error!(%error, "a listener broke");
+            }
+        }
+        // All others hold these weakly, so that the last strong ones are here.
+        if let Some(mesh) = Arc::into_inner(mesh) {
+            mesh.shutdown().await;
+        }
+        if let Some(workers) = Arc::into_inner(workers) {
+            let stopped = tokio::task::spawn_blocking(|| workers.into_iter().for_each(WorkerHandle::stop));
+            if let Err(error) = stopped.await {
+                tracing::error!(%error, "a media worker broke");
+            }
+        }
+    }
+}
+
+async fn listen(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen for {what} on TCP {address}"))
+}
+
+fn start_workers(
+    config: &Config,
+    events: &mpsc::UnboundedSender<media::Event>,
+) -> Result<Vec<WorkerHandle>, worker::StartError> {
+    let start = |(index, &bind): (usize, &SocketAddr)| {
+        let worker = worker::Config { index, bind, advertise: config.advertise.clone(), bwe: config.bwe };
+        worker::start(worker, events.clone())
+    };
+    config.media.iter().enumerate().map(start).collect()
+}
+
+async fn start_mesh(
+    config: &Config,
+    identity: NodeIdentity,
+    workers: &[WorkerHandle],
+) -> anyhow::Result<(Mesh, mpsc::Receiver<MeshEvent>)> {
+    let address = NodeAddress { quic: SocketAddr::new(link_address(config), config.quic.port()) };
+    let node = Node {
+        id: identity.id,
+        region: config.region.clone(),
+        latitude: config.latitude,
+        longitude: config.longitude,
+        url: config.url.clone(),
+        address,
+        load: 0.0,
+        draining: false,
+    };
+    let mesh = MeshConfig {
+        node,
+        bind: config.quic,
+        seeds: resolve(&config.seeds).await,
+        inboxes: workers.iter().map(WorkerHandle::inbox).collect(),
+        worker_of: origo_node_core::worker_of,
+    };
+    Ok(Mesh::start(mesh, identity)?)
+}
+
+/// Other nodes dial the first advertised address that the link socket can answer from.
+fn link_address(config: &Config) -> IpAddr {
+    let reachable = |ip: &&IpAddr| ip.is_ipv4() == config.quic.is_ipv4() || config.quic.is_ipv6();
+    *config.advertise.iter().find(reachable).unwrap_or(&config.advertise[0])
+}
+
+/// A seed whose name is not known right now is left out: one that answers is enough.
+async fn resolve(seeds: &[String]) -> Vec<SocketAddr> {
+    let mut addresses = Vec::new();
+    for seed in seeds {
+        match tokio::net::lookup_host(seed).await {
+            Ok(found) => addresses.extend(found),
+            Err(error) => tracing::warn!(seed, %error, "this seed has no address"),
+        }
+    }
+    addresses
+}
+
+fn link(workers: &[WorkerHandle], mesh: &Mesh) {
+    for worker in workers {
+        let links = mesh.links();
+        worker.set_links(Arc::new(move |batch| links.send(batch)));
+    }
+}
+
+fn rooms_config(config: &Config, node: origo_auth::NodeId) -> RoomsConfig {
+    RoomsConfig {
+        node,
+        region: config.region.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        seed: rand::random(),
+    }
+}
+
+fn follow_keys(sources: Sources, keys: LiveKeys) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        if let Err(error) = config::follow_keys(sources, keys).await {
+            tracing::warn!(%error, "changes of the API keys are not followed");
+        }
+    })
+}
+
+fn nodes(mesh: &Arc<Mesh>) -> Arc<dyn Fn() -> Vec<Node> + Send + Sync> {
+    let mesh = weak(mesh);
+    Arc::new(move || mesh.upgrade().map(|mesh| mesh.nodes()).unwrap_or_default())
+}
+
+fn weak<T>(strong: &Arc<T>) -> Weak<T> {
+    Arc::downgrade(strong)
+}
+
+/// Ready when the sender is dropped.
+async fn ended(mut stopped: watch::Receiver<()>) {
+    while stopped.changed().await.is_ok() {}
+}
