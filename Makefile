@@ -50,7 +50,9 @@ WEB_SOURCES := $(shell find web client-sdk/js -type f -not -path '*/node_modules
 .PHONY: web
 web: web/dist/index.html ## build the web client, which every node serves
 
+# Cargo watches the files that the node embeds; where there were none, it has to be told.
 web/dist/index.html: $(WEB_SOURCES) node_modules/.package-lock.json
+	@[ -e $@ ] || touch node/src/http/page.rs
 	npm run build
 	@touch $@
 
