@@ -3,10 +3,23 @@
 //! Every (track, layer) crosses a link at most once, however many watch behind it. Media never enters this core: it
 //! emits [`Forward`] changes, which media workers and link threads apply to their tables.
 
+mod counters;
+mod directory;
+mod machine;
+mod participants;
+mod presence;
+mod room;
+mod subscriptions;
+mod timers;
+
 use std::time::Instant;
 
 use bytes::Bytes;
 use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey, TrackSid};
+
+pub use counters::Counters;
+pub use machine::{Cascade, DEAD_NODE_RECORDS_STAY};
+pub use presence::ENTER_WAITS;
 
 use crate::link::Flow;
 use crate::{LayerSet, LeaveReason, MediaKind, Node, ParticipantRecord, RoomRecord, TrackLayer};

@@ -15,12 +15,14 @@
 
 pub mod cascade;
 pub mod cluster;
+pub mod home;
 pub mod layer;
 pub mod link;
 pub mod record;
 pub mod route;
+pub mod wire;
 
-pub use cascade::{Event, Forward, Input, Output};
+pub use cascade::{Cascade, Event, Forward, Input, Output};
 pub use cluster::{Node, NodeAddress};
 pub use layer::{LayerSet, MediaKind, TrackLayer};
 pub use record::{LeaveReason, ParticipantRecord, RoomRecord, TrackRecord};

@@ -1,0 +1,35 @@
+//! What the cascade dropped, and why.
+
+/// Counters since the start; each grows where its thing happens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Control messages of a type that this version does not know.
+    pub unknown_message: u64,
+    /// Control messages whose body says what cannot be.
+    pub malformed_message: u64,
+    /// Control messages that are not the cascade's or come out of turn.
+    pub unexpected_message: u64,
+    /// Records and rooms beyond a bound.
+    pub over_limit: u64,
+    /// Data packets of rooms that do not live here.
+    pub data_without_room: u64,
+    /// What the node's rooms asked for rooms that they have not entered.
+    pub ask_without_room: u64,
+    /// Subscriptions that were refused.
+    pub refused_subscription: u64,
+}
+
+impl Counters {
+    /// As (what, reason, count).
+    pub fn list(&self) -> [(&'static str, &'static str, u64); 7] {
+        [
+            ("control message", "unknown type", self.unknown_message),
+            ("control message", "malformed", self.malformed_message),
+            ("control message", "unexpected", self.unexpected_message),
+            ("record", "over limit", self.over_limit),
+            ("data packet", "room not here", self.data_without_room),
+            ("ask", "room not entered", self.ask_without_room),
+            ("subscription", "refused", self.refused_subscription),
+        ]
+    }
+}

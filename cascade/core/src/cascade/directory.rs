@@ -1,0 +1,153 @@
+//! What a home does: it knows which nodes a room lives on, and tells each of them about the others.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use origo_auth::{NodeId, RoomKey};
+
+use super::machine::Cascade;
+use super::room::merge_room_record;
+use super::timers::Timer;
+use crate::RoomRecord;
+use crate::wire::Malformed;
+use crate::wire::message::{Announce, Exit, Members};
+use crate::wire::record::{bytes_of, node_of, nodes_of, room_of};
+
+/// A node that has not told its home again for this long has left the room: two announcements and a half.
+const NODE_STAYS: Duration = Duration::from_secs(25);
+/// Rooms that one home keeps: each is a few hundred bytes.
+const HOMED_ROOMS_MAX: usize = 200_000;
+/// Nodes of one room.
+pub(super) const NODES_PER_ROOM_MAX: usize = 1024;
+
+/// A room as its home knows it.
+#[derive(Debug)]
+pub(super) struct HomeRoom {
+    record: RoomRecord,
+    /// Where the room lives, and until when that holds without another word.
+    nodes: BTreeMap<NodeId, Instant>,
+}
+
+impl Cascade {
+    /// A peer says that a room lives on it, or forwards another node's word.
+    pub(super) fn handle_announce(&mut self, from: NodeId, message: Announce) -> Result<(), Malformed> {
+        let key = room_of(message.room)?;
+        let record = RoomRecord::try_from(message.record.ok_or(Malformed("room record"))?)?;
+        if record.room != key {
+            return Err(Malformed("room record"));
+        }
+        let told = nodes_of(&message.homes)?;
+        let forwarded = !message.node.is_empty();
+        let node = if forwarded { node_of(&message.node)? } else { from };
+        if node == self.me {
+            // Whether a room lives here is known best here.
+            return Ok(());
+        }
+        if !forwarded {
+            self.forward_announcement(node, &key, &record, &told);
+        }
+        self.keep_as_home(node, key, record, message.ask.then_some(from));
+        Ok(())
+    }
+
+    /// Passes an announcement on to homes that the announcing node does not see yet.
+    fn forward_announcement(&mut self, node: NodeId, key: &RoomKey, record: &RoomRecord, told: &[NodeId]) {
+        for home in self.homes(key) {
+            if home == self.me || home == node || told.contains(&home) {
+                continue;
+            }
+            let message = Announce {
+                room: Some(key.into()),
+                record: Some(record.into()),
+                homes: Vec::new(),
+                ask: false,
+                node: bytes_of(node),
+            };
+            self.send(home, &message);
+        }
+    }
+
+    /// Notes that the room lives on `node` and tells whom it concerns; `asker` gets an answer in any case.
+    pub(super) fn keep_as_home(&mut self, node: NodeId, key: RoomKey, record: RoomRecord, asker: Option<NodeId>) {
+        let until = self.now + NODE_STAYS;
+        let is_new_room = !self.homed.contains_key(&key);
+        if is_new_room {
+            if self.homed.len() >= HOMED_ROOMS_MAX {
+                self.counters.over_limit += 1;
+                return;
+            }
+            self.timers.set(until, Timer::Expire(key.clone()));
+        }
+        let home = self
+            .homed
+            .entry(key.clone())
+            .or_insert_with(|| HomeRoom { record: record.clone(), nodes: BTreeMap::new() });
+        if home.nodes.len() >= NODES_PER_ROOM_MAX && !home.nodes.contains_key(&node) {
+            self.counters.over_limit += 1;
+            return;
+        }
+        let is_news = home.nodes.insert(node, until).is_none() | merge_room_record(&mut home.record, record);
+        if is_news {
+            let nodes: Vec<NodeId> = home.nodes.keys().copied().collect();
+            for to in nodes {
+                self.tell_where_room_lives(to, &key, asker == Some(to));
+            }
+        } else if let Some(asker) = asker {
+            self.tell_where_room_lives(asker, &key, true);
+        }
+    }
+
+    fn tell_where_room_lives(&mut self, to: NodeId, key: &RoomKey, answer: bool) {
+        let Some(home) = self.homed.get(key) else { return };
+        if to == self.me {
+            let (record, nodes) = (home.record.clone(), home.nodes.keys().copied().collect());
+            self.learn_members(to, key, record, nodes, answer);
+            return;
+        }
+        let message = Members {
+            room: Some(key.into()),
+            record: Some((&home.record).into()),
+            nodes: home.nodes.keys().map(|node| bytes_of(*node)).collect(),
+            answer,
+        };
+        self.send(to, &message);
+    }
+
+    /// A peer says that a room does not live on it.
+    pub(super) fn handle_exit(&mut self, from: NodeId, message: Exit) -> Result<(), Malformed> {
+        let key = room_of(message.room)?;
+        self.drop_as_home(from, &key);
+        self.drop_peer(from, &key);
+        Ok(())
+    }
+
+    /// Notes that the room does not live on `node`.
+    pub(super) fn drop_as_home(&mut self, node: NodeId, key: &RoomKey) {
+        let Some(home) = self.homed.get_mut(key) else { return };
+        home.nodes.remove(&node);
+        if home.nodes.is_empty() {
+            self.homed.remove(key);
+        }
+    }
+
+    /// Drops a dead node from all rooms.
+    pub(super) fn forget_node_as_home(&mut self, node: NodeId) {
+        self.homed.retain(|_, home| {
+            home.nodes.remove(&node);
+            !home.nodes.is_empty()
+        });
+    }
+
+    /// Drops nodes that have not told again.
+    pub(super) fn expire_home(&mut self, key: &RoomKey) {
+        let now = self.now;
+        let Some(home) = self.homed.get_mut(key) else { return };
+        home.nodes.retain(|_, until| *until > now);
+        match home.nodes.values().min() {
+            Some(next) => self.timers.set(*next, Timer::Expire(key.clone())),
+            None => {
+                self.homed.remove(key);
+            }
+        }
+    }
+}

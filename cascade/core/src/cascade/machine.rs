@@ -1,0 +1,257 @@
+//! The cascade's state machine: inputs are handed to the part that they belong to.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use origo_auth::{NodeId, RoomKey};
+
+use super::counters::Counters;
+use super::directory::HomeRoom;
+use super::room::Room;
+use super::subscriptions::Subscriptions;
+use super::timers::{Timer, Timers};
+use super::{Event, Input, Output, RoomData};
+use crate::home::homes_of;
+use crate::wire::Malformed;
+use crate::wire::message::{
+    Announce, Body, Exit, Kind, Leave, Members, Record, Snapshot, Subscribe, SubscribeErr, SubscribeOk, Unsubscribe,
+};
+use crate::{Forward, Node};
+
+/// How long the records of a dead node stay, so that a takeover is no leave and join.
+pub const DEAD_NODE_RECORDS_STAY: Duration = Duration::from_secs(20);
+/// With nothing to do the cascade asks to be woken this far ahead; no work hangs on it.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// The cascade of one node. Handle one input, then poll until [`Output::Timeout`].
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use origo_auth::NodeId;
+/// use origo_cascade_core::cascade::{Cascade, Input, Output};
+///
+/// # fn main() {
+/// # #[allow(clippy::disallowed_methods)]
+/// let start = Instant::now();
+/// let mut cascade = Cascade::new(start, NodeId([1; 16]));
+/// cascade.handle_input(start, Input::Timeout);
+/// let wake_at = loop {
+///     match cascade.poll_output() {
+///         Output::Timeout(at) => break at,
+///         output => println!("to do: {output:?}"),
+///     }
+/// };
+/// assert!(wake_at > start);
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Cascade {
+    pub(super) me: NodeId,
+    pub(super) now: Instant,
+    /// By gossip; this node is always among them.
+    pub(super) alive: BTreeSet<NodeId>,
+    /// Peers with a control connection.
+    pub(super) linked: BTreeSet<NodeId>,
+    /// Nodes that are neither alive nor linked, since when.
+    pub(super) lost: BTreeMap<NodeId, Instant>,
+    /// Rooms with local participants.
+    pub(super) rooms: BTreeMap<RoomKey, Room>,
+    /// Rooms for which this node is a home.
+    pub(super) homed: BTreeMap<RoomKey, HomeRoom>,
+    pub(super) subscriptions: Subscriptions,
+    pub(super) timers: Timers,
+    pub(super) counters: Counters,
+    outputs: VecDeque<Output>,
+}
+
+impl Cascade {
+    /// The cascade of node `me`, which knows nobody yet.
+    pub fn new(now: Instant, me: NodeId) -> Self {
+        Self {
+            me,
+            now,
+            alive: BTreeSet::from([me]),
+            linked: BTreeSet::new(),
+            lost: BTreeMap::new(),
+            rooms: BTreeMap::new(),
+            homed: BTreeMap::new(),
+            subscriptions: Subscriptions::default(),
+            timers: Timers::default(),
+            counters: Counters::default(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Takes one input. Afterwards poll until [`Output::Timeout`].
+    pub fn handle_input(&mut self, now: Instant, input: Input) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Enter { fresh } => self.enter(fresh),
+            Input::Exit(room) => self.exit(&room),
+            Input::Publish(record) => self.publish(record),
+            Input::Withdraw { room, identity, sid, reason } => self.withdraw(&room, &identity, sid, reason),
+            Input::Want { room, track, layers } => self.want(room, track, layers),
+            Input::Data(data) => self.send_data(data),
+            Input::Members(nodes) => self.handle_members(&nodes),
+            Input::LinkUp(peer) => self.handle_link_up(peer),
+            Input::LinkDown(peer) => self.handle_link_down(peer),
+            Input::Control { from, message, kind } => self.handle_control(from, kind, &message),
+            Input::DataFrom { from, data } => self.handle_data(from, data),
+            Input::Timeout => {}
+        }
+        while let Some(timer) = self.timers.take_due(self.now) {
+            self.handle_timer(timer);
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Output {
+        match self.outputs.pop_front() {
+            Some(output) => output,
+            None => Output::Timeout(self.timers.next().unwrap_or(self.now + IDLE)),
+        }
+    }
+
+    /// What was dropped so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    fn handle_control(&mut self, from: NodeId, kind: u64, body: &Bytes) {
+        let Some(kind) = Kind::of(kind) else {
+            self.counters.unknown_message += 1;
+            return;
+        };
+        if from == self.me || !self.linked.contains(&from) {
+            self.counters.unexpected_message += 1;
+            return;
+        }
+        if self.handle_message(from, kind, body).is_err() {
+            self.counters.malformed_message += 1;
+        }
+    }
+
+    fn handle_message(&mut self, from: NodeId, kind: Kind, body: &[u8]) -> Result<(), Malformed> {
+        match kind {
+            Kind::Hello => self.counters.unexpected_message += 1,
+            Kind::Announce => self.handle_announce(from, Announce::from_body(body)?)?,
+            Kind::Members => self.handle_members_of_room(from, Members::from_body(body)?)?,
+            Kind::Exit => self.handle_exit(from, Exit::from_body(body)?)?,
+            Kind::Record => self.handle_record(from, Record::from_body(body)?)?,
+            Kind::Leave => self.handle_leave(from, Leave::from_body(body)?)?,
+            Kind::Snapshot => self.handle_snapshot(from, Snapshot::from_body(body)?)?,
+            Kind::Subscribe => self.handle_subscribe(from, Subscribe::from_body(body)?)?,
+            Kind::SubscribeOk => self.handle_subscribe_ok(from, SubscribeOk::from_body(body)?),
+            Kind::SubscribeErr => self.handle_subscribe_err(from, SubscribeErr::from_body(body)?),
+            Kind::Unsubscribe => self.handle_unsubscribe(from, Unsubscribe::from_body(body)?),
+        }
+        Ok(())
+    }
+
+    fn handle_timer(&mut self, timer: Timer) {
+        match timer {
+            Timer::Enter(room) => self.try_entered(&room),
+            Timer::Announce(room) => self.announce_again(&room),
+            Timer::Expire(room) => self.expire_home(&room),
+            Timer::Lost(node) => self.forget_node(node),
+            Timer::Retry(layer) => self.retry_subscription(layer),
+        }
+    }
+
+    fn handle_members(&mut self, nodes: &[Node]) {
+        let alive: BTreeSet<NodeId> = nodes.iter().map(|node| node.id).chain([self.me]).collect();
+        let before = std::mem::replace(&mut self.alive, alive);
+        for gone in before.difference(&self.alive.clone()) {
+            self.note_if_lost(*gone);
+        }
+        let alive = &self.alive;
+        self.lost.retain(|node, _| !alive.contains(node));
+        self.announce_to_new_homes();
+    }
+
+    fn handle_link_up(&mut self, peer: NodeId) {
+        if peer == self.me {
+            return;
+        }
+        // A link that replaces another may have lost what the other carried: start anew.
+        if self.linked.contains(&peer) {
+            self.handle_link_down(peer);
+        }
+        self.linked.insert(peer);
+        self.lost.remove(&peer);
+        self.introduce_everywhere(peer);
+        self.announce_to_new_homes();
+        self.subscribe_again(peer);
+    }
+
+    fn handle_link_down(&mut self, peer: NodeId) {
+        self.linked.remove(&peer);
+        self.stop_serving(|to, _| *to == peer);
+        self.note_if_lost(peer);
+        let keys: Vec<RoomKey> = self.rooms.keys().cloned().collect();
+        for key in keys {
+            if let Some(room) = self.rooms.get_mut(&key) {
+                room.link_is_down(peer);
+            }
+            self.try_entered(&key);
+        }
+    }
+
+    /// Starts the time after which a node's records go, if it neither gossips nor has a link.
+    pub(super) fn note_if_lost(&mut self, node: NodeId) {
+        if self.alive.contains(&node) || self.linked.contains(&node) || self.lost.contains_key(&node) {
+            return;
+        }
+        self.lost.insert(node, self.now);
+        self.timers.set(self.now + DEAD_NODE_RECORDS_STAY, Timer::Lost(node));
+    }
+
+    fn forget_node(&mut self, node: NodeId) {
+        let Some(since) = self.lost.get(&node) else { return };
+        if *since + DEAD_NODE_RECORDS_STAY > self.now {
+            return;
+        }
+        self.lost.remove(&node);
+        self.forget_node_as_home(node);
+        self.forget_node_in_rooms(node);
+    }
+
+    fn send_data(&mut self, data: RoomData) {
+        let Some(room) = self.rooms.get(&data.room) else {
+            self.counters.ask_without_room += 1;
+            return;
+        };
+        for to in room.peers.keys().filter(|peer| self.linked.contains(peer)) {
+            self.outputs.push_back(Output::Data { to: *to, data: data.clone() });
+        }
+    }
+
+    fn handle_data(&mut self, from: NodeId, data: RoomData) {
+        if from != self.me && self.rooms.contains_key(&data.room) {
+            self.tell(Event::Data(data));
+        } else {
+            self.counters.data_without_room += 1;
+        }
+    }
+
+    /// The homes of a room in this node's own view.
+    pub(super) fn homes(&self, room: &RoomKey) -> Vec<NodeId> {
+        homes_of(room, &self.alive)
+    }
+
+    /// Sends a message, if there is a link; what matters is said again when a link comes up.
+    pub(super) fn send<B: Body>(&mut self, to: NodeId, body: &B) {
+        if self.linked.contains(&to) {
+            self.outputs.push_back(Output::Control { to, kind: B::KIND as u64, message: body.to_body() });
+        }
+    }
+
+    pub(super) fn tell(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    pub(super) fn forward(&mut self, forward: Forward) {
+        self.outputs.push_back(Output::Forward(forward));
+    }
+}

@@ -1,0 +1,185 @@
+//! Participants' records: written by the node that serves them, copied by the others.
+
+use std::collections::BTreeSet;
+
+use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey, TrackSid};
+
+use super::Event;
+use super::machine::Cascade;
+use super::room::supersedes;
+use crate::wire::Malformed;
+use crate::wire::message::{Exit, Leave, Record};
+use crate::wire::record::{identity_of, record_of, room_of, sid_of};
+use crate::{LeaveReason, ParticipantRecord};
+
+/// Records of other nodes in one room: bounds what peers can make us store.
+const REMOTE_RECORDS_MAX: usize = 10_000;
+/// LiveKit's `DUPLICATE_IDENTITY`.
+const DUPLICATE_IDENTITY: i32 = 2;
+
+impl Cascade {
+    pub(super) fn publish(&mut self, mut record: ParticipantRecord) {
+        let key = record.room.clone();
+        let Some(room) = self.rooms.get_mut(&key) else {
+            self.counters.ask_without_room += 1;
+            return;
+        };
+        record.owner = self.me;
+        let stored = [room.local.get(&record.identity), room.remote.get(&record.identity)];
+        for stored in stored.into_iter().flatten() {
+            if stored.sid == record.sid {
+                record.incarnation = stored.incarnation;
+            } else {
+                record.incarnation = record.incarnation.max(stored.incarnation + 1);
+            }
+        }
+        let elsewhere = room.take_remote(&record.identity);
+        let before = room.local.insert(record.identity.clone(), record.clone());
+        let message = Record::from(&record);
+        let peers: Vec<NodeId> = room.peers.iter().filter(|(_, peer)| peer.introduced).map(|(id, _)| *id).collect();
+        for to in peers {
+            self.send(to, &message);
+        }
+        self.stop_serving_ended_tracks(&key, before.as_ref(), Some(&record));
+        if let Some(elsewhere) = elsewhere {
+            self.after_remote_change(&key, Some(&elsewhere), None);
+            if elsewhere.sid != record.sid {
+                self.tell_left(&elsewhere, LeaveReason::Left(DUPLICATE_IDENTITY));
+            }
+        }
+    }
+
+    pub(super) fn withdraw(&mut self, key: &RoomKey, identity: &Identity, sid: ParticipantSid, reason: LeaveReason) {
+        let Some(room) = self.rooms.get_mut(key) else { return };
+        if room.local.get(identity).is_none_or(|record| record.sid != sid) {
+            return;
+        }
+        let record = room.local.remove(identity);
+        let peers: Vec<NodeId> = room.peers.keys().copied().collect();
+        let reason = match reason {
+            LeaveReason::Left(reason) => reason,
+            LeaveReason::NodeLost => 0,
+        };
+        let message = Leave { room: Some(key.into()), identity: identity.0.clone(), sid: sid.to_string(), reason };
+        for to in peers {
+            self.send(to, &message);
+        }
+        self.stop_serving_ended_tracks(key, record.as_ref(), None);
+    }
+
+    /// An owner's word about its participant.
+    pub(super) fn handle_record(&mut self, from: NodeId, message: Record) -> Result<(), Malformed> {
+        let record = record_of(message, from)?;
+        let key = record.room.clone();
+        if !self.rooms.contains_key(&key) {
+            self.send(from, &Exit { room: Some((&key).into()) });
+            return Ok(());
+        }
+        self.add_peer(from, &key);
+        self.take_record(&key, record);
+        Ok(())
+    }
+
+    fn take_record(&mut self, key: &RoomKey, record: ParticipantRecord) {
+        let Some(room) = self.rooms.get_mut(key) else { return };
+        match room.local.get(&record.identity) {
+            Some(local) if supersedes(&record, local) => {
+                let local = room.local.remove(&record.identity);
+                self.give_up(key, local);
+            }
+            // The other node hears of ours by itself and gives its own up.
+            Some(_) => return,
+            None => {}
+        }
+        let Some(room) = self.rooms.get_mut(key) else { return };
+        let stored = room.remote.get(&record.identity);
+        if stored.is_some_and(|stored| *stored == record || !supersedes(&record, stored)) {
+            return;
+        }
+        if stored.is_none() && room.remote.len() >= REMOTE_RECORDS_MAX {
+            self.counters.over_limit += 1;
+            return;
+        }
+        let before = room.put_remote(record.clone());
+        if let Some(before) = before.as_ref().filter(|before| before.sid != record.sid) {
+            self.tell_left(before, LeaveReason::Left(DUPLICATE_IDENTITY));
+        }
+        self.after_remote_change(key, before.as_ref(), Some(&record));
+        if self.rooms.get(key).is_some_and(super::room::Room::is_entered) {
+            self.tell(Event::ParticipantChanged(record));
+        }
+    }
+
+    /// A local participant lost its identity to a session elsewhere.
+    fn give_up(&mut self, key: &RoomKey, local: Option<ParticipantRecord>) {
+        let Some(local) = local else { return };
+        self.stop_serving_ended_tracks(key, Some(&local), None);
+        self.tell(Event::Superseded { room: key.clone(), identity: local.identity, sid: local.sid });
+    }
+
+    pub(super) fn handle_leave(&mut self, from: NodeId, message: Leave) -> Result<(), Malformed> {
+        let key = room_of(message.room)?;
+        let (identity, sid) = (identity_of(message.identity)?, sid_of(&message.sid)?);
+        self.drop_records(&key, LeaveReason::Left(message.reason), |record| {
+            record.owner == from && record.identity == identity && record.sid == sid
+        });
+        Ok(())
+    }
+
+    /// Drops other nodes' records that `is_gone` names.
+    pub(super) fn drop_records(
+        &mut self,
+        key: &RoomKey,
+        reason: LeaveReason,
+        is_gone: impl Fn(&ParticipantRecord) -> bool,
+    ) {
+        let Some(room) = self.rooms.get_mut(key) else { return };
+        let gone: Vec<Identity> =
+            room.remote.values().filter(|record| is_gone(record)).map(|record| record.identity.clone()).collect();
+        for identity in gone {
+            let Some(record) = self.rooms.get_mut(key).and_then(|room| room.take_remote(&identity)) else { continue };
+            self.after_remote_change(key, Some(&record), None);
+            self.tell_left(&record, reason);
+        }
+    }
+
+    fn tell_left(&mut self, record: &ParticipantRecord, reason: LeaveReason) {
+        if self.rooms.get(&record.room).is_some_and(super::room::Room::is_entered) {
+            self.tell(Event::ParticipantLeft {
+                room: record.room.clone(),
+                identity: record.identity.clone(),
+                sid: record.sid,
+                reason,
+            });
+        }
+    }
+
+    /// Starts and ends subscriptions as tracks of other nodes come and go.
+    fn after_remote_change(
+        &mut self,
+        key: &RoomKey,
+        before: Option<&ParticipantRecord>,
+        after: Option<&ParticipantRecord>,
+    ) {
+        for track in tracks_of(before).union(&tracks_of(after)) {
+            self.apply_want(key, *track);
+        }
+    }
+
+    fn stop_serving_ended_tracks(
+        &mut self,
+        key: &RoomKey,
+        before: Option<&ParticipantRecord>,
+        after: Option<&ParticipantRecord>,
+    ) {
+        let (before, after) = (tracks_of(before), tracks_of(after));
+        let ended: BTreeSet<&TrackSid> = before.difference(&after).collect();
+        if !ended.is_empty() {
+            self.stop_serving(|_, served| served.room == *key && ended.contains(&served.layer.track));
+        }
+    }
+}
+
+fn tracks_of(record: Option<&ParticipantRecord>) -> BTreeSet<TrackSid> {
+    record.iter().flat_map(|record| &record.tracks).map(|track| track.sid).collect()
+}

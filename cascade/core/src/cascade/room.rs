@@ -1,0 +1,127 @@
+//! A room that lives on this node: who is in it here and elsewhere, and which record of two stands.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use origo_auth::{Identity, NodeId, TrackSid};
+
+use crate::{MediaKind, ParticipantRecord, RoomRecord};
+
+/// A room with local participants.
+#[derive(Debug)]
+pub(super) struct Room {
+    pub(super) record: RoomRecord,
+    /// Until [`super::Event::Entered`] was given.
+    pub(super) entering: Option<Entering>,
+    /// This node's participants.
+    pub(super) local: BTreeMap<Identity, ParticipantRecord>,
+    /// Other nodes' participants.
+    pub(super) remote: BTreeMap<Identity, ParticipantRecord>,
+    /// Who publishes each track of `remote`.
+    pub(super) remote_tracks: BTreeMap<TrackSid, (NodeId, MediaKind)>,
+    /// The other nodes where the room lives.
+    pub(super) peers: BTreeMap<NodeId, Peer>,
+    /// Homes that have heard of us over the link they have now.
+    pub(super) told_homes: BTreeSet<NodeId>,
+}
+
+/// An `Enter` that waits for its answer.
+#[derive(Debug)]
+pub(super) struct Entering {
+    pub(super) until: Instant,
+    /// Homes that have not answered.
+    pub(super) asked: BTreeSet<NodeId>,
+    /// A home has named other nodes.
+    pub(super) found: bool,
+}
+
+/// Another node where the room lives.
+#[derive(Debug, Default)]
+pub(super) struct Peer {
+    /// It has our records over the link it has now.
+    pub(super) introduced: bool,
+    /// We have had its records once.
+    pub(super) known: bool,
+}
+
+impl Room {
+    pub(super) fn new(record: RoomRecord, entering: Entering) -> Self {
+        Self {
+            record,
+            entering: Some(entering),
+            local: BTreeMap::new(),
+            remote: BTreeMap::new(),
+            remote_tracks: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            told_homes: BTreeSet::new(),
+        }
+    }
+
+    /// Whether the room's participants have been told of it.
+    pub(super) fn is_entered(&self) -> bool {
+        self.entering.is_none()
+    }
+
+    /// What was said to `peer` may be lost.
+    pub(super) fn link_is_down(&mut self, peer: NodeId) {
+        self.told_homes.remove(&peer);
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.introduced = false;
+        }
+        if let Some(entering) = &mut self.entering {
+            entering.asked.remove(&peer);
+        }
+    }
+
+    /// Puts in a record of another node; gives the one that it replaces.
+    pub(super) fn put_remote(&mut self, record: ParticipantRecord) -> Option<ParticipantRecord> {
+        let before = self.take_remote(&record.identity.clone());
+        for track in &record.tracks {
+            self.remote_tracks.entry(track.sid).or_insert((record.owner, track.kind));
+        }
+        self.remote.insert(record.identity.clone(), record);
+        before
+    }
+
+    /// Takes out a record of another node.
+    pub(super) fn take_remote(&mut self, identity: &Identity) -> Option<ParticipantRecord> {
+        let record = self.remote.remove(identity)?;
+        for track in &record.tracks {
+            if self.remote_tracks.get(&track.sid).is_some_and(|(owner, _)| *owner == record.owner) {
+                self.remote_tracks.remove(&track.sid);
+            }
+        }
+        Some(record)
+    }
+
+    /// The kind of a track that a local participant publishes.
+    pub(super) fn local_track(&self, track: TrackSid) -> Option<MediaKind> {
+        let mut tracks = self.local.values().flat_map(|record| &record.tracks);
+        tracks.find(|other| other.sid == track).map(|track| track.kind)
+    }
+}
+
+/// Whether `new` takes the place of `stored`, both being records of one identity.
+///
+/// Of two sessions the higher incarnation stays; of two owners the higher epoch, then the smaller node id; of two words
+/// of one owner the later. An owner that starts anew may have forgotten its numbers, so its word about another session
+/// always stands.
+pub(super) fn supersedes(new: &ParticipantRecord, stored: &ParticipantRecord) -> bool {
+    if new.owner == stored.owner {
+        return new.sid != stored.sid || (new.owner_epoch, new.version) >= (stored.owner_epoch, stored.version);
+    }
+    let rank = |record: &ParticipantRecord| (record.incarnation, record.owner_epoch, Reverse(record.owner));
+    rank(new) > rank(stored)
+}
+
+/// Merges what another node knows of a room: the earliest (created, sid) wins, then the higher version. The order in
+/// which records meet does not matter. Says whether `record` changed.
+pub(super) fn merge_room_record(record: &mut RoomRecord, other: RoomRecord) -> bool {
+    let rank = |record: &RoomRecord| (record.created_ms, record.sid, Reverse(record.version));
+    if other.room != record.room || rank(&other) >= rank(record) {
+        return false;
+    }
+    *record = other;
+    true
+}
