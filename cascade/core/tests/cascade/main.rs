@@ -1,0 +1,9 @@
+//! The cascade's promises, in virtual time.
+
+// Virtual time begins at some instant.
+#![allow(clippy::disallowed_methods)]
+
+mod directory;
+mod records;
+mod subscriptions;
+mod world;

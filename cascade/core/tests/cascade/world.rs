@@ -1,0 +1,334 @@
+//! A small network of cascades in virtual time: delays, jitter, links that break, nodes that die and come back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey, RoomSid, TrackSid};
+use origo_cascade_core::cascade::RoomData;
+use origo_cascade_core::{
+    Cascade, Event, Forward, Input, LayerSet, LeaveReason, MediaKind, Node, NodeAddress, Output, ParticipantRecord,
+    RoomRecord, TrackRecord,
+};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+/// What travels from one node to another.
+enum Parcel {
+    Control(u64, Bytes),
+    Data(RoomData),
+}
+
+/// One thing that will happen.
+enum Due {
+    Deliver { from: usize, to: usize, link: u64, parcel: Parcel },
+    Wake(usize),
+}
+
+/// What a node has told its rooms.
+#[derive(Default)]
+pub struct Heard {
+    pub events: Vec<(Duration, Event)>,
+    pub forwards: Vec<(Duration, Forward)>,
+}
+
+pub struct World {
+    start: Instant,
+    now: Instant,
+    rng: StdRng,
+    nodes: Vec<Option<Cascade>>,
+    pub heard: Vec<Heard>,
+    /// Kind of each control message sent, with from and to.
+    pub sent: Vec<(usize, usize, u64)>,
+    queue: BTreeMap<(Instant, u64), Due>,
+    order: u64,
+    links: BTreeMap<(usize, usize), u64>,
+    last_arrival: BTreeMap<(usize, usize), Instant>,
+    muted: BTreeSet<usize>,
+    delay: Duration,
+    jitter: Duration,
+}
+
+pub fn id(node: usize) -> NodeId {
+    NodeId([node as u8 + 1; 16])
+}
+
+pub fn room() -> RoomKey {
+    RoomKey::new("default", "standup")
+}
+
+pub fn sid_of(text: &str) -> ParticipantSid {
+    format!("PA_{:0<12}", text.replace(|letter: char| !letter.is_ascii_alphanumeric(), "x")).parse().unwrap()
+}
+
+pub fn track(number: usize) -> TrackSid {
+    format!("TR_{number:0>12}").parse().unwrap()
+}
+
+pub fn fresh(node: usize, created_ms: u64) -> RoomRecord {
+    let sid: RoomSid = format!("RM_{node:0>12}").parse().unwrap();
+    RoomRecord { room: room(), sid, created_ms, metadata: String::new(), version: 0 }
+}
+
+pub fn participant(identity: &str, session: &str, tracks: &[usize]) -> ParticipantRecord {
+    let track = |number: &usize| TrackRecord {
+        sid: track(*number),
+        kind: MediaKind::Video,
+        mime: "video/VP8".into(),
+        layer_bitrates_bps: vec![150_000, 500_000, 1_700_000],
+    };
+    ParticipantRecord {
+        room: room(),
+        identity: Identity(identity.into()),
+        sid: sid_of(session),
+        owner: NodeId([0; 16]),
+        incarnation: 1000,
+        owner_epoch: 0,
+        version: 0,
+        info: Vec::new(),
+        tracks: tracks.iter().map(track).collect(),
+    }
+}
+
+impl World {
+    /// `count` nodes that know each other, with 20 ms (and up to 5 ms of jitter) from any to any.
+    pub fn new(count: usize, seed: u64) -> Self {
+        let mut world = Self::apart(count, seed);
+        for node in 0..count {
+            world.gossip(node, 0..count);
+        }
+        for a in 0..count {
+            for b in a + 1..count {
+                world.connect(a, b);
+            }
+        }
+        world
+    }
+
+    /// `count` nodes that know nobody.
+    pub fn apart(count: usize, seed: u64) -> Self {
+        let start = Instant::now();
+        Self {
+            start,
+            now: start,
+            rng: StdRng::seed_from_u64(seed),
+            nodes: (0..count).map(|node| Some(Cascade::new(start, id(node)))).collect(),
+            heard: (0..count).map(|_| Heard::default()).collect(),
+            sent: Vec::new(),
+            queue: BTreeMap::new(),
+            order: 0,
+            links: BTreeMap::new(),
+            last_arrival: BTreeMap::new(),
+            muted: BTreeSet::new(),
+            delay: Duration::from_millis(20),
+            jitter: Duration::from_millis(5),
+        }
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        self.now - self.start
+    }
+
+    pub fn gossip(&mut self, node: usize, alive: impl IntoIterator<Item = usize>) {
+        let members = alive.into_iter().map(|other| Node {
+            id: id(other),
+            region: format!("region {other}"),
+            latitude: 0.0,
+            longitude: 0.0,
+            url: String::new(),
+            address: NodeAddress { quic: ([127, 0, 0, 1], other as u16).into() },
+            load: 0.0,
+            draining: false,
+        });
+        self.ask(node, Input::Members(members.collect()));
+    }
+
+    pub fn connect(&mut self, a: usize, b: usize) {
+        self.order += 1;
+        self.links.insert((a.min(b), a.max(b)), self.order);
+        self.ask(a, Input::LinkUp(id(b)));
+        self.ask(b, Input::LinkUp(id(a)));
+    }
+
+    pub fn disconnect(&mut self, a: usize, b: usize) {
+        self.links.remove(&(a.min(b), a.max(b)));
+        self.ask(a, Input::LinkDown(id(b)));
+        self.ask(b, Input::LinkDown(id(a)));
+    }
+
+    /// What the node sends is lost from now on.
+    pub fn mute(&mut self, node: usize) {
+        self.muted.insert(node);
+    }
+
+    /// The node dies; the others notice at once by link and gossip.
+    pub fn kill(&mut self, node: usize) {
+        self.nodes[node] = None;
+        let others: Vec<usize> = (0..self.nodes.len()).filter(|other| self.nodes[*other].is_some()).collect();
+        for other in others.clone() {
+            self.links.remove(&(node.min(other), node.max(other)));
+            self.ask(other, Input::LinkDown(id(node)));
+            self.gossip(other, others.clone());
+        }
+    }
+
+    /// The node comes back with the same id and an empty memory.
+    pub fn restart(&mut self, node: usize) {
+        self.nodes[node] = Some(Cascade::new(self.now, id(node)));
+        self.heard[node] = Heard::default();
+        let all: Vec<usize> = (0..self.nodes.len()).filter(|other| self.nodes[*other].is_some()).collect();
+        for other in &all {
+            self.gossip(*other, all.clone());
+        }
+        for other in all.iter().filter(|other| **other != node) {
+            self.connect(node, *other);
+        }
+    }
+
+    pub fn ask(&mut self, node: usize, input: Input) {
+        let Some(cascade) = &mut self.nodes[node] else { return };
+        cascade.handle_input(self.now, input);
+        self.drain(node);
+    }
+
+    fn drain(&mut self, node: usize) {
+        loop {
+            let Some(cascade) = &mut self.nodes[node] else { return };
+            match cascade.poll_output() {
+                Output::Control { to, kind, message } => {
+                    let to = to.0[0] as usize - 1;
+                    self.sent.push((node, to, kind));
+                    self.post(node, to, Parcel::Control(kind, message));
+                }
+                Output::Data { to, data } => self.post(node, to.0[0] as usize - 1, Parcel::Data(data)),
+                Output::Forward(forward) => self.heard[node].forwards.push((self.now - self.start, forward)),
+                Output::Event(event) => self.heard[node].events.push((self.now - self.start, event)),
+                Output::Timeout(at) => {
+                    self.order += 1;
+                    self.queue.insert((at, self.order), Due::Wake(node));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn post(&mut self, from: usize, to: usize, parcel: Parcel) {
+        if self.muted.contains(&from) {
+            return;
+        }
+        let Some(link) = self.links.get(&(from.min(to), from.max(to))).copied() else { return };
+        let jitter = self.jitter.mul_f64(self.rng.random());
+        let last = self.last_arrival.get(&(from, to)).copied().unwrap_or(self.start);
+        let at = (self.now + self.delay + jitter).max(last);
+        self.last_arrival.insert((from, to), at);
+        self.order += 1;
+        self.queue.insert((at, self.order), Due::Deliver { from, to, link, parcel });
+    }
+
+    /// Lets time pass.
+    pub fn run_for(&mut self, span: Duration) {
+        let until = self.now + span;
+        while let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= until) {
+            self.now = self.now.max(entry.key().0);
+            match entry.remove() {
+                Due::Wake(node) => self.wake(node),
+                Due::Deliver { from, to, link, parcel } => {
+                    if self.links.get(&(from.min(to), from.max(to))) == Some(&link) {
+                        self.deliver(from, to, parcel);
+                    }
+                }
+            }
+        }
+        self.now = until;
+    }
+
+    fn wake(&mut self, node: usize) {
+        let Some(cascade) = &mut self.nodes[node] else { return };
+        // A wake-up that an earlier input has overtaken has nothing to do; asking anew keeps one pending.
+        if let Output::Timeout(at) = cascade.poll_output()
+            && at <= self.now
+        {
+            self.ask(node, Input::Timeout);
+        }
+    }
+
+    fn deliver(&mut self, from: usize, to: usize, parcel: Parcel) {
+        let input = match parcel {
+            Parcel::Control(kind, message) => Input::Control { from: id(from), message, kind },
+            Parcel::Data(data) => Input::DataFrom { from: id(from), data },
+        };
+        self.ask(to, input);
+    }
+
+    pub fn enter(&mut self, node: usize) {
+        let created_ms = 1_000_000 + self.elapsed().as_millis() as u64;
+        self.ask(node, Input::Enter { fresh: fresh(node, created_ms) });
+    }
+
+    pub fn join(&mut self, node: usize, identity: &str, tracks: &[usize]) {
+        self.ask(node, Input::Publish(participant(identity, &format!("{identity}{node}"), tracks)));
+    }
+
+    pub fn want(&mut self, node: usize, number: usize, layers: LayerSet) {
+        self.ask(node, Input::Want { room: room(), track: track(number), layers });
+    }
+
+    pub fn counters(&self, node: usize) -> origo_cascade_core::cascade::Counters {
+        self.nodes[node].as_ref().unwrap().counters()
+    }
+
+    /// The identities on other nodes that `node` has told its rooms of and not taken back.
+    pub fn seen(&self, node: usize) -> BTreeSet<String> {
+        let mut seen = BTreeSet::new();
+        for (_, event) in &self.heard[node].events {
+            match event {
+                Event::Entered { participants, .. } => {
+                    seen.extend(participants.iter().map(|record| record.identity.0.clone()));
+                }
+                Event::ParticipantChanged(record) => {
+                    seen.insert(record.identity.0.clone());
+                }
+                Event::ParticipantLeft { identity, .. } => {
+                    seen.remove(&identity.0);
+                }
+                _ => {}
+            }
+        }
+        seen
+    }
+
+    /// The room's record as `node` last told it.
+    pub fn room_record(&self, node: usize) -> RoomRecord {
+        let of = |event: &Event| match event {
+            Event::Entered { record, .. } | Event::RoomChanged(record) => Some(record.clone()),
+            _ => None,
+        };
+        self.heard[node].events.iter().rev().find_map(|(_, event)| of(event)).expect("entered")
+    }
+
+    pub fn entered_at(&self, node: usize) -> Option<Duration> {
+        let entered = |event: &Event| matches!(event, Event::Entered { .. });
+        self.heard[node].events.iter().find(|(_, event)| entered(event)).map(|(at, _)| *at)
+    }
+
+    pub fn left(&self, node: usize) -> Vec<(Duration, String, LeaveReason)> {
+        let of = |(at, event): &(Duration, Event)| match event {
+            Event::ParticipantLeft { identity, reason, .. } => Some((*at, identity.0.clone(), *reason)),
+            _ => None,
+        };
+        self.heard[node].events.iter().filter_map(of).collect()
+    }
+
+    /// What `node` serves now, as (peer, track layer).
+    pub fn served(&self, node: usize) -> Vec<(NodeId, u8)> {
+        let mut served = Vec::new();
+        for (_, forward) in &self.heard[node].forwards {
+            match forward {
+                Forward::Serve { to, layer, .. } => served.push((*to, layer.layer)),
+                Forward::StopServe { to, layer, .. } => served.retain(|other| *other != (*to, layer.layer)),
+                _ => {}
+            }
+        }
+        served
+    }
+}
