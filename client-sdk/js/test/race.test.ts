@@ -32,10 +32,10 @@ describe('a race', () => {
     expect(order).toEqual(['first', 'second']);
   });
 
-  it('measures three nodes with two requests each', async () => {
+  it('measures three nodes with three requests each', async () => {
     const { asked } = await run(['a', 'b', 'c', 'd'].map((id) => ({ id, region: id, rttMs: 10 })));
     expect(asked.map(({ method, url }) => `${method} ${url}`).sort()).toEqual(
-      ['a', 'a', 'b', 'b', 'c', 'c'].map((id) => `HEAD https://${id}.test/`),
+      ['a', 'a', 'a', 'b', 'b', 'b', 'c', 'c', 'c'].map((id) => `HEAD https://${id}.test/`),
     );
   });
 
@@ -46,7 +46,7 @@ describe('a race', () => {
     ]);
     expect(order).toEqual(['near', 'dead']);
     expect(laps[1]?.outcome).toBe('overtaken');
-    expect(tookMs).toBe(20 + 20 + GRACE_MS);
+    expect(tookMs).toBe(30 + 30 + GRACE_MS);
   });
 
   it('ends when nobody answers, in the order of the ranking', async () => {

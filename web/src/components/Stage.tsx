@@ -1,4 +1,5 @@
-// Chooses how the tiles are shown: a shared screen or a pinned tile large, else everybody in the grid.
+// Chooses how the tiles are shown: a pinned tile or another's screen large, else everybody in the grid. Who shares a
+// screen sees it already, and wants to see the others.
 import type { Hop } from '@origo/client';
 import { useMemo, useState } from 'react';
 import type { PathSource } from '../hooks/usePath';
@@ -20,8 +21,7 @@ export function Stage({ picture, source, home, roomName }: Props) {
   const { tiles, people } = picture;
   const scene: TileScene = { source, home, pinned, onPin: setPinned };
   const focus = useMemo(() => {
-    const shared = tiles.filter((tile) => tile.kind === 'screen');
-    return tiles.find((tile) => tile.key === pinned) ?? shared.find((tile) => !tile.person.local) ?? shared[0];
+    return tiles.find((tile) => tile.key === pinned) ?? tiles.find((tile) => tile.kind === 'screen' && !tile.person.local);
   }, [tiles, pinned]);
 
   if (focus) return <FocusStage focus={focus} tiles={tiles} scene={scene} />;

@@ -7,6 +7,8 @@ const TOPIC = 'lk.chat';
 /** What a tab keeps; older messages are dropped. */
 const KEPT = 500;
 
+let lastId = 0;
+
 export interface Chat {
   messages: Message[];
   send: (text: string) => void;
@@ -29,7 +31,8 @@ export function useChat(room: Room): Chat {
   const send = useCallback(
     (text: string) => {
       const { identity, name } = room.localParticipant;
-      const id = crypto.randomUUID();
+      lastId += 1;
+      const id = `own-${lastId}`;
       setMessages((before) =>
         append(before, { id, identity, name: name || identity, text, at: Date.now(), local: true, state: 'sending' }),
       );

@@ -3,6 +3,9 @@ import type { Room } from 'livekit-client';
 import { useCallback, useEffect, useRef, useState } from 'react';
 import { deviceProblem } from '../model/problem';
 
+const CAN_CAPTURE = 'mediaDevices' in navigator;
+const NOT_SECURE = new DOMException('not a secure context', 'InsecureContextError');
+
 interface Start {
   mic: boolean;
   camera: boolean;
@@ -25,20 +28,31 @@ export function useMedia(room: Room, start: Start, tell: (text: string, problem:
     [tell],
   );
 
+  // Failures of a device are raised by the room as MediaDevicesError and told from there.
+  const setMic = useCallback(
+    (on: boolean) => {
+      if (on && !CAN_CAPTURE) failed('microphone', NOT_SECURE);
+      else self.setMicrophoneEnabled(on).catch(() => undefined);
+    },
+    [self, failed],
+  );
+  const setCamera = useCallback(
+    (on: boolean) => {
+      if (on && !CAN_CAPTURE) failed('camera', NOT_SECURE);
+      else self.setCameraEnabled(on).catch(() => undefined);
+    },
+    [self, failed],
+  );
+
   useEffect(() => {
     if (started.current) return;
     started.current = true;
-    // The SDK raises MediaDevicesError as well, which is told there; here the failure only must not go unhandled.
-    if (first.mic) self.setMicrophoneEnabled(true).catch(() => undefined);
-    if (first.camera) self.setCameraEnabled(true).catch(() => undefined);
-  }, [self, first]);
+    if (first.mic) setMic(true);
+    if (first.camera) setCamera(true);
+  }, [first, setMic, setCamera]);
 
-  const toggleMic = useCallback(() => {
-    self.setMicrophoneEnabled(!self.isMicrophoneEnabled).catch(() => undefined);
-  }, [self]);
-  const toggleCamera = useCallback(() => {
-    self.setCameraEnabled(!self.isCameraEnabled).catch(() => undefined);
-  }, [self]);
+  const toggleMic = useCallback(() => setMic(!self.isMicrophoneEnabled), [self, setMic]);
+  const toggleCamera = useCallback(() => setCamera(!self.isCameraEnabled), [self, setCamera]);
   const toggleScreen = useCallback(() => {
     const on = !self.isScreenShareEnabled;
     self.setScreenShareEnabled(on, { audio: true, contentHint: 'detail' }).catch((thrown: unknown) => {

@@ -19,6 +19,11 @@ describe('tiles', () => {
     expect(names(orderTiles([tile('me', 0), tile('a', 1), tile('b', 2, 99)], 3))).toBe('me a b');
   });
 
+  it('show a person and their screen', () => {
+    const me = tile('me', 0);
+    expect(names(orderTiles([tile('a', 1), me, { ...me, key: 'my screen', kind: 'screen' }], 9))).toBe('me my screen a');
+  });
+
   it('bring a speaker from a later page to the first', () => {
     const tiles = [tile('me', 0), tile('a', 1, 10), tile('b', 2, 5), tile('c', 3), tile('d', 4, 50)];
     expect(names(orderTiles(tiles, 3))).toBe('me a d b c');

@@ -55,20 +55,23 @@ export function pictureOf(room: Room): RoomPicture {
 }
 
 /** Yourself first, then those who are here longest: nobody's tile jumps while they speak. */
-export function orderPeople<P extends Pick<Person, 'local' | 'joinedAt' | 'identity'>>(people: P[]): P[] {
-  return [...people].sort((a, b) => {
-    if (a.local !== b.local) return a.local ? -1 : 1;
-    return a.joinedAt - b.joinedAt || a.identity.localeCompare(b.identity);
-  });
+export function orderPeople<P extends Place>(people: P[]): P[] {
+  return [...people].sort(comparePeople);
 }
 
+function comparePeople(a: Place, b: Place): number {
+  if (a.local !== b.local) return a.local ? -1 : 1;
+  return a.joinedAt - b.joinedAt || a.identity.localeCompare(b.identity);
+}
+
+type Place = Pick<Person, 'local' | 'joinedAt' | 'identity'>;
+
 /**
- * The order of camera tiles when `size` fit on the first page. Whoever spoke last is brought onto it, in exchange for
+ * The order of tiles when `size` fit on the first page. Whoever spoke last is brought onto it, in exchange for
  * the one on it who has been silent longest; the rest keep their places.
  */
 export function orderTiles(tiles: Tile[], size: number): Tile[] {
-  const byPerson = new Map(tiles.map((tile) => [tile.person, tile]));
-  const ordered = orderPeople([...byPerson.keys()]).map((person) => byPerson.get(person)).filter((tile) => tile !== undefined);
+  const ordered = [...tiles].sort((a, b) => comparePeople(a.person, b.person));
   if (ordered.length <= size || size < 2) return ordered;
   const wanted = ordered.slice(1).sort((a, b) => b.person.spokeAt - a.person.spokeAt).slice(0, size - 1);
   const first = ordered.filter((tile, index) => index === 0 || wanted.includes(tile));

@@ -30,10 +30,10 @@ export function JoinPage({ origin, query, demo, invitedRoom, settings, onSetting
       <header className="join-header">
         <Brand />
       </header>
+      {notice && <NoticeBox notice={notice} />}
       <main className="join-main">
         <Preview settings={settings} onSettings={onSettings} />
         <div className="join-side">
-          {notice && <NoticeBox notice={notice} />}
           <h1>Ready when you are</h1>
           <p className="join-lead">The call is carried by the node next to you, and by the one next to everybody else.</p>
           <JoinForm
