@@ -161,12 +161,52 @@ fn a_port_in_use_is_one_clear_sentence() {
     assert_eq!(words.lines().count(), 1, "{words}");
 }
 
-#[test]
-fn a_token_is_printed_alone() {
-    let line = ["token", "--api-key", "devkey", "--api-secret", "secret", "--room", "lobby", "--identity", "ana"];
+fn token(key: &str, secret: &str) -> String {
+    let line = ["token", "--api-key", key, "--api-secret", secret, "--room", "lobby", "--identity", "ana"];
     let output = run(origo().args(line));
     assert!(output.status.success());
-    let token = String::from_utf8(output.stdout).unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A node of its own, ended with the test.
+struct Node(Child);
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn api_keys_follow_the_file_and_a_broken_file_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("origo.toml");
+    let port = port_base(3);
+    let head = format!("port = {port}\nworkers = 1\nlog = \"error\"\ndata_dir = {:?}\n", folder.path().join("data"));
+    let write = |keys: &str| std::fs::write(&file, format!("{head}{keys}")).unwrap();
+    let opens = |key: &str| {
+        let token = token(key, "a secret");
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+            && get(&format!("http://127.0.0.1:{port}/rtc/validate?access_token={}", token.trim_end())).contains(" 200 ")
+    };
+    write("[keys.first]\nsecret = \"a secret\"\n");
+    let node = Node(origo().arg("node").arg("--config").arg(&file).spawn().unwrap());
+    until("the first key opens", || opens("first"));
+    assert!(!opens("second"));
+    write("[keys.second]\nsecret = \"a secret\"\n");
+    until("the second key opens", || opens("second"));
+    assert!(!opens("first"));
+    write("[keys.second]\nsecret = ");
+    // SIGHUP reads the file at once; what is there now cannot be taken.
+    // SAFETY: kill takes two integers, and the node is our own child, not reaped yet.
+    assert_eq!(unsafe { libc::kill(node.0.id().cast_signed(), libc::SIGHUP) }, 0);
+    assert!(opens("second"));
+}
+
+#[test]
+fn a_token_is_printed_alone() {
+    let token = token("devkey", "secret");
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let keys = origo_auth::Keys::only("devkey", "secret", "default");
     let (claims, _) = origo_auth::verify(token.trim_end(), &keys, now).unwrap();

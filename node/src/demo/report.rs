@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use serde_json::json;
+use serde::Serialize;
 
 use super::block::Block;
 use super::mesh::MeshKeys;
@@ -19,6 +19,24 @@ pub struct ReadyNode {
     pub block: Block,
     /// Its process.
     pub pid: u32,
+}
+
+/// What a program reads.
+#[derive(Serialize)]
+struct Line<'a> {
+    web: &'a str,
+    api_key: &'a str,
+    api_secret: &'a str,
+    nodes: Vec<NodeLine>,
+}
+
+#[derive(Serialize)]
+struct NodeLine {
+    id: String,
+    region: &'static str,
+    pid: u32,
+    url: String,
+    metrics: String,
 }
 
 impl ReadyNode {
@@ -41,17 +59,16 @@ pub fn print(as_json: bool, keys: &MeshKeys, nodes: &[ReadyNode], folder: &Path)
 }
 
 fn line(keys: &MeshKeys, nodes: &[ReadyNode], web: &str) -> String {
-    let node = |node: &ReadyNode| {
-        json!({
-            "id": node.id,
-            "region": node.city.region,
-            "pid": node.pid,
-            "url": node.url(),
-            "metrics": node.metrics(),
-        })
+    let node = |node: &ReadyNode| NodeLine {
+        id: node.id.clone(),
+        region: node.city.region,
+        pid: node.pid,
+        url: node.url(),
+        metrics: node.metrics(),
     };
-    let nodes: Vec<_> = nodes.iter().map(node).collect();
-    json!({ "web": web, "api_key": keys.api_key, "api_secret": keys.api_secret.expose(), "nodes": nodes }).to_string()
+    let nodes = nodes.iter().map(node).collect();
+    let line = Line { web, api_key: &keys.api_key, api_secret: keys.api_secret.expose(), nodes };
+    serde_json::to_string(&line).expect("texts and numbers are plain JSON")
 }
 
 fn table(keys: &MeshKeys, nodes: &[ReadyNode], web: &str, folder: &Path) -> String {
