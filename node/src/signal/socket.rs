@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Error;
 use axum::extract::ws::close_code::{INVALID, NORMAL, POLICY, SIZE};
 use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::frame::{Format, Read};
 use crate::metrics::Dropped;
@@ -18,6 +18,10 @@ const PING_INTERVAL: Duration = Duration::from_secs(10);
 const SILENCE_MAX: Duration = Duration::from_secs(20);
 /// How long a client may take to its first request: every SDK asks for something or pings within 5 s.
 const FIRST_REQUEST_MAX: Duration = Duration::from_secs(20);
+/// Requests that a client may send at once, and then the time between two. A join brings some dozens (candidates,
+/// tracks, subscriptions); who sends more is read no faster, and no one else waits behind it.
+const BURST_MAX: u32 = 500;
+const REQUEST_INTERVAL: Duration = Duration::from_millis(10);
 /// How long one message may wait for a client that does not read.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait for the client's half of a close.
@@ -68,14 +72,16 @@ impl End {
 
 /// Serves a socket until it ends. Dropping the stream tells the rooms.
 pub(super) async fn run(socket: WebSocket, stream: SessionStream, rooms: RoomsHandle, dropped: &Dropped) {
+    let now = Instant::now();
     let mut connection = Connection {
         socket,
         stream,
         rooms,
         dropped,
         format: Format::default(),
-        heard: Instant::now(),
+        heard: now,
         has_asked: false,
+        paid_at: now,
     };
     tracing::info!("signaling opened");
     let end = connection.serve().await;
@@ -96,6 +102,8 @@ struct Connection<'a> {
     heard: Instant,
     /// The client has sent a request.
     has_asked: bool,
+    /// When the client will have paid for its requests, at [`REQUEST_INTERVAL`] each.
+    paid_at: Instant,
 }
 
 impl Connection<'_> {
@@ -105,15 +113,18 @@ impl Connection<'_> {
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         pings.reset();
         loop {
+            let may_ask_at = self.paid_at.checked_sub(REQUEST_INTERVAL * BURST_MAX).unwrap_or(opened);
+            let may_ask = may_ask_at <= Instant::now();
             let patience = if self.has_asked { self.heard + SILENCE_MAX } else { opened + FIRST_REQUEST_MAX };
             let went = tokio::select! {
                 output = self.stream.next() => match output {
                     Some(SessionOutput::Signal(response)) => self.send(self.format.write(&response)).await,
                     Some(SessionOutput::Close) | None => Err(End::Rooms),
                 },
-                received = self.socket.recv() => self.receive(received).await,
+                received = self.socket.recv(), if may_ask => self.receive(received).await,
+                () = sleep_until(may_ask_at), if !may_ask => Ok(()),
                 _ = pings.tick() => self.send(Frame::Ping(Default::default())).await,
-                () = tokio::time::sleep_until(patience) => Err(End::Silent),
+                () = sleep_until(patience) => Err(End::Silent),
             };
             if let Err(end) = went {
                 return end;
@@ -142,6 +153,7 @@ impl Connection<'_> {
 
     async fn request(&mut self, format: Format, bytes: &[u8]) -> Result<(), End> {
         self.has_asked = true;
+        self.paid_at = self.paid_at.max(Instant::now()) + REQUEST_INTERVAL;
         self.format = format;
         match format.read(bytes) {
             Read::Request(request) => {

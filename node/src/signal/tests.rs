@@ -196,6 +196,34 @@ async fn malformed_and_oversized_frames_close_the_socket_with_a_reason() {
 }
 
 #[tokio::test]
+async fn a_client_that_asks_too_fast_is_read_more_slowly_and_loses_nothing() {
+    let world = World::start().await;
+    let mut socket = open_as(&world, "ana").await;
+    hear(&mut socket).await;
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    let (mut asking, mut hearing) = socket.split();
+    let asked = tokio::spawn(async move {
+        for number in 0..700 {
+            let request = proto::SignalRequest { message: Some(Ask::Ping(number)) };
+            asking.send(Frame::Binary(request.encode_to_vec().into())).await.unwrap();
+        }
+        asking
+    });
+    let mut pongs = 0;
+    while pongs < 700 {
+        // The server's pings may come between.
+        if let Frame::Binary(bytes) = hearing.next().await.unwrap().unwrap() {
+            assert_eq!(proto::SignalResponse::decode(bytes).unwrap().message, Some(Say::Pong(pongs)));
+            pongs += 1;
+        }
+    }
+    drop(asked.await.unwrap());
+    let seconds = begun.elapsed().as_secs_f64();
+    assert!((1.9..20.0).contains(&seconds), "200 above the burst of 500, at 100 a second: {seconds}");
+}
+
+#[tokio::test]
 async fn a_socket_that_says_nothing_is_closed_even_if_it_answers_pings() {
     let mut world = World::start().await;
     let mut socket = open_as(&world, "ana").await;
