@@ -1,2 +1,107 @@
-//! Forwarding speed of a node beside the egress ceiling of this machine.
-fn main() {}
+//! `make bench`: how many packets a node forwards per CPU second, beside the egress ceiling of this machine.
+//!
+//! One publisher, 50 headless viewers, one node with one worker, all on loopback. CPU seconds are those of the node's
+//! process alone, over all its threads; the viewers' work is not in them. The ceiling is copy + AES-GCM with own keys +
+//! one `sendto` a packet, to as many sockets that another process drains. All points are taken in turn in one run, and
+//! medians are quoted: the speed of a shared machine drifts within minutes.
+
+mod ceiling;
+mod report;
+mod rig;
+mod sink;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+
+use ceiling::Ceiling;
+use report::{Point, Report};
+use rig::Rig;
+
+/// Forwarded packets per CPU second of a node, beside the egress ceiling.
+#[derive(Debug, Parser)]
+#[command(name = "origo-bench")]
+struct Cli {
+    /// The node to measure; by default the release build beside this program
+    #[arg(long)]
+    origo: Option<PathBuf>,
+    /// One round of short sections: shows that it works, measures little
+    #[arg(long)]
+    quick: bool,
+    /// Viewers of the one publisher
+    #[arg(long, default_value_t = 50)]
+    viewers: usize,
+    /// Frames each second
+    #[arg(long, default_value_t = 30)]
+    fps: u32,
+    /// Packets of each frame
+    #[arg(long, default_value_t = 8)]
+    packets_per_frame: usize,
+    /// RTP payload bytes of a packet
+    #[arg(long, default_value_t = 1150)]
+    packet_bytes: usize,
+    /// Rounds; each takes every point once
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Seconds of each measured section
+    #[arg(long)]
+    seconds: Option<f64>,
+    /// Where the figures go
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Drain that many sockets for another process: how this program starts itself
+    #[arg(long, hide = true)]
+    sink: Option<usize>,
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    if let Some(sockets) = cli.sink {
+        return sink::run(sockets);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(measure(&cli))?;
+    report.print();
+    report.write(&json_path(&cli)?)
+}
+
+async fn measure(cli: &Cli) -> Result<Report> {
+    let origo = origo(cli)?;
+    let rounds = cli.rounds.unwrap_or(if cli.quick { 1 } else { 7 });
+    let section = Duration::from_secs_f64(cli.seconds.unwrap_or(if cli.quick { 0.5 } else { 2.0 }));
+    eprintln!("starting two nodes of {} with {} viewers each", origo.display(), cli.viewers);
+    let off = Rig::start(&origo, false, cli).await.context("the node without estimator")?;
+    let on = Rig::start(&origo, true, cli).await.context("the node with estimator")?;
+    let profile = off.srtp_profile()?;
+    let mut ceiling = Ceiling::start(cli.viewers, cli.packets_per_frame, cli.packet_bytes, profile)?;
+    let mut report = Report::new(cli.viewers, profile);
+    for round in 1..=rounds {
+        eprintln!("round {round} of {rounds}");
+        report.add(Point::Off, off.section(section).await?);
+        report.add(Point::Ceiling, ceiling.section(section)?);
+        report.add(Point::On, on.section(section).await?);
+        report.add(Point::Ceiling, ceiling.section(section)?);
+    }
+    Ok(report)
+}
+
+/// The release build: beside this program in `target/release`.
+fn origo(cli: &Cli) -> Result<PathBuf> {
+    let beside = || Some(std::env::current_exe().ok()?.parent()?.join("origo"));
+    let path = cli.origo.clone().or_else(beside).context("where is origo? Use --origo")?;
+    if !path.is_file() {
+        bail!("{} is missing: run `cargo build --release -p origo-node`, or use --origo", path.display());
+    }
+    Ok(path)
+}
+
+fn json_path(cli: &Cli) -> Result<PathBuf> {
+    if let Some(path) = &cli.json {
+        return Ok(path.clone());
+    }
+    let program = std::env::current_exe()?;
+    let target = program.ancestors().nth(2).context("the target folder")?;
+    Ok(target.join("bench.json"))
+}

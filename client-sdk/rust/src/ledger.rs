@@ -10,6 +10,8 @@ const WINDOW: u32 = 4096;
 pub struct Ledger {
     first: u32,
     newest: u32,
+    /// Counters left out on purpose while another layer was sent.
+    skipped: u64,
     counts: LayerCounts,
     /// A bit for each of the last [`WINDOW`] counters.
     seen: Vec<u64>,
@@ -20,7 +22,7 @@ pub struct Ledger {
 pub struct LayerCounts {
     /// Different packets that came.
     pub unique: u64,
-    /// Packets between the first and the newest that did not come. After a pause of the layer they count too.
+    /// Packets between the first and the newest that did not come, those of a time without this layer left out.
     pub lost: u64,
     /// Packets that came again.
     pub duplicates: u64,
@@ -29,8 +31,9 @@ pub struct LayerCounts {
 }
 
 impl Ledger {
-    /// Notes one packet.
-    pub fn note(&mut self, counter: u32) {
+    /// Notes one packet. `resumed` when another layer was received since the last one of this: what lies between was
+    /// left out on purpose.
+    pub fn note(&mut self, counter: u32, resumed: bool) {
         if self.counts.unique == 0 {
             self.seen = vec![0; WINDOW as usize / 64];
             (self.first, self.newest) = (counter, counter);
@@ -39,6 +42,7 @@ impl Ledger {
         }
         let ahead = counter.wrapping_sub(self.newest) as i32;
         if ahead > 0 {
+            self.skipped += if resumed { ahead as u64 - 1 } else { 0 };
             self.advance(counter, ahead as u32);
             self.mark(counter);
             return;
@@ -60,7 +64,7 @@ impl Ledger {
             return self.counts;
         }
         let span = u64::from(self.newest.wrapping_sub(self.first)) + 1;
-        LayerCounts { lost: span.saturating_sub(self.counts.unique), ..self.counts }
+        LayerCounts { lost: span.saturating_sub(self.counts.unique + self.skipped), ..self.counts }
     }
 
     fn advance(&mut self, counter: u32, ahead: u32) {
@@ -98,7 +102,7 @@ mod tests {
 
     fn counts(counters: impl IntoIterator<Item = u32>) -> LayerCounts {
         let mut ledger = Ledger::default();
-        counters.into_iter().for_each(|counter| ledger.note(counter));
+        counters.into_iter().for_each(|counter| ledger.note(counter, false));
         ledger.counts()
     }
 
@@ -112,6 +116,15 @@ mod tests {
     fn a_long_run_without_fault_shows_none() {
         let expected = LayerCounts { unique: 20_000, ..LayerCounts::default() };
         assert_eq!(counts((0..20_000).map(|i: u32| i.wrapping_sub(500))), expected);
+    }
+
+    #[test]
+    fn what_was_left_out_for_another_layer_is_no_loss() {
+        let mut ledger = Ledger::default();
+        ledger.note(1, false);
+        ledger.note(100, true);
+        ledger.note(102, false);
+        assert_eq!(ledger.counts(), LayerCounts { unique: 3, lost: 1, ..LayerCounts::default() });
     }
 
     #[test]

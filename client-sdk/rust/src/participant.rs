@@ -122,6 +122,16 @@ impl Participant {
         self.command(Command::PublishVideo(name.to_owned(), options));
     }
 
+    /// Makes no packets of the published tracks until [`Self::resume`].
+    pub fn pause(&self) {
+        self.command(Command::Pause);
+    }
+
+    /// Makes packets of the published tracks again, beginning with keyframes.
+    pub fn resume(&self) {
+        self.command(Command::Resume);
+    }
+
     /// Sends bytes to everyone in the room.
     pub fn send_data(&self, reliable: bool, topic: &str, payload: &[u8]) {
         let user = proto::UserPacket { payload: payload.to_vec(), topic: Some(topic.to_owned()), ..Default::default() };

@@ -22,6 +22,7 @@ pub(crate) struct Reception {
     newest_at: Instant,
     longest_gap: Duration,
     layers: [Ledger; LAYERS_MAX],
+    newest_layer: u8,
     foreign: u64,
     bytes: u64,
     keyframes: u64,
@@ -54,6 +55,16 @@ pub struct TrackReport {
 }
 
 impl TrackReport {
+    /// Totals of all layers.
+    pub fn total(&self) -> LayerCounts {
+        self.layers.iter().fold(LayerCounts::default(), |sum, layer| LayerCounts {
+            unique: sum.unique + layer.unique,
+            lost: sum.lost + layer.lost,
+            duplicates: sum.duplicates + layer.duplicates,
+            reordered: sum.reordered + layer.reordered,
+        })
+    }
+
     /// Different packets of all layers, those of other clients included.
     pub fn packets(&self) -> u64 {
         self.foreign + self.layers.iter().map(|layer| layer.unique).sum::<u64>()
@@ -70,6 +81,7 @@ impl Reception {
             newest_at: now,
             longest_gap: Duration::ZERO,
             layers: Default::default(),
+            newest_layer: 0,
             foreign: 0,
             bytes: 0,
             keyframes: 0,
@@ -85,7 +97,8 @@ impl Reception {
         self.bytes += payload.len() as u64;
         match stamp::decode(self.what.kind, payload) {
             Some((stamp, keyframe)) if usize::from(stamp.layer) < LAYERS_MAX => {
-                self.layers[usize::from(stamp.layer)].note(stamp.counter);
+                let resumed = std::mem::replace(&mut self.newest_layer, stamp.layer) != stamp.layer;
+                self.layers[usize::from(stamp.layer)].note(stamp.counter, resumed);
                 self.delay.add(now_unix_us.saturating_sub(stamp.sent_us));
                 self.keyframes += u64::from(keyframe);
             }

@@ -16,6 +16,7 @@ use crate::options::{AudioOptions, Options, VideoOptions};
 use crate::peer::{Additions, Peer, PeerOutput};
 use crate::publication::{Content, Publication};
 use crate::reception::{Reception, TrackReport};
+use crate::source::Source;
 
 /// Placeholder sections of each kind in v1's first offer, as `livekit-client` has them.
 const PLACEHOLDERS: u32 = 3;
@@ -63,6 +64,10 @@ pub enum Command {
         /// What it says; its sequence is set here.
         packet: Box<proto::DataPacket>,
     },
+    /// Make no packets of the published tracks, as a camera that sees nothing new.
+    Pause,
+    /// Make packets again.
+    Resume,
     /// Send any signaling request.
     Request(Box<proto::SignalRequest>),
     /// Say goodbye and end.
@@ -157,7 +162,7 @@ impl Session {
                 self.drain(connection, now);
                 return;
             }
-            Input::Command(command) => self.handle_command(command),
+            Input::Command(command) => self.handle_command(now, command),
             Input::Timeout => self.handle_timeout(now),
         }
         for connection in 0..self.peers.len() {
@@ -171,7 +176,7 @@ impl Session {
             return output;
         }
         let connections = self.peers.iter().map(Peer::timeout);
-        let frames = self.publications.iter().filter_map(|publication| Some(publication.source()?.next_at()));
+        let frames = self.publications.iter().filter_map(|publication| publication.source()?.next_at());
         Output::Timeout(connections.chain(frames).fold(self.next_ping_at, Instant::min))
     }
 
@@ -186,14 +191,20 @@ impl Session {
         self.publications.iter().filter_map(sent).collect()
     }
 
-    fn handle_command(&mut self, command: Command) {
+    fn handle_command(&mut self, now: Instant, command: Command) {
         match command {
             Command::PublishAudio(cid, options) => self.publish(cid, Content::Audio(options)),
             Command::PublishVideo(cid, options) => self.publish(cid, Content::Video(options)),
             Command::SendData { reliable, packet } => self.send_data(reliable, *packet),
+            Command::Pause => self.sources().for_each(Source::pause),
+            Command::Resume => self.sources().for_each(|source| source.resume(now)),
             Command::Request(request) => self.outputs.push_back(Output::Signal(request)),
             Command::Leave => self.leave(),
         }
+    }
+
+    fn sources(&mut self) -> impl Iterator<Item = &mut Source> {
+        self.publications.iter_mut().filter_map(Publication::source_mut)
     }
 
     fn publish(&mut self, cid: String, content: Content) {
@@ -263,7 +274,7 @@ impl Session {
         let peer = &mut self.peers[PUBLISHER];
         let mut wrote = false;
         for source in self.publications.iter_mut().filter_map(Publication::source_mut) {
-            while source.next_at() <= now {
+            while source.next_at().is_some_and(|at| at <= now) {
                 let mid = source.mid;
                 source.make_frame(now, unix_us, |rid, rtp| peer.write(mid, rid, rtp));
                 wrote = true;

@@ -44,7 +44,8 @@ pub(crate) struct Source {
     interval: Duration,
     began_at: Instant,
     frames: u32,
-    next_at: Instant,
+    /// `None` while it is paused.
+    next_at: Option<Instant>,
 }
 
 impl Source {
@@ -68,12 +69,25 @@ impl Source {
     }
 
     fn new(shape: Shape, lanes: Vec<Lane>, interval: Duration, mid: Mid, pt: Pt, now: Instant) -> Self {
-        Self { mid, pt, shape, lanes, interval, began_at: now, frames: 0, next_at: now }
+        Self { mid, pt, shape, lanes, interval, began_at: now, frames: 0, next_at: Some(now) }
     }
 
-    /// When the next frame is due.
-    pub(crate) fn next_at(&self) -> Instant {
+    /// When the next frame is due; never while it is paused.
+    pub(crate) fn next_at(&self) -> Option<Instant> {
         self.next_at
+    }
+
+    /// Stops making packets.
+    pub(crate) fn pause(&mut self) {
+        self.next_at = None;
+    }
+
+    /// Makes packets again, beginning with keyframes.
+    pub(crate) fn resume(&mut self, now: Instant) {
+        if self.next_at.is_none() {
+            self.next_at = Some(now);
+            self.want_keyframe(None);
+        }
     }
 
     /// Packets made so far of each layer, lowest first.
@@ -94,10 +108,9 @@ impl Source {
             self.make_layer(index, now, unix_us, &mut write);
         }
         self.frames = self.frames.wrapping_add(1);
-        self.next_at += self.interval;
-        if now.saturating_duration_since(self.next_at) > LATE_MAX {
-            self.next_at = now + self.interval;
-        }
+        let next = self.next_at.unwrap_or(now) + self.interval;
+        let late = now.saturating_duration_since(next) > LATE_MAX;
+        self.next_at = Some(if late { now + self.interval } else { next });
     }
 
     fn make_layer(&mut self, index: usize, now: Instant, unix_us: u64, write: &mut impl FnMut(Option<Rid>, RtpWrite)) {
@@ -162,7 +175,7 @@ mod tests {
         source.make_frame(start, 1, |rid, _| written.push(rid));
         assert_eq!(written.len(), 9);
         assert_eq!(source.sent(), [1, 2, 6]);
-        assert_eq!(source.next_at(), start + Duration::from_secs(1) / 30);
+        assert_eq!(source.next_at(), Some(start + Duration::from_secs(1) / 30));
         assert!(source.lanes.iter().all(|lane| !lane.keyframe_wanted));
         source.want_keyframe(Some(Rid::from("h")));
         assert_eq!(source.lanes.iter().filter(|lane| lane.keyframe_wanted).count(), 1);
@@ -174,6 +187,6 @@ mod tests {
         let mut source = Source::video(&VideoOptions::single(30, 8, 500), Mid::from("v"), Pt::from(96), start);
         let late = start + Duration::from_secs(5);
         source.make_frame(late, 1, |_, _| {});
-        assert!(source.next_at() > late);
+        assert!(source.next_at() > Some(late));
     }
 }
