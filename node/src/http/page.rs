@@ -32,7 +32,7 @@ pub(super) async fn page(request: Request) -> Response {
     let path = if path.is_empty() { "index.html" } else { path };
     match Dist::get(path) {
         Some(file) => serve(path, file, &request),
-        None if path == "index.html" => Html(ABSENT).into_response(),
+        None if path == "index.html" => ([(CACHE_CONTROL, "no-store")], Html(ABSENT)).into_response(),
         None => Problem::not_found("there is nothing of that name here").into_response(),
     }
 }
