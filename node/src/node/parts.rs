@@ -5,11 +5,11 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use anyhow::Context;
-use origo_auth::NodeIdentity;
+use origo_auth::{NodeId, NodeIdentity, RoomKey};
 use origo_cascade::{Mesh, MeshConfig, MeshEvent};
-use origo_cascade_core::{Node, NodeAddress};
-use origo_node_core::media;
+use origo_cascade_core::{self as cascade, Node, NodeAddress};
 use origo_node_core::room::{Rooms, RoomsConfig};
+use origo_node_core::{media, worker_of};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -53,7 +53,7 @@ impl Running {
         link(&workers, &mesh);
 
         let rooms = Rooms::new(Instant::now(), rooms_config(&config, node));
-        let parts = rooms::Parts { rooms, media, news, workers: workers.clone(), mesh: mesh.clone() };
+        let parts = rooms::Parts { rooms, media, news, command: commands(&workers), ask: asks(&mesh) };
         let (handle, rooms) = rooms::start(parts);
 
         let keys = LiveKeys::new(config.keys.clone());
@@ -137,7 +137,7 @@ async fn start_mesh(
         bind: config.quic,
         seeds: resolve(&config.seeds).await,
         inboxes: workers.iter().map(WorkerHandle::inbox).collect(),
-        worker_of: origo_node_core::worker_of,
+        worker_of,
     };
     Ok(Mesh::start(mesh, identity)?)
 }
@@ -167,7 +167,17 @@ fn link(workers: &[WorkerHandle], mesh: &Mesh) {
     }
 }
 
-fn rooms_config(config: &Config, node: origo_auth::NodeId) -> RoomsConfig {
+fn commands(workers: &Arc<Vec<WorkerHandle>>) -> Box<dyn Fn(&RoomKey, media::Command) + Send> {
+    let workers = workers.clone();
+    Box::new(move |room, command| workers[worker_of(room, workers.len())].command(command))
+}
+
+fn asks(mesh: &Arc<Mesh>) -> Box<dyn Fn(cascade::Input) + Send> {
+    let mesh = mesh.clone();
+    Box::new(move |input| mesh.ask(input))
+}
+
+fn rooms_config(config: &Config, node: NodeId) -> RoomsConfig {
     RoomsConfig {
         node,
         region: config.region.clone(),

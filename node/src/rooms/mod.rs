@@ -127,3 +127,6 @@ impl RoomsHandle {
         answered.await.unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,18 +2,18 @@
 //! it asks for.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use livekit_protocol as proto;
-use origo_cascade::{Mesh, MeshEvent};
+use origo_auth::RoomKey;
+use origo_cascade::MeshEvent;
+use origo_cascade_core as cascade;
+use origo_node_core::SessionId;
 use origo_node_core::media::{self, Command};
 use origo_node_core::room::{Input, Output, Rooms};
-use origo_node_core::{SessionId, worker_of};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Refusal, Request, SessionOutput};
-use crate::worker::WorkerHandle;
 
 /// What the task works with.
 pub struct Parts {
@@ -23,10 +23,10 @@ pub struct Parts {
     pub media: mpsc::UnboundedReceiver<media::Event>,
     /// What the mesh tells.
     pub news: mpsc::Receiver<MeshEvent>,
-    /// The media workers.
-    pub workers: Arc<Vec<WorkerHandle>>,
-    /// The mesh.
-    pub mesh: Arc<Mesh>,
+    /// Asks something of the media worker of a room; never waits.
+    pub command: Box<dyn Fn(&RoomKey, Command) + Send>,
+    /// Asks something of the cascade; never waits.
+    pub ask: Box<dyn Fn(cascade::Input) + Send>,
 }
 
 /// What front-ends send.
@@ -45,8 +45,8 @@ struct Outlet {
 /// The running task.
 pub(super) struct Task {
     rooms: Rooms,
-    workers: Arc<Vec<WorkerHandle>>,
-    mesh: Arc<Mesh>,
+    command: Box<dyn Fn(&RoomKey, Command) + Send>,
+    ask: Box<dyn Fn(cascade::Input) + Send>,
     outlets: BTreeMap<SessionId, Outlet>,
     /// Sessions whose client reads too slowly: their sockets are closed with the next turn.
     stalled: Vec<SessionId>,
@@ -55,9 +55,9 @@ pub(super) struct Task {
 
 /// Runs until `stop` comes; then every client is told and everything is withdrawn.
 pub(super) async fn run(parts: Parts, mut front_ends: FrontEnds, mut stop: oneshot::Receiver<()>) {
-    let Parts { rooms, mut media, mut news, workers, mesh } = parts;
+    let Parts { rooms, mut media, mut news, command, ask } = parts;
     let now = Instant::now();
-    let mut task = Task { rooms, workers, mesh, outlets: BTreeMap::new(), stalled: Vec::new(), wake_at: now };
+    let mut task = Task { rooms, command, ask, outlets: BTreeMap::new(), stalled: Vec::new(), wake_at: now };
     loop {
         tokio::select! {
             Some(request) = front_ends.requests.recv() => task.request(request),
@@ -94,7 +94,7 @@ impl Task {
     fn news(&mut self, event: MeshEvent) {
         match event {
             MeshEvent::Rooms(event) => self.turn(Input::Mesh(event)),
-            MeshEvent::Forward(room, forward) => self.command(&room, Command::Forward(forward)),
+            MeshEvent::Forward(room, forward) => (self.command)(&room, Command::Forward(forward)),
         }
     }
 
@@ -115,8 +115,8 @@ impl Task {
                 Output::Signal { session, response } => self.signal(session, response),
                 Output::Refuse { session, status, reason } => self.refuse(session, Refusal { status, reason }),
                 Output::Close(session) => self.close(session),
-                Output::Media { room, command } => self.command(&room, command),
-                Output::Mesh(input) => self.mesh.ask(input),
+                Output::Media { room, command } => (self.command)(&room, command),
+                Output::Mesh(input) => (self.ask)(input),
                 Output::Timeout(at) => {
                     self.wake_at = at;
                     return;
@@ -150,10 +150,6 @@ impl Task {
             // When the queue is full the dropped sender closes the socket as well, after what is queued.
             let _ = outlet.outgoing.try_send(SessionOutput::Close);
         }
-    }
-
-    fn command(&self, room: &origo_auth::RoomKey, command: Command) {
-        self.workers[worker_of(room, self.workers.len())].command(command);
     }
 
     /// Every client hears that the node goes, and leaves its room as if by itself, so that others see it at once.

@@ -161,7 +161,6 @@ fn config(demo: bool) -> Config {
         mesh_secret: Secret::new("mesh"),
         data_dir: std::env::temp_dir(),
         keys: Keys::only("devkey", SECRET, "default"),
-        file: None,
         geoip: None,
         trusted_proxies: vec![],
         demo,

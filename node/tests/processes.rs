@@ -1,7 +1,7 @@
-//! The command `origo` from outside: what it prints, how it ends, and that it leaves nothing behind.
+//! The program's processes: a demo leaves nothing behind however it ends, and a node follows its file.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -137,30 +137,6 @@ fn a_demo_whose_node_cannot_start_shows_why_and_ends() {
     assert!(words.contains("ended at its start") && words.contains("/nonexistent.mmdb"), "{words}");
 }
 
-#[test]
-fn a_wrong_configuration_is_reported_whole_and_exits_with_64() {
-    let output = run(origo().args(["node", "--port", "many", "--workers", "0"]).env("ORIGO_BIND", "everywhere"));
-    assert_eq!(output.status.code(), Some(64));
-    let words = String::from_utf8(output.stderr).unwrap();
-    for fault in ["3 faults", "bind = \"everywhere\" (ORIGO_BIND)", "port = \"many\" (--port)", "workers = \"0\""] {
-        assert!(words.contains(fault), "{fault} is not in {words}");
-    }
-}
-
-#[test]
-fn a_port_in_use_is_one_clear_sentence() {
-    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = taken.local_addr().unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let mut command = origo();
-    command.args(["node", "--log", "error", "--port", &address.port().to_string()]);
-    let output = run(command.arg("--data-dir").arg(folder.path()));
-    assert!(!output.status.success());
-    let words = String::from_utf8(output.stderr).unwrap();
-    assert!(words.starts_with(&format!("origo: cannot listen for HTTP on TCP {address}: ")), "{words}");
-    assert_eq!(words.lines().count(), 1, "{words}");
-}
-
 fn token(key: &str, secret: &str) -> String {
     let line = ["token", "--api-key", key, "--api-secret", secret, "--room", "lobby", "--identity", "ana"];
     let output = run(origo().args(line));
@@ -202,13 +178,4 @@ fn api_keys_follow_the_file_and_a_broken_file_changes_nothing() {
     // SAFETY: kill takes two integers, and the node is our own child, not reaped yet.
     assert_eq!(unsafe { libc::kill(node.0.id().cast_signed(), libc::SIGHUP) }, 0);
     assert!(opens("second"));
-}
-
-#[test]
-fn a_token_is_printed_alone() {
-    let token = token("devkey", "secret");
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let keys = origo_auth::Keys::only("devkey", "secret", "default");
-    let (claims, _) = origo_auth::verify(token.trim_end(), &keys, now).unwrap();
-    assert_eq!((claims.sub.as_str(), claims.video.room.as_str()), ("ana", "lobby"));
 }
