@@ -317,8 +317,7 @@ impl Engine {
     fn receive(&mut self, id: usize, connection: usize) {
         let Some(member) = self.members.get_mut(&id) else { return };
         let mut metas = [RecvMeta::default(); BATCH];
-        loop {
-            let Some((socket, state)) = member.sockets.get(connection) else { break };
+        while let Some((socket, state)) = member.sockets.get(connection) {
             let mut slots = self.slots.iter_mut().map(|slot| IoSliceMut::new(slot));
             let mut slots: [IoSliceMut<'_>; BATCH] = std::array::from_fn(|_| slots.next().expect("BATCH slots"));
             let Ok(count) = state.recv(UdpSockRef::from(socket), &mut slots, &mut metas) else { break };

@@ -30,6 +30,19 @@ pub struct LayerCounts {
     pub reordered: u64,
 }
 
+impl std::ops::Add for LayerCounts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            unique: self.unique + other.unique,
+            lost: self.lost + other.lost,
+            duplicates: self.duplicates + other.duplicates,
+            reordered: self.reordered + other.reordered,
+        }
+    }
+}
+
 impl Ledger {
     /// Notes one packet. `resumed` when another layer was received since the last one of this: what lies between was
     /// left out on purpose.

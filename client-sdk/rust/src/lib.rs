@@ -21,6 +21,7 @@ mod fleet;
 mod histogram;
 mod join;
 mod ledger;
+pub mod load;
 mod negotiation;
 mod options;
 mod participant;
@@ -32,6 +33,7 @@ pub mod session;
 pub mod signal;
 mod source;
 pub mod stamp;
+pub mod summary;
 
 pub use event::{Event, Subscribed};
 pub use fleet::{ConnectError, Fleet};

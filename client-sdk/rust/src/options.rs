@@ -77,6 +77,12 @@ impl VideoOptions {
         Self { layers: vec![layer], fps, packet_bytes }
     }
 
+    /// One layer of about that bit rate.
+    pub fn at_bitrate(fps: u32, bitrate_bps: u32, packet_bytes: usize) -> Self {
+        let frame_bytes = bitrate_bps as usize / 8 / fps.max(1) as usize;
+        Self::single(fps, frame_bytes.div_ceil(packet_bytes.max(1)).max(1), packet_bytes)
+    }
+
     /// Three layers whose packet counts relate about as bit rates of real simulcast do.
     pub fn simulcast(fps: u32, packet_bytes: usize) -> Self {
         let layer = |rid, height: u32, packets_per_frame| Layer {

@@ -41,6 +41,7 @@ pub(crate) struct Peer {
 }
 
 /// What a connection brings up as it is drained.
+#[expect(clippy::large_enum_variant, reason = "as str0m's own Output: a box would cost an allocation a packet")]
 pub(crate) enum PeerOutput {
     Transmit(str0m::net::Transmit),
     Event(str0m::Event),

@@ -57,12 +57,7 @@ pub struct TrackReport {
 impl TrackReport {
     /// Totals of all layers.
     pub fn total(&self) -> LayerCounts {
-        self.layers.iter().fold(LayerCounts::default(), |sum, layer| LayerCounts {
-            unique: sum.unique + layer.unique,
-            lost: sum.lost + layer.lost,
-            duplicates: sum.duplicates + layer.duplicates,
-            reordered: sum.reordered + layer.reordered,
-        })
+        self.layers.iter().fold(LayerCounts::default(), |sum, layer| sum + *layer)
     }
 
     /// Different packets of all layers, those of other clients included.

@@ -308,16 +308,18 @@ impl Session {
         match event {
             str0m::Event::RtpPacket(packet) => self.handle_packet(connection, now, &packet),
             str0m::Event::Connected if connection + 1 == self.peers.len() => self.tell(Event::Connected),
-            str0m::Event::ChannelOpen(id, label) => {
-                if self.peers[connection].channel_opened(id, &label) && connection == PUBLISHER {
-                    self.tell(Event::ChannelsOpen);
-                    self.flush_data();
-                    self.peers[connection].handle_timeout(now);
-                }
-            }
+            str0m::Event::ChannelOpen(id, label) => self.channel_opened(connection, now, id, &label),
             str0m::Event::ChannelData(data) => self.handle_data(connection, data),
             str0m::Event::KeyframeRequest(request) => self.handle_keyframe_request(request),
             _ => {}
+        }
+    }
+
+    fn channel_opened(&mut self, connection: usize, now: Instant, id: str0m::channel::ChannelId, label: &str) {
+        if self.peers[connection].channel_opened(id, label) && connection == PUBLISHER {
+            self.tell(Event::ChannelsOpen);
+            self.flush_data();
+            self.peers[connection].handle_timeout(now);
         }
     }
 
