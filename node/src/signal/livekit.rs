@@ -73,7 +73,13 @@ async fn connect(
     };
     let session = surface.app.rooms.next_session();
     let join = asked.join(session, claims, project);
-    let span = tracing::info_span!("session", id = session.0, room = %join.room, participant = %join.identity);
+    let span = tracing::info_span!(
+        "signal",
+        session = session.0,
+        room = %join.room,
+        identity = %join.identity,
+        participant = tracing::field::Empty
+    );
     span.in_scope(|| tracing::debug!(client = %address.client, sdk = join.client.sdk, "joining"));
     let stream = match surface.app.rooms.join(join).instrument(span.clone()).await {
         Ok(stream) => stream,

@@ -5,6 +5,8 @@ use std::time::Duration;
 use axum::Error;
 use axum::extract::ws::close_code::{INVALID, NORMAL, POLICY, SIZE};
 use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket};
+use livekit_protocol::signal_response::Message as Say;
+use livekit_protocol::{JoinResponse, SignalResponse};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::frame::{Format, Read};
@@ -83,7 +85,6 @@ pub(super) async fn run(socket: WebSocket, stream: SessionStream, rooms: RoomsHa
         has_asked: false,
         paid_at: now,
     };
-    tracing::info!("signaling opened");
     let end = connection.serve().await;
     if let Some((what, reason)) = end.labels() {
         dropped.count(what, reason);
@@ -118,7 +119,10 @@ impl Connection<'_> {
             let patience = if self.has_asked { self.heard + SILENCE_MAX } else { opened + FIRST_REQUEST_MAX };
             let went = tokio::select! {
                 output = self.stream.next() => match output {
-                    Some(SessionOutput::Signal(response)) => self.send(self.format.write(&response)).await,
+                    Some(SessionOutput::Signal(response)) => {
+                        name_span(&response);
+                        self.send(self.format.write(&response)).await
+                    }
                     Some(SessionOutput::Close) | None => Err(End::Rooms),
                 },
                 received = self.socket.recv(), if may_ask => self.receive(received).await,
@@ -180,6 +184,13 @@ impl Connection<'_> {
         };
         // A client that does not answer is left alone.
         let _ = timeout(CLOSE_TIMEOUT, closing).await;
+    }
+}
+
+/// The participant's id is known from the first response on.
+fn name_span(response: &SignalResponse) {
+    if let Some(Say::Join(JoinResponse { participant: Some(participant), .. })) = &response.message {
+        tracing::Span::current().record("participant", &participant.sid);
     }
 }
 
