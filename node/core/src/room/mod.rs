@@ -22,6 +22,8 @@ mod rooms;
 mod session;
 mod stats;
 mod subscribe;
+#[cfg(test)]
+mod tests;
 
 pub use context::RoomsConfig;
 pub use control::{Input, Join, Output};

@@ -1,0 +1,145 @@
+//! What joiners and those who are there hear of each other.
+
+use std::time::Duration;
+
+use livekit_protocol as proto;
+use origo_auth::Identity;
+use proto::signal_response::Message as Response;
+use proto::{DisconnectReason, leave_request::Action};
+
+use super::world::{Deed, World, join_of, node_id, room_key};
+use crate::media::{Command, Target};
+
+fn names(known: impl IntoIterator<Item = String>) -> Vec<String> {
+    known.into_iter().collect()
+}
+
+#[test]
+fn a_joiner_hears_of_everybody_on_every_node() {
+    let mut world = World::new(3);
+    let ann = world.join(0, "ann");
+    let ben = world.join(1, "ben");
+    let track = world.publish(ann, "cam");
+    let cid = world.join(2, "cid");
+
+    let others = &world.joined(cid).other_participants;
+    assert_eq!(names(others.iter().map(|info| info.identity.clone())), ["ann", "ben"]);
+    let ann_info = others.iter().find(|info| info.identity == "ann").unwrap();
+    assert_eq!(ann_info.tracks[0].sid, track.to_string());
+    assert!(ann_info.is_publisher);
+    assert_eq!(names(world.knows(ann).into_keys()), ["ben", "cid"]);
+    assert_eq!(names(world.knows(ben).into_keys()), ["ann", "cid"]);
+    let sid = |client| world.joined(client).room.as_ref().unwrap().sid.clone();
+    assert_eq!(sid(ann), sid(cid), "all nodes have one life of the room");
+}
+
+#[test]
+fn a_join_response_says_all_that_clients_read() {
+    let mut world = World::new(1);
+    let v1 = world.join(0, "v1");
+    let v0 = world.join_as(0, crate::room::Join { single_connection: false, ..join_of("v0") });
+
+    assert!(matches!(&world.deeds(v1)[0], Deed::Asked(Command::Open(_))), "the worker is asked first");
+    let join = world.joined(v1);
+    assert_eq!(join.server_version, "1.13.5");
+    let server = join.server_info.as_ref().unwrap();
+    assert_eq!((server.version.as_str(), server.protocol), ("1.13.5", 17));
+    assert_eq!((server.region.as_str(), &server.node_id), ("region-0", &node_id(0).to_string()));
+    assert_eq!((join.ping_interval, join.ping_timeout), (5, 15));
+    assert!(join.fast_publish && !join.subscriber_primary && world.joined(v0).subscriber_primary);
+    assert!(!join.sif_trailer.is_empty() && join.sif_trailer == world.joined(v0).sif_trailer);
+    assert!(join.participant.as_ref().unwrap().sid.starts_with("PA_"));
+    assert!(join.enabled_publish_codecs.iter().any(|codec| codec.mime == "video/VP8"));
+    let room = world.joined(v0).room.as_ref().unwrap();
+    assert!(room.sid.starts_with("RM_") && room.name == "standup" && room.num_participants == 2);
+}
+
+#[test]
+fn a_room_opens_without_the_mesh_when_it_stays_silent() {
+    let mut world = World::new(1);
+    world.is_mute = true;
+    let ann = world.join(0, "ann");
+    assert!(world.deeds(ann).is_empty());
+    world.pass(Duration::from_millis(600));
+    assert!(world.joined(ann).other_participants.is_empty());
+}
+
+#[test]
+fn a_second_join_of_an_identity_ends_the_first() {
+    for second_node in [0, 1] {
+        let mut world = World::new(2);
+        let watcher = world.join(0, "watcher");
+        world.join(1, "other watcher");
+        let first = world.join(0, "ann");
+        let second = world.join(second_node, "ann");
+
+        let leave = world.said(first).find_map(|said| match said {
+            Response::Leave(leave) => Some(leave),
+            _ => None,
+        });
+        let leave = leave.expect("the first is told");
+        assert_eq!(leave.reason, DisconnectReason::DuplicateIdentity as i32);
+        assert_eq!(leave.action, Action::Disconnect as i32);
+        assert!(matches!(world.deeds(first), [.., Deed::Closed, Deed::Asked(Command::Close(_))]));
+        let sid = &world.joined(second).participant.as_ref().unwrap().sid;
+        assert_eq!(world.knows(watcher)["ann"].sid, *sid, "others see the second, with it on node {second_node}");
+        let seen = world.node(0).participant(&room_key(), &Identity("ann".into())).unwrap();
+        assert_eq!(seen.to_string(), *sid);
+    }
+}
+
+#[test]
+fn nobody_sees_a_hidden_participant_who_sees_everybody() {
+    let mut world = World::new(2);
+    let ann = world.join(0, "ann");
+    world.publish(ann, "cam");
+    let mut join = join_of("recorder");
+    join.claims.video.hidden = true;
+    let hidden = world.join_as(1, join);
+    let ben = world.join(1, "ben");
+
+    assert_eq!(names(world.knows(hidden).into_keys()), ["ann", "ben"]);
+    assert_eq!(names(world.knows(ann).into_keys()), ["ben"]);
+    assert_eq!(names(world.knows(ben).into_keys()), ["ann"]);
+    assert!(world.asked(hidden).any(|asked| matches!(asked, Command::Subscribe(_))));
+}
+
+#[test]
+fn a_participant_is_active_once_its_primary_connection_is_up() {
+    let mut world = World::new(2);
+    let ann = world.join(1, "ann");
+    let v0 = world.join_as(0, crate::room::Join { single_connection: false, ..join_of("v0") });
+    let state = |world: &World| world.knows(ann)["v0"].state();
+    world.connect(v0, Target::Publisher);
+    assert_eq!(state(&world), proto::participant_info::State::Joined);
+    let before = world.knows(ann)["v0"].version;
+    world.connect(v0, Target::Subscriber);
+    assert_eq!(state(&world), proto::participant_info::State::Active);
+    assert!(world.knows(ann)["v0"].version > before);
+}
+
+#[test]
+fn a_token_for_another_room_is_refused() {
+    let mut world = World::new(1);
+    let mut join = join_of("ann");
+    join.claims.video.room = "other".into();
+    let ann = world.join_as(0, join);
+    assert!(matches!(world.deeds(ann), [Deed::Refused(401)]));
+    assert_eq!(world.node(0).stats().rooms, 0);
+}
+
+#[test]
+fn a_resume_is_answered_with_a_full_reconnect_and_clears_the_old_session() {
+    let mut world = World::new(1);
+    let watcher = world.join(0, "watcher");
+    let ann = world.join(0, "ann");
+    let sid = world.joined(ann).participant.as_ref().unwrap().sid.parse().unwrap();
+    let resumed = world.join_as(0, crate::room::Join { resume: Some(sid), ..join_of("ann") });
+
+    let [Deed::Said(Response::Leave(leave)), Deed::Closed] = world.deeds(resumed) else { panic!("no plain leave") };
+    assert_eq!(leave.reason, DisconnectReason::StateMismatch as i32);
+    assert_eq!(leave.action, Action::Reconnect as i32);
+    assert!(world.knows(watcher).is_empty());
+    let again = world.join(0, "ann");
+    assert_eq!(names(world.knows(again).into_keys()), ["watcher"]);
+}

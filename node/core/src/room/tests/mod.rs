@@ -1,0 +1,9 @@
+//! Small worlds in virtual time: some nodes' rooms, a mesh that relays at once, and clients that are lists of what they
+//! were told.
+
+mod data;
+mod garbage;
+mod joining;
+mod leaving;
+mod publishing;
+mod world;
