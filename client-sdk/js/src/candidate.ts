@@ -2,7 +2,7 @@
 import { httpAddress, wsAddress } from './address.js';
 import { messageOf, OrigoError } from './errors.js';
 import { race, type Lap } from './race.js';
-import { route, type Route, type RouteNode } from './route.js';
+import { route, type Route, type RouteNode, type RouteOptions } from './route.js';
 import type { Choice } from './why.js';
 
 export interface Candidate {
@@ -13,33 +13,46 @@ export interface Candidate {
 }
 
 interface Search {
-  cluster: string;
+  /** Asked in this order until one answers; never empty. */
+  clusters: readonly string[];
   room: string;
   node: string | undefined;
+  avoid: string | undefined;
   fetch: typeof fetch | undefined;
   signal: AbortSignal | undefined;
 }
 
-/** Routes and races. Without a route, the cluster's own address is the only candidate. */
+/** Routes and races. Without a route, the cluster's first address is the only candidate. */
 export async function candidates(search: Search): Promise<Candidate[]> {
   const bounds = {
     ...(search.fetch === undefined ? {} : { fetch: search.fetch }),
     ...(search.signal === undefined ? {} : { signal: search.signal }),
   };
-  let found: Route;
-  try {
-    found = await route({ cluster: search.cluster, room: search.room, ...bounds });
-  } catch (thrown) {
-    if (search.signal?.aborted) throw new OrigoError('cancelled', 'The caller gave up.', { cause: thrown });
-    return [fallback(search.cluster, thrown)];
-  }
+  const found = await firstRoute(search, bounds);
+  if (!('nodes' in found)) return [found];
+  const others = found.nodes.filter((node) => node.id !== search.avoid);
+  const nodes = others.length === 0 ? found.nodes : others;
   if (search.node !== undefined && search.node !== '') {
-    const node = asked(found.nodes, search.node);
+    const node = asked(nodes, search.node);
     const { laps } = await race([node], bounds);
     return [{ node, rttMs: laps[0]?.rttMs ?? null, choice: { kind: 'asked' } }];
   }
-  const { laps } = await race(found.nodes, bounds);
-  return inOrder(found.nodes, laps);
+  const { laps } = await race(nodes, bounds);
+  return inOrder(nodes, laps);
+}
+
+/** The route that the first answering address gives; the first address itself when none does. */
+async function firstRoute(search: Search, bounds: Pick<RouteOptions, 'fetch' | 'signal'>): Promise<Route | Candidate> {
+  let problem: unknown;
+  for (const cluster of search.clusters) {
+    try {
+      return await route({ cluster, room: search.room, ...bounds });
+    } catch (thrown) {
+      if (search.signal?.aborted) throw new OrigoError('cancelled', 'The caller gave up.', { cause: thrown });
+      problem ??= thrown;
+    }
+  }
+  return fallback(search.clusters[0] ?? '', problem);
 }
 
 /** Those that answered by their time, the others as the mesh ranks them, those that failed the race last. */

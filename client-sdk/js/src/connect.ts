@@ -12,13 +12,15 @@ export type Stage = { kind: 'routing' } | { kind: 'connecting'; node: RouteNode 
 
 /** LiveKit's room options, and how to find the room. */
 export interface ConnectOptions extends RoomOptions {
-  /** The HTTP(S) address of any node of the mesh. */
-  cluster: string;
+  /** The HTTP(S) address of any node of the mesh, or several to be asked in turn. */
+  cluster: string | readonly string[];
   room: string;
   /** A LiveKit access token. */
   token: string;
   /** Forces a node, by id or by region; nothing else is tried then. */
   node?: string | undefined;
+  /** Leaves out a node, by id, while there is another: the one that has just failed. */
+  avoid?: string | undefined;
   connectOptions?: RoomConnectOptions;
   /** Called with each `Room` before it connects, to register handlers that must not miss anything. */
   prepare?: (room: Room) => void;
@@ -51,13 +53,15 @@ export interface Connection {
 
 /** Joins `room` at the best node; falls to the next candidate when one cannot be reached. */
 export async function connect(options: ConnectOptions): Promise<Connection> {
-  const { cluster, room, token, node, connectOptions, prepare, onStage, signal, fetch, createRoom, ...roomOptions } =
+  const { cluster, room, token, node, avoid, connectOptions, prepare, onStage, signal, fetch, createRoom, ...roomOptions } =
     options;
-  httpAddress(cluster);
+  const clusters = typeof cluster === 'string' ? [cluster] : cluster;
+  if (clusters.length === 0) throw new OrigoError('invalid_option', 'An address of the cluster is needed.');
+  clusters.forEach(httpAddress);
   if (token === '') throw new OrigoError('invalid_option', 'A token is needed to join a room.');
 
   onStage?.({ kind: 'routing' });
-  const considered = await candidates({ cluster, room, node, fetch, signal });
+  const considered = await candidates({ clusters, room, node, avoid, fetch, signal });
   const failed: RouteNode[] = [];
   let problem = '';
   for (const [index, candidate] of considered.entries()) {

@@ -15,7 +15,7 @@ const world: PlayedNode[] = [
 ];
 
 /** Joins with rooms that connect unless `failing` says how they fail. */
-async function join(options: Partial<ConnectOptions>, failing: Record<string, Error> = {}, nodes = world) {
+async function join(options: Partial<ConnectOptions>, failing: Record<string, Error> = {}, nodes = world, gone = '') {
   const dialled: string[] = [];
   const stages: string[] = [];
   const given: object[] = [];
@@ -29,7 +29,10 @@ async function join(options: Partial<ConnectOptions>, failing: Record<string, Er
     return { connect: connectRoom, disconnect: () => Promise.resolve() } as unknown as Room;
   };
   const onStage = (stage: Stage) => stages.push(stage.kind === 'routing' ? 'routing' : stage.node.id);
-  const { fetch } = mesh(nodes);
+  const { fetch } = mesh(nodes, (url) => {
+    if (url.host === gone) throw new TypeError('fetch failed');
+    return undefined;
+  });
   const joining = connect({ cluster: 'http://fra.test', room: 'r', token: 't', fetch, createRoom, onStage, ...options });
   const outcome = joining.then((connection) => ({ connection }), (error: unknown) => ({ error }));
   await vi.runAllTimersAsync();
@@ -85,6 +88,17 @@ describe('connect', () => {
     expect(connection?.node.why).toBe(
       'The mesh gave no route (The mesh has no node for this room right now.), so the cluster address itself is used.',
     );
+  });
+
+  it('asks the next address when one does not answer, and leaves out the node that failed', async () => {
+    const { connection, dialled } = await join({ cluster: ['http://gone.test', 'http://iad.test'], avoid: 'fra' }, {}, world, 'gone.test');
+    expect(dialled).toEqual(['wss://iad.test']);
+    expect(connection?.candidates.map((candidate) => candidate.node.id)).not.toContain('fra');
+  });
+
+  it('goes back to the node that failed when it is the only one', async () => {
+    const { dialled } = await join({ avoid: 'fra' }, {}, world.slice(0, 1));
+    expect(dialled).toEqual(['wss://fra.test']);
   });
 
   it('does not try a refused token at another node', async () => {

@@ -6,8 +6,7 @@ import { Icon } from './Icon';
 
 export function Banner({ room, picture }: { room: Room; picture: RoomPicture }) {
   const { connection, canPlayAudio } = picture;
-  const reconnecting = connection === ConnectionState.Reconnecting || connection === ConnectionState.SignalReconnecting;
-  if (reconnecting) {
+  if (connection !== ConnectionState.Connected) {
     return (
       <div className="banner" role="status" data-testid="banner">
         <span className="spinner" aria-hidden="true" />

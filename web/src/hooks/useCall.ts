@@ -1,10 +1,11 @@
 // The life of a call as the page sees it: out, joining, in, and out again with a word about why.
-import { RoomEvent, type DisconnectReason } from 'livekit-client';
+import { DisconnectReason, RoomEvent, type Room } from 'livekit-client';
 import { useCallback, useEffect, useRef, useState } from 'react';
 import { farewell, joinProblem, type Notice } from '../model/problem';
 import { roomAddress } from '../model/query';
 import { regionName } from '../model/region';
-import { join, type Call, type JoinRequest } from '../node/call';
+import { join, move, type Call, type JoinRequest } from '../node/call';
+import { useFailover } from './useFailover';
 
 export type Phase =
   | { kind: 'out'; notice: Notice | null }
@@ -21,6 +22,33 @@ export interface CallControl {
 export function useCall(origin: string, demo: boolean): CallControl {
   const [phase, setPhase] = useState<Phase>({ kind: 'out', notice: null });
   const attempt = useRef<AbortController | null>(null);
+  const current = useRef<Room | null>(null);
+
+  const end = useCallback((call: Call, reason: DisconnectReason | undefined) => {
+    const { room } = call.connection;
+    // A room that the call has moved away from ends without a word.
+    if (current.current !== room) return;
+    current.current = null;
+    setPhase({ kind: 'out', notice: farewell(reason, room.name || call.request.room) });
+  }, []);
+
+  const enter = useCallback(
+    function enter(call: Call) {
+      const { room } = call.connection;
+      const before = current.current;
+      current.current = room;
+      void before?.disconnect();
+      room.once(RoomEvent.Disconnected, (reason?: DisconnectReason) => {
+        if (reason !== DisconnectReason.SERVER_SHUTDOWN || current.current !== room) return end(call, reason);
+        move(origin, call, call.request).then(
+          (moved) => (current.current === room ? enter(moved) : void moved.connection.room.disconnect()),
+          () => end(call, reason),
+        );
+      });
+      setPhase({ kind: 'in', call });
+    },
+    [origin, end],
+  );
 
   const start = useCallback(
     (request: JoinRequest) => {
@@ -38,19 +66,15 @@ export function useCall(origin: string, demo: boolean): CallControl {
         controller.signal,
       ).then(
         (call) => {
-          const { room } = call.connection;
-          if (attempt.current !== controller) return void room.disconnect();
-          room.once(RoomEvent.Disconnected, (reason?: DisconnectReason) => {
-            setPhase({ kind: 'out', notice: farewell(reason, room.name || request.room) });
-          });
-          setPhase({ kind: 'in', call });
+          if (attempt.current === controller) enter(call);
+          else void call.connection.room.disconnect();
         },
         (thrown: unknown) => {
           if (attempt.current === controller) setPhase({ kind: 'out', notice: joinProblem(thrown, demo) });
         },
       );
     },
-    [origin, demo],
+    [origin, demo, enter],
   );
 
   const cancel = useCallback(() => {
@@ -60,7 +84,12 @@ export function useCall(origin: string, demo: boolean): CallControl {
   }, []);
 
   const call = phase.kind === 'in' ? phase.call : null;
-  const leave = useCallback(() => void call?.connection.room.disconnect(), [call]);
+  useFailover(origin, call, enter);
+  const leave = useCallback(() => {
+    if (!call) return;
+    end(call, DisconnectReason.CLIENT_INITIATED);
+    void call.connection.room.disconnect();
+  }, [call, end]);
 
   useEffect(() => {
     if (!call) return;

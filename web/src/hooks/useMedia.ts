@@ -1,6 +1,6 @@
 // Switches the person's own microphone, camera and screen, and says in words what does not work.
 import type { Room } from 'livekit-client';
-import { useCallback, useEffect, useRef, useState } from 'react';
+import { useCallback, useEffect, useRef } from 'react';
 import { deviceProblem } from '../model/problem';
 
 const CAN_CAPTURE = 'mediaDevices' in navigator;
@@ -20,8 +20,7 @@ export interface Media {
 
 export function useMedia(room: Room, start: Start, tell: (text: string, problem: boolean) => void): Media {
   const self = room.localParticipant;
-  const [first] = useState(start);
-  const started = useRef(false);
+  const started = useRef<Room | null>(null);
 
   const failed = useCallback(
     (kind: 'camera' | 'microphone', thrown: unknown) => tell(deviceProblem(kind, thrown), true),
@@ -45,11 +44,12 @@ export function useMedia(room: Room, start: Start, tell: (text: string, problem:
   );
 
   useEffect(() => {
-    if (started.current) return;
-    started.current = true;
-    if (first.mic) setMic(true);
-    if (first.camera) setCamera(true);
-  }, [first, setMic, setCamera]);
+    // Once for each room: a call that moves to another node begins with what was on before.
+    if (started.current === room) return;
+    started.current = room;
+    if (start.mic) setMic(true);
+    if (start.camera) setCamera(true);
+  }, [room, start, setMic, setCamera]);
 
   const toggleMic = useCallback(() => setMic(!self.isMicrophoneEnabled), [self, setMic]);
   const toggleCamera = useCallback(() => setCamera(!self.isCameraEnabled), [self, setCamera]);

@@ -1,10 +1,10 @@
 // Joins a call: gets a token where one is needed, and connects through the SDK.
 import { connect, type Connection, type Stage } from '@origo/client';
-import { VideoPresets } from 'livekit-client';
+import { VideoPresets, type RoomOptions } from 'livekit-client';
 import { identityFor } from '../model/name';
 import { demoToken } from './demo';
 
-export interface JoinRequest {
+export interface JoinRequest extends Media {
   name: string;
   room: string;
   /** Empty on a demo node: it gives one. */
@@ -13,9 +13,13 @@ export interface JoinRequest {
   identity: string;
   /** Empty for the nearest. */
   node: string;
+  devices: Devices;
+}
+
+/** Whether something is sent from them. */
+export interface Media {
   mic: boolean;
   camera: boolean;
-  devices: Devices;
 }
 
 /** Device ids; empty is the system's default. */
@@ -41,20 +45,37 @@ export async function join(
   const identity = request.identity || identityFor(name);
   const token = request.token || (await demoToken(origin, { room, identity, name }));
   const connection = await connect({
-    cluster: origin,
-    room,
+    ...optionsOf(devices), cluster: origin, room, token, node: request.node, onStage, signal,
+  });
+  return { connection, request, token };
+}
+
+/** The same call at another node. The page's own node may be gone as well. */
+export async function move(origin: string, call: Call, on: Media, signal?: AbortSignal): Promise<Call> {
+  const { connection, request, token } = call;
+  const others = connection.candidates.map(({ node }) => node).filter((node) => node.id !== connection.node.id);
+  const moved = await connect({
+    ...optionsOf(request.devices),
+    cluster: [...others.map((node) => node.url), origin],
+    avoid: connection.node.id,
+    room: request.room,
     token,
-    node: request.node,
-    onStage,
-    signal,
+    ...(signal ? { signal } : {}),
+  });
+  const gone = connection.node.region || connection.node.id;
+  moved.node.why = `${gone} is gone. ${moved.node.why}`;
+  return { connection: moved, request: { ...request, ...on, node: '' }, token };
+}
+
+function optionsOf(devices: Devices): RoomOptions {
+  return {
     adaptiveStream: true,
     dynacast: true,
     audioCaptureDefaults: chosen(devices.mic),
     videoCaptureDefaults: { ...chosen(devices.camera), resolution: VideoPresets.h720.resolution },
     publishDefaults: { simulcast: true, videoCodec: 'vp8' },
     audioOutput: chosen(devices.speaker),
-  });
-  return { connection, request, token };
+  };
 }
 
 function chosen(deviceId: string): { deviceId?: string } {
