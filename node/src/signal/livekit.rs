@@ -12,12 +12,14 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use origo_auth::{Claims, ProjectId, TokenError};
+use origo_node_core::room::Join;
 use tracing::Instrument;
 
 use super::asked::{Asked, AskedError};
 use super::frame::FRAME_BYTES_MAX;
 use super::{join_request, query, socket};
 use crate::http::{ClientAddress, Parameters, Surface, authorize};
+use crate::rooms::SessionStream;
 
 /// Path of the second generation of the protocol: one PeerConnection.
 const V1: &str = "/rtc/v1";
@@ -81,14 +83,9 @@ async fn connect(
         participant = tracing::field::Empty
     );
     span.in_scope(|| tracing::debug!(client = %address.client, sdk = join.client.sdk, "joining"));
-    let stream = match surface.app.rooms.join(join).instrument(span.clone()).await {
+    let stream = match enter(&surface, join).instrument(span.clone()).await {
         Ok(stream) => stream,
-        Err(refusal) => {
-            surface.app.dropped.count("join", "refused");
-            span.in_scope(|| tracing::info!(status = refusal.status, reason = refusal.reason, "join refused"));
-            let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            return (status, refusal.reason).into_response();
-        }
+        Err(refused) => return refused.into_response(),
     };
     upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -105,6 +102,16 @@ async fn connect(
             }
             .instrument(span)
         })
+}
+
+/// Asks the rooms to let the client in.
+async fn enter(surface: &Surface, join: Join) -> Result<SessionStream, Refused> {
+    surface.app.rooms.join(join).await.map_err(|refusal| {
+        surface.app.dropped.count("join", "refused");
+        tracing::info!(status = refusal.status, reason = refusal.reason, "join refused");
+        let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, refusal.reason.into())
+    })
 }
 
 /// Checks the token and reads what the client asks for.

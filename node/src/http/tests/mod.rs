@@ -155,3 +155,29 @@ async fn garbage_and_endless_heads_get_a_refusal_and_the_node_lives_on() {
     assert_eq!(world.send("\u{1}\u{2}\u{3} nonsense\r\n", "").await.status, 400);
     assert_eq!(world.get("/health").await.status, 200);
 }
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_is_closed() {
+    use tokio::io::AsyncReadExt;
+    let world = World::start().await;
+    let mut stream = tokio::net::TcpStream::connect(world.address).await.unwrap();
+    assert_eq!(world.get("/health").await.status, 200, "the silent one was accepted before");
+    // From here on the clock jumps to the next timer whenever nothing else happens.
+    tokio::time::pause();
+    let opened = tokio::time::Instant::now();
+    let mut said = Vec::new();
+    let _ = stream.read_to_end(&mut said).await;
+    assert!(opened.elapsed().as_secs() <= 15, "{:?}", opened.elapsed());
+}
+
+#[tokio::test]
+async fn a_node_that_ends_accepts_no_connection_and_lets_go_of_idle_ones() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut world = World::start().await;
+    let mut idle = tokio::net::TcpStream::connect(world.address).await.unwrap();
+    idle.write_all(b"GET /health HTTP/1.1\r\nhost: node\r\n\r\n").await.unwrap();
+    assert!(idle.read(&mut [0; 4096]).await.unwrap() > 0);
+    world.stop().await;
+    assert_eq!(idle.read(&mut [0; 4096]).await.unwrap_or(0), 0, "closed");
+    assert!(tokio::net::TcpStream::connect(world.address).await.is_err());
+}

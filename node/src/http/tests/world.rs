@@ -9,6 +9,8 @@ use origo_cascade_core::{Node, NodeAddress};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::config::{Config, LiveKeys};
 use crate::geo::Geo;
@@ -26,6 +28,8 @@ pub(crate) struct World {
     pub(crate) nodes: Arc<Mutex<Vec<Node>>>,
     pub(crate) heard: UnboundedReceiver<Heard>,
     dropped: Dropped,
+    stop: Option<oneshot::Sender<()>>,
+    served: JoinHandle<()>,
 }
 
 /// An HTTP answer; status 0 when the server closed without one.
@@ -76,8 +80,15 @@ impl World {
             dropped: dropped.clone(),
         };
         let surface = Surface::new(app, Geo::open(None).unwrap());
-        tokio::spawn(serve(listener, surface, std::future::pending()));
-        Self { address, nodes, heard, dropped }
+        let (stop, stopped) = oneshot::channel::<()>();
+        let served = tokio::spawn(serve(listener, surface, async { drop(stopped.await) }));
+        Self { address, nodes, heard, dropped, stop: Some(stop), served }
+    }
+
+    /// Ends the surface.
+    pub(crate) async fn stop(&mut self) {
+        self.stop = None;
+        (&mut self.served).await.unwrap();
     }
 
     pub(crate) fn token(&self, claims: &Claims) -> String {
