@@ -1,6 +1,5 @@
 //! Participants that other nodes serve: copies of their records, as this node's clients are told of them.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use livekit_protocol as proto;
@@ -98,8 +97,10 @@ impl Room {
         if record.owner == cx.config.node {
             return cx.stats.drop("record", "of this node itself");
         }
-        if self.yields_to_local(cx, &record) {
-            return;
+        // The cascade decides which session of an identity stays, and ends one here before it tells of another. What
+        // comes while there is one here was said before the cascade knew of it.
+        if self.locals.contains_key(&record.identity) {
+            return cx.stats.drop("record", "of a local participant");
         }
         let Some(remote) = Remote::read(record) else { return cx.stats.drop("record", "malformed") };
         let identity = remote.record.identity.clone();
@@ -170,18 +171,6 @@ impl Room {
             self.forget_track(cx, track);
         }
         self.remotes = Remotes::default();
-    }
-
-    /// Whether the record is of an identity that is served here. A newer life of it elsewhere ends the one here first.
-    fn yields_to_local(&mut self, cx: &mut Context, record: &ParticipantRecord) -> bool {
-        let Some(local) = self.locals.get(&record.identity) else { return false };
-        let here = (local.incarnation, local.owner_epoch, Reverse(cx.config.node));
-        if here >= (record.incarnation, record.owner_epoch, Reverse(record.owner)) {
-            cx.stats.drop("record", "older than the local session");
-            return true;
-        }
-        self.supersede(cx, &record.identity.clone());
-        false
     }
 
     /// Ends what is gone of a remote participant's tracks and takes what is new. A track that changes its codec is

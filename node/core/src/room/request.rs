@@ -1,5 +1,7 @@
 //! A client's requests, each to the deed that it asks for.
 
+use std::collections::BTreeMap;
+
 use livekit_protocol as proto;
 use origo_auth::Identity;
 use proto::DisconnectReason;
@@ -27,7 +29,7 @@ impl Room {
             Message::UpdateVideoTrack(request) => self.update_video(cx, identity, &request),
             Message::Ping(_) => self.tell(cx, identity, Response::Pong(cx.unix_ms as i64)),
             Message::PingReq(ping) => self.pong(cx, identity, ping),
-            Message::Leave(_) => self.remove(cx, identity, DisconnectReason::ClientInitiated, None),
+            Message::Leave(leave) => self.remove(cx, identity, reason_of(&leave), None),
             other => cx.stats.drop("request", name(&other)),
         }
     }
@@ -66,7 +68,8 @@ impl Room {
             return Reason::NotAllowed;
         }
         let mut attributes = local.attributes.clone();
-        for (key, value) in &request.attributes {
+        let changes: BTreeMap<_, _> = request.attributes.iter().collect();
+        for (key, value) in changes {
             if value.is_empty() {
                 attributes.remove(key);
             } else {
@@ -88,6 +91,17 @@ impl Room {
             local.metadata.clone_from(&request.metadata);
         }
         Reason::Ok
+    }
+}
+
+/// Why a client leaves. Few reasons are its own to give.
+fn reason_of(leave: &proto::LeaveRequest) -> DisconnectReason {
+    match leave.reason() {
+        // The last is the node's own, said for its clients when it shuts down.
+        reason @ (DisconnectReason::UserUnavailable
+        | DisconnectReason::UserRejected
+        | DisconnectReason::ServerShutdown) => reason,
+        _ => DisconnectReason::ClientInitiated,
     }
 }
 

@@ -23,10 +23,11 @@ struct Source {
 impl Room {
     /// A track can be received now: everybody who takes everything gets it.
     pub fn subscribe_all(&mut self, cx: &mut Context, track: TrackSid) {
+        let Some(source) = self.source(track) else { return };
         let takers = self.locals.values().filter(|local| local.session.auto_subscribe);
         let takers: Vec<_> = takers.map(|local| local.identity.clone()).collect();
         for identity in takers {
-            self.subscribe(cx, &identity, track);
+            self.give(cx, &identity, &source);
         }
     }
 
@@ -71,15 +72,20 @@ impl Room {
 
     /// Has a participant receive a track. Says whether there is such a track that it may have.
     fn subscribe(&mut self, cx: &mut Context, identity: &Identity, track: TrackSid) -> bool {
-        let Some(source) = self.source(track).filter(|source| source.identity != *identity) else { return false };
+        self.source(track).is_some_and(|source| self.give(cx, identity, &source))
+    }
+
+    /// Has a participant receive a track, unless it is its own or it may not. Says whether it has it now.
+    fn give(&mut self, cx: &mut Context, identity: &Identity, source: &Source) -> bool {
+        let track = source.record.sid;
         let Some(local) = self.locals.get_mut(identity) else { return false };
-        if !local.grants.can_subscribe {
+        if !local.grants.can_subscribe || source.identity == *identity {
             return false;
         }
         if !local.session.subscriptions.insert(track) {
             return true;
         }
-        cx.media(&self.key, Command::Subscribe(subscription(local, &source)));
+        cx.media(&self.key, Command::Subscribe(subscription(local, source)));
         if source.is_local {
             self.tell_of_first_subscriber(cx, &source.identity, track);
         }
