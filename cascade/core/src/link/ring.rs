@@ -1,0 +1,82 @@
+//! What was sent lately, so that it can be sent again.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::sequence::extend;
+
+/// How long a sent packet is kept.
+const KEEPS: Duration = Duration::from_secs(1);
+/// Packets kept in one class: 1 s of 60 Mb/s in packets of 1200 bytes.
+const PACKETS_MAX: usize = 6250;
+/// A packet is sent again as often as a receiver may ask.
+const RESENDS_MAX: u8 = 3;
+
+/// The sent packets of one class, with the number of the first.
+#[derive(Debug, Default)]
+pub(super) struct Ring {
+    first: u64,
+    sent: VecDeque<Sent>,
+}
+
+#[derive(Debug)]
+struct Sent {
+    at: Instant,
+    datagram: Bytes,
+    resends: u8,
+}
+
+impl Ring {
+    /// The number of the next packet.
+    pub(super) fn next(&self) -> u64 {
+        self.first + self.sent.len() as u64
+    }
+
+    /// Keeps the packet with the number [`Self::next`].
+    pub(super) fn push(&mut self, now: Instant, datagram: Bytes) {
+        while self.sent.front().is_some_and(|sent| now - sent.at > KEEPS) || self.sent.len() >= PACKETS_MAX {
+            self.sent.pop_front();
+            self.first += 1;
+        }
+        self.sent.push_back(Sent { at: now, datagram, resends: 0 });
+    }
+
+    /// The packet with that number, if it is kept, not older than `age_max` and has not been sent too often.
+    pub(super) fn take_again(&mut self, now: Instant, number: u16, age_max: Duration) -> Option<Bytes> {
+        let number = extend(self.next(), number)?;
+        let place = number.checked_sub(self.first)?;
+        let sent = self.sent.get_mut(usize::try_from(place).ok()?)?;
+        if now - sent.at > age_max || sent.resends >= RESENDS_MAX {
+            return None;
+        }
+        sent.resends += 1;
+        Some(sent.datagram.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_is_found_by_its_number_until_it_is_too_old_or_was_asked_for_too_often() {
+        let (start, mut ring) = (Instant::now(), Ring::default());
+        let age_max = Duration::from_millis(300);
+        for number in 0..70_000_u32 {
+            ring.push(start, Bytes::copy_from_slice(&number.to_be_bytes()));
+        }
+        let of = |number: u32| Some(Bytes::copy_from_slice(&number.to_be_bytes()));
+        assert_eq!(ring.take_again(start, 69_999_u32 as u16, age_max), of(69_999));
+        assert_eq!(ring.take_again(start, 65_530, age_max), of(65_530));
+        assert_eq!(ring.take_again(start, 60_000, age_max), None, "no longer kept");
+        assert_eq!(ring.take_again(start, 70_000_u32 as u16, age_max), None, "not sent yet");
+        let late = start + Duration::from_millis(301);
+        assert_eq!(ring.take_again(late, 65_530, age_max), None);
+        for _ in 0..2 {
+            assert!(ring.take_again(start, 65_530, age_max).is_some());
+        }
+        assert_eq!(ring.take_again(start, 65_530, age_max), None);
+    }
+}
