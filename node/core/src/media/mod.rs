@@ -1,7 +1,23 @@
 //! The media worker: WebRTC connections of the sessions it serves, and the forwarding between them and links.
 
+mod allocate;
+mod clock;
+mod codec;
+mod command;
 mod control;
+mod demux;
+mod egress;
+mod forward;
+mod ingest;
+mod negotiate;
+mod peer;
+mod route;
+mod sdp;
+mod session;
+mod slab;
 mod stats;
+mod timer;
+mod track;
 mod worker;
 
 pub use control::{Channel, Command, Event, Expected, Kind, OpenSession, Subscription, Target};

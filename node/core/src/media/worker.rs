@@ -1,11 +1,31 @@
 //! A media worker as a value: datagrams, commands and link batches in, datagrams, events and link packets out.
+//!
+//! Everything of one batch is taken in first; [`Input::BurstEnd`] then routes it, so that each viewer's packets of a
+//! video frame leave in one send. The work is spread over the siblings of this file: `command` (what the rooms ask),
+//! `ingest` (what connections and links bring), `route` (who gets which packet), `negotiate` (offers and answers).
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use origo_cascade_core::link;
+use origo_auth::{NodeId, ParticipantSid, TrackSid};
+use origo_cascade_core::TrackLayer;
+use origo_cascade_core::link::{self, Flow};
 
+use super::clock::SenderClock;
+use super::demux::Demux;
+use super::egress::Outbox;
+use super::peer::{Peer, Setup};
+use super::session::Session;
+use super::slab::Slab;
+use super::timer::Timer;
+use super::track::Track;
 use super::{Command, Event, Stats};
+use crate::SessionId;
+
+/// How often everything is looked over for what no packet or message sets off: layers that fell silent, keyframes
+/// still awaited, answers that never came.
+const SWEEP: Duration = Duration::from_millis(100);
 
 /// How a worker is set up.
 #[derive(Clone, Debug)]
@@ -65,26 +85,97 @@ pub struct Transmit<'a> {
 }
 
 /// See the module.
-#[derive(Debug)]
 pub struct Worker {
-    stats: Stats,
-    now: Instant,
+    pub(super) setup: Setup,
+    pub(super) now: Instant,
+    pub(super) sessions: BTreeMap<SessionId, Session>,
+    pub(super) peers: Slab<Peer>,
+    pub(super) tracks: Slab<Track>,
+    pub(super) tracks_by_sid: BTreeMap<TrackSid, usize>,
+    /// Peers that get each layer; kept apart from the tracks because a peer may ask before the track is here.
+    pub(super) serves: BTreeMap<TrackLayer, Vec<(NodeId, Flow)>>,
+    /// Clocks of publishers on other nodes.
+    pub(super) clocks: BTreeMap<ParticipantSid, SenderClock>,
+    /// Tracks with packets to route.
+    pub(super) dirty: Vec<usize>,
+    /// Sessions whose sections or layers are to be thought over.
+    pub(super) touched: BTreeSet<SessionId>,
+    /// Connections to be polled.
+    pub(super) queue: VecDeque<usize>,
+    pub(super) demux: Demux,
+    pub(super) timer: Timer,
+    pub(super) outbox: Outbox,
+    pub(super) events: VecDeque<Event>,
+    pub(super) sends: Vec<link::Send>,
+    pub(super) stats: Stats,
+    sweep_at: Instant,
 }
 
 impl Worker {
     /// A worker without sessions.
-    pub fn new(_config: WorkerConfig, now: Instant) -> Self {
-        Self { stats: Stats::default(), now }
+    pub fn new(config: WorkerConfig, now: Instant) -> Self {
+        Self {
+            setup: Setup { addresses: config.addresses, bwe: config.bwe },
+            now,
+            sessions: BTreeMap::new(),
+            peers: Slab::default(),
+            tracks: Slab::default(),
+            tracks_by_sid: BTreeMap::new(),
+            serves: BTreeMap::new(),
+            clocks: BTreeMap::new(),
+            dirty: Vec::new(),
+            touched: BTreeSet::new(),
+            queue: VecDeque::new(),
+            demux: Demux::default(),
+            timer: Timer::new(now),
+            outbox: Outbox::default(),
+            events: VecDeque::new(),
+            sends: Vec::new(),
+            stats: Stats::default(),
+            sweep_at: now,
+        }
     }
 
     /// Takes one input.
-    pub fn handle_input(&mut self, now: Instant, _input: Input<'_>) {
-        self.now = now;
+    pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Datagram { source, destination, contents } => self.take_datagram(source, destination, contents),
+            Input::Command(command) => self.take_command(command),
+            Input::Link(batch) => batch.into_iter().for_each(|received| self.take_received(received)),
+            Input::BurstEnd => self.end_burst(),
+            Input::Timeout => {
+                while let Some(index) = self.timer.pop(self.now) {
+                    self.enqueue(index);
+                }
+            }
+            Input::Shutdown => {
+                let sessions: Vec<_> = self.sessions.keys().copied().collect();
+                sessions.into_iter().for_each(|session| self.close_session(session));
+            }
+        }
     }
 
     /// Gives the next thing to do.
     pub fn poll_output(&mut self) -> Output<'_> {
-        Output::Timeout(self.now + Duration::from_millis(100))
+        loop {
+            if !self.outbox.is_empty() {
+                let (transmit, datagrams) = self.outbox.pop().expect("not empty");
+                self.stats.datagrams_out += datagrams as u64;
+                self.stats.sends_out += 1;
+                return Output::Transmit(transmit);
+            }
+            if let Some(event) = self.events.pop_front() {
+                return Output::Event(event);
+            }
+            if !self.sends.is_empty() {
+                return Output::Link(std::mem::take(&mut self.sends));
+            }
+            let Some(index) = self.queue.pop_front() else {
+                return Output::Timeout(self.next_timeout());
+            };
+            self.tick_peer(index);
+        }
     }
 
     /// Its counters.
@@ -95,5 +186,41 @@ impl Worker {
     /// Counts what the driver had to drop.
     pub fn count_dropped(&mut self, what: &'static str, reason: &'static str) {
         self.stats.count_dropped(what, reason);
+    }
+
+    /// Connection `index` has something to send, or may have.
+    pub(super) fn enqueue(&mut self, index: usize) {
+        if let Some(peer) = self.peers.get_mut(index)
+            && !std::mem::replace(&mut peer.queued, true)
+        {
+            self.queue.push_back(index);
+        }
+    }
+
+    fn end_burst(&mut self) {
+        self.route_dirty();
+        if self.now >= self.sweep_at {
+            self.sweep_at = self.now + SWEEP;
+            self.sweep();
+        }
+        for session in std::mem::take(&mut self.touched) {
+            self.negotiate(session);
+            self.start_viewers(session);
+            self.allocate(session);
+        }
+        self.stats.connections = self.peers.len() as u64;
+    }
+
+    fn sweep(&mut self) {
+        self.sweep_tracks();
+        self.sweep_sessions();
+    }
+
+    fn next_timeout(&self) -> Instant {
+        if !self.dirty.is_empty() || !self.touched.is_empty() {
+            return self.now;
+        }
+        let sweep_at = if self.sessions.is_empty() { self.now + Duration::from_secs(1) } else { self.sweep_at };
+        self.timer.next().map_or(sweep_at, |at| at.min(sweep_at))
     }
 }

@@ -1,0 +1,230 @@
+//! What the worker reads of a codec's clear header: where a keyframe begins, and the VP8 numbers that must go on.
+//!
+//! With end-to-end encryption the header stays clear, so nothing here looks into a picture.
+
+/// A codec that the worker knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Codec {
+    Opus,
+    Vp8,
+    H264,
+    Vp9,
+    Av1,
+    Other,
+}
+
+impl Codec {
+    /// From a MIME type, without regard to case.
+    pub fn from_mime(mime: &str) -> Self {
+        match mime.to_ascii_lowercase().as_str() {
+            "audio/opus" => Self::Opus,
+            "video/vp8" => Self::Vp8,
+            "video/h264" => Self::H264,
+            "video/vp9" => Self::Vp9,
+            "video/av1" => Self::Av1,
+            _ => Self::Other,
+        }
+    }
+
+    /// Its name in SDP.
+    pub fn sdp_name(self) -> &'static str {
+        match self {
+            Self::Opus => "opus",
+            Self::Vp8 => "VP8",
+            Self::H264 => "H264",
+            Self::Vp9 => "VP9",
+            Self::Av1 => "AV1",
+            Self::Other => "",
+        }
+    }
+
+    /// Its MIME type.
+    pub fn mime(self) -> &'static str {
+        match self {
+            Self::Opus => "audio/opus",
+            Self::Vp8 => "video/VP8",
+            Self::H264 => "video/H264",
+            Self::Vp9 => "video/VP9",
+            Self::Av1 => "video/AV1",
+            Self::Other => "",
+        }
+    }
+
+    /// RTP ticks in a second.
+    pub fn clock_rate(self) -> u32 {
+        if self == Self::Opus { 48_000 } else { 90_000 }
+    }
+
+    /// Whether this packet is the first of a keyframe, so that a decoder can begin with it. `descriptor` is the AV1
+    /// dependency descriptor, which tells it for any codec that carries one.
+    pub fn begins_keyframe(self, payload: &[u8], descriptor: Option<&[u8]>) -> bool {
+        match (self, descriptor) {
+            (Self::Opus | Self::Other, _) => false,
+            (Self::Av1 | Self::Vp9, Some(descriptor)) => descriptor_begins_keyframe(descriptor),
+            (Self::Av1, None) => payload.first().is_some_and(|aggregation| aggregation & 0x08 != 0),
+            (Self::Vp8, _) => vp8_begins_keyframe(payload),
+            (Self::Vp9, None) => vp9_begins_keyframe(payload),
+            (Self::H264, _) => h264_has_parameters(payload),
+        }
+    }
+}
+
+/// AV1 RTP A.8: the first packet of a frame that brings a new template structure, which only a keyframe does.
+fn descriptor_begins_keyframe(descriptor: &[u8]) -> bool {
+    let [flags, _, _, extended, ..] = descriptor else { return false };
+    flags & 0x80 != 0 && extended & 0x80 != 0
+}
+
+/// RFC 7741 4.3: start of partition 0, and the P bit of the frame header is clear.
+fn vp8_begins_keyframe(payload: &[u8]) -> bool {
+    let Some(&first) = payload.first() else { return false };
+    let starts_frame = first & 0x10 != 0 && first & 0x07 == 0;
+    let header = Vp8::parse(payload).and_then(|descriptor| payload.get(descriptor.length));
+    starts_frame && header.is_some_and(|header| header & 0x01 == 0)
+}
+
+/// RFC 9628 4.2: not predicted from another picture, start of a frame, and the lowest spatial layer.
+fn vp9_begins_keyframe(payload: &[u8]) -> bool {
+    let Some(&flags) = payload.first() else { return false };
+    let (has_picture, predicted, has_layers, starts) =
+        (flags & 0x80 != 0, flags & 0x40 != 0, flags & 0x20 != 0, flags & 0x08 != 0);
+    if predicted || !starts {
+        return false;
+    }
+    if !has_layers {
+        return true;
+    }
+    let picture = if has_picture { 1 + usize::from(payload.get(1).is_some_and(|id| id & 0x80 != 0)) } else { 0 };
+    payload.get(1 + picture).is_some_and(|layers| (layers >> 1) & 0x07 == 0)
+}
+
+/// RFC 6184: carries a sequence parameter set, alone or in an aggregate. Encoders for RTP send one right before each
+/// IDR picture, and a decoder cannot begin without it.
+fn h264_has_parameters(payload: &[u8]) -> bool {
+    const PARAMETERS: u8 = 7;
+    const AGGREGATE: u8 = 24;
+    let unit = |byte: u8| byte & 0x1f;
+    match payload {
+        [first, rest @ ..] if unit(*first) == AGGREGATE => {
+            let mut rest = rest;
+            while let [high, low, units @ ..] = rest {
+                let length = usize::from(u16::from_be_bytes([*high, *low]));
+                if units.first().is_some_and(|&byte| unit(byte) == PARAMETERS) {
+                    return true;
+                }
+                rest = units.get(length..).unwrap_or(&[]);
+            }
+            false
+        }
+        [first, ..] => unit(*first) == PARAMETERS,
+        [] => false,
+    }
+}
+
+/// The numbers in a VP8 payload descriptor (RFC 7741 4.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Vp8 {
+    /// Picture id and whether it is of the 15-bit form.
+    pub picture_id: Option<(u16, bool)>,
+    /// Running index of temporal base layer frames.
+    pub tl0_index: Option<u8>,
+    /// Running index of keyframes, 5 bits.
+    pub key_index: Option<u8>,
+    /// Bytes of the descriptor.
+    length: usize,
+}
+
+impl Vp8 {
+    /// Reads the descriptor at the head of a payload; none when it is cut short.
+    pub fn parse(payload: &[u8]) -> Option<Self> {
+        let mut bytes = payload.iter().copied();
+        let mut descriptor = Self::default();
+        let mut length = 1;
+        let mut next = |length: &mut usize| {
+            *length += 1;
+            bytes.next()
+        };
+        if next(&mut 0)? & 0x80 != 0 {
+            let present = next(&mut length)?;
+            if present & 0x80 != 0 {
+                let high = next(&mut length)?;
+                let id = if high & 0x80 != 0 {
+                    (u16::from(high & 0x7f) << 8 | u16::from(next(&mut length)?), true)
+                } else {
+                    (u16::from(high), false)
+                };
+                descriptor.picture_id = Some(id);
+            }
+            if present & 0x40 != 0 {
+                descriptor.tl0_index = Some(next(&mut length)?);
+            }
+            if present & 0x30 != 0 {
+                let byte = next(&mut length)?;
+                descriptor.key_index = (present & 0x10 != 0).then_some(byte & 0x1f);
+            }
+        }
+        descriptor.length = length;
+        Some(descriptor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_vp8_keyframe_is_seen_behind_every_form_of_the_descriptor() {
+        for (descriptor, key_index) in [
+            (&[0x10][..], None),
+            (&[0x90, 0x80, 0x42], None),
+            (&[0x90, 0x80, 0x92, 0x34], None),
+            (&[0x90, 0xf0, 0x92, 0x34, 0x55, 0xa7], Some(7)),
+        ] {
+            for (header, key) in [(0x50, true), (0x51, false)] {
+                let payload = [descriptor, &[header, 1, 2]].concat();
+                assert_eq!(Codec::Vp8.begins_keyframe(&payload, None), key, "{payload:x?}");
+            }
+            assert_eq!(Vp8::parse(descriptor).unwrap().key_index, key_index);
+        }
+        assert!(!Codec::Vp8.begins_keyframe(&[0x00, 0x50], None), "a continued partition starts nothing");
+    }
+
+    #[test]
+    fn a_vp9_keyframe_begins_at_the_lowest_spatial_layer_alone() {
+        assert!(Codec::Vp9.begins_keyframe(&[0x88, 0x01, 0x82], None));
+        assert!(Codec::Vp9.begins_keyframe(&[0xa8, 0x81, 0x01, 0x00, 0x00], None));
+        assert!(!Codec::Vp9.begins_keyframe(&[0xa8, 0x81, 0x01, 0x02, 0x00], None), "spatial layer 1");
+        assert!(!Codec::Vp9.begins_keyframe(&[0xc8, 0x01], None), "predicted");
+        assert!(!Codec::Vp9.begins_keyframe(&[0x80, 0x01], None), "not its first packet");
+    }
+
+    #[test]
+    fn an_h264_keyframe_begins_with_its_parameters() {
+        assert!(Codec::H264.begins_keyframe(&[0x67, 0x42], None));
+        assert!(Codec::H264.begins_keyframe(&[0x78, 0, 1, 0x68, 0, 1, 0x67], None));
+        assert!(!Codec::H264.begins_keyframe(&[0x78, 0, 9, 0x68], None), "a length beyond the end");
+        assert!(!Codec::H264.begins_keyframe(&[0x41], None));
+    }
+
+    #[test]
+    fn an_av1_keyframe_is_told_by_the_descriptor_or_else_by_the_aggregation_header() {
+        assert!(Codec::Av1.begins_keyframe(&[0x10], Some(&[0x80, 0, 1, 0x80])));
+        assert!(!Codec::Av1.begins_keyframe(&[0x18], Some(&[0x80, 0, 1])));
+        assert!(Codec::Av1.begins_keyframe(&[0x18], None));
+    }
+
+    proptest! {
+        #[test]
+        fn no_payload_makes_a_parser_panic(
+            payload in proptest::collection::vec(any::<u8>(), 0..64),
+            descriptor in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..8)),
+        ) {
+            for codec in [Codec::Opus, Codec::Vp8, Codec::H264, Codec::Vp9, Codec::Av1] {
+                codec.begins_keyframe(&payload, descriptor.as_deref());
+            }
+            Vp8::parse(&payload);
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! What the rooms ask of a worker: sessions, tracks, subscriptions, data, forwarding to other nodes.
+
+use origo_auth::TrackSid;
+use origo_cascade_core::{Forward, LayerSet, TrackLayer, link};
+
+use super::forward::Forwarder;
+use super::peer::Peer;
+use super::session::{Session, Wanted};
+use super::track::{LAYERS, Origin, Track, Viewer};
+use super::worker::Worker;
+use super::{Command, Event, Expected, Kind, OpenSession, Subscription, Target};
+use crate::SessionId;
+
+impl Worker {
+    pub(super) fn take_command(&mut self, command: Command) {
+        match command {
+            Command::Open(open) => self.open_session(&open),
+            Command::Close(session) => self.close_session(session),
+            Command::Offer { session, id, sdp } => {
+                // A newer offer makes an unanswered one void: clients ignore the answer to the older.
+                self.with_session(session, |session| session.offer = Some((id, sdp)));
+            }
+            Command::Answer { session, id, sdp } => self.take_answer(session, id, &sdp),
+            Command::Trickle { session, target, candidate } => self.take_candidate(session, target, &candidate),
+            Command::Expect { session, track } => self.expect(session, track),
+            Command::Unpublish { session, track } => self.unpublish(session, track),
+            Command::Subscribe(subscription) => self.subscribe(subscription),
+            Command::Unsubscribe { session, track } => self.unsubscribe(session, track),
+            Command::SendData { session, channel, packet } => {
+                let Some(index) = self.sessions.get(&session).map(|session| session.subscriber) else {
+                    return self.stats.count_dropped("data", "unknown session");
+                };
+                if let Some(peer) = self.peers.get_mut(index).filter(|peer| !peer.dead) {
+                    if !peer.send_data(channel, packet) {
+                        self.stats.count_dropped("data", "client too slow");
+                    }
+                    self.enqueue(index);
+                }
+            }
+            Command::Forward(forward) => self.forward(forward),
+        }
+    }
+
+    fn with_session(&mut self, id: SessionId, change: impl FnOnce(&mut Session)) {
+        match self.sessions.get_mut(&id) {
+            Some(session) => {
+                change(session);
+                self.touched.insert(id);
+            }
+            None => self.stats.count_dropped("command", "unknown session"),
+        }
+    }
+
+    fn open_session(&mut self, open: &OpenSession) {
+        if self.sessions.contains_key(&open.session) {
+            return self.stats.count_dropped("command", "session is open");
+        }
+        let publisher = self.add_peer(open, Target::Publisher, open.single_connection);
+        let subscriber = if open.single_connection { publisher } else { self.add_peer(open, Target::Subscriber, true) };
+        self.sessions.insert(open.session, Session::new(open.single_connection, publisher, subscriber));
+        self.touched.insert(open.session);
+    }
+
+    fn add_peer(&mut self, open: &OpenSession, target: Target, sends: bool) -> usize {
+        let mut peer = Peer::new(&self.setup, open.session, target, open.ice_lite, sends, self.now);
+        let ufrag = peer.ufrag();
+        let index = self.peers.insert(peer);
+        self.demux.add_ufrag(&ufrag, index);
+        self.enqueue(index);
+        index
+    }
+
+    /// Ends a session without a word to the rooms.
+    pub(super) fn close_session(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.remove(&id) else { return };
+        self.touched.remove(&id);
+        for track in session.wanted.keys() {
+            self.remove_viewer(id, *track);
+        }
+        let expected = session.expected.iter().map(|expected| expected.sid);
+        for track in expected.chain(session.published.iter().filter_map(|published| published.sid())) {
+            self.remove_track(track);
+        }
+        for index in session.peers() {
+            self.demux.remove(index);
+            self.timer.clear(index);
+            let Some(mut peer) = self.peers.remove(index) else { continue };
+            if !peer.dead {
+                peer.close();
+                for (destination, datagram) in peer.last_words() {
+                    self.outbox.push(destination, &datagram);
+                }
+            }
+        }
+    }
+
+    fn take_candidate(&mut self, id: SessionId, target: Target, candidate: &str) {
+        let Some(session) = self.sessions.get(&id) else {
+            return self.stats.count_dropped("command", "unknown session");
+        };
+        let index = if target == Target::Publisher { session.publisher } else { session.subscriber };
+        let Some(peer) = self.peers.get_mut(index).filter(|peer| !peer.dead) else { return };
+        if !peer.add_candidate(candidate) {
+            self.stats.count_dropped("candidate", "unreadable");
+        }
+        self.enqueue(index);
+    }
+
+    fn expect(&mut self, id: SessionId, expected: Expected) {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return self.stats.count_dropped("command", "unknown session");
+        };
+        let origin = Origin::Local { session: id, peer: session.publisher };
+        let mut track = Track::new(expected.sid, origin, expected.kind, &expected.mime, &expected.layer_bitrates_bps);
+        for (layer, state) in (0u8..).zip(&mut track.layers) {
+            let key = TrackLayer { track: expected.sid, layer };
+            state.serves = self.serves.get(&key).cloned().unwrap_or_default();
+        }
+        let sid = expected.sid;
+        session.expected.push(expected);
+        session.match_expected();
+        if let Some(old) = self.tracks_by_sid.get(&sid).and_then(|&index| self.tracks.get_mut(index)) {
+            track.viewers = std::mem::take(&mut old.viewers);
+        }
+        self.remove_track(sid);
+        let index = self.tracks.insert(track);
+        self.tracks_by_sid.insert(sid, index);
+    }
+
+    fn unpublish(&mut self, id: SessionId, sid: TrackSid) {
+        self.with_session(id, |session| {
+            session.expected.retain(|expected| expected.sid != sid);
+            for published in session.published.iter_mut().filter(|published| published.sid() == Some(sid)) {
+                published.over = true;
+            }
+        });
+        self.remove_track(sid);
+    }
+
+    /// Forgets a track and all its packets. Its viewers' sections stay until they unsubscribe.
+    pub(super) fn remove_track(&mut self, sid: TrackSid) {
+        let Some(index) = self.tracks_by_sid.remove(&sid) else { return };
+        let Some(track) = self.tracks.remove(index) else { return };
+        match track.origin {
+            Origin::Local { peer, .. } => {
+                if let Some(peer) = self.peers.get_mut(peer) {
+                    peer.inbound.retain(|&(_, track, _)| track != index);
+                }
+            }
+            Origin::Link { publisher } => {
+                let mut others = self.tracks_by_sid.values().filter_map(|&other| self.tracks.get(other));
+                if !others.any(|other| other.origin == track.origin) {
+                    self.clocks.remove(&publisher);
+                }
+            }
+        }
+    }
+
+    fn subscribe(&mut self, subscription: Subscription) {
+        let (id, record) = (subscription.session, subscription.track.clone());
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return self.stats.count_dropped("command", "unknown session");
+        };
+        if session.wanted.contains_key(&record.sid) {
+            return;
+        }
+        let peer = session.subscriber;
+        let publisher = subscription.publisher;
+        session.wanted.insert(record.sid, Wanted { subscription, mid: None, ready_at: None });
+        self.touched.insert(id);
+
+        let index = *self.tracks_by_sid.entry(record.sid).or_insert_with(|| {
+            let origin = Origin::Link { publisher };
+            self.tracks.insert(Track::new(record.sid, origin, record.kind, &record.mime, &record.layer_bitrates_bps))
+        });
+        let Some(track) = self.tracks.get_mut(index) else { return };
+        let mut forwarder = Forwarder::new(track.codec);
+        if track.kind == Kind::Audio {
+            forwarder.set_target(Some(0));
+        }
+        track.viewers.push(Viewer { session: id, peer, stream: None, forwarder });
+        self.update_want(index);
+    }
+
+    fn unsubscribe(&mut self, id: SessionId, track: TrackSid) {
+        self.with_session(id, |session| drop(session.wanted.remove(&track)));
+        self.remove_viewer(id, track);
+    }
+
+    /// Stops sending a track to a session. A track behind a link goes with its last viewer.
+    fn remove_viewer(&mut self, id: SessionId, sid: TrackSid) {
+        let Some(&index) = self.tracks_by_sid.get(&sid) else { return };
+        let Some(track) = self.tracks.get_mut(index) else { return };
+        track.viewers.retain(|viewer| viewer.session != id);
+        let over = track.viewers.is_empty() && !track.is_local();
+        self.update_want(index);
+        if over {
+            self.remove_track(sid);
+        }
+    }
+
+    /// Tells the rooms when the layers that are needed of a link track changed.
+    pub(super) fn update_want(&mut self, index: usize) {
+        let Some(track) = self.tracks.get_mut(index).filter(|track| !track.is_local()) else { return };
+        let layers = track.watched();
+        if layers != track.wanted {
+            track.note_wanted(layers, self.now);
+            self.events.push_back(Event::Want { track: track.sid, layers });
+        } else if layers != LayerSet::NONE {
+            track.note_wanted(layers, self.now);
+        }
+    }
+
+    fn forward(&mut self, forward: Forward) {
+        match forward {
+            Forward::Serve { layer, to, flow, .. } if usize::from(layer.layer) < LAYERS => {
+                let serves = self.serves.entry(layer).or_default();
+                serves.retain(|&(peer, _)| peer != to);
+                serves.push((to, flow));
+                self.apply_serves(layer);
+                self.report_to(layer, to, flow);
+                self.want_keyframe_of(layer);
+            }
+            Forward::StopServe { layer, to, flow, .. } => {
+                if let Some(serves) = self.serves.get_mut(&layer) {
+                    serves.retain(|&serve| serve != (to, flow));
+                    self.apply_serves(layer);
+                }
+            }
+            // The link's own.
+            Forward::Receive { .. } | Forward::StopReceive { .. } => {}
+            Forward::Serve { .. } => self.stats.count_dropped("command", "no such layer"),
+        }
+    }
+
+    fn apply_serves(&mut self, layer: TrackLayer) {
+        let serves = self.serves.get(&layer).cloned().unwrap_or_default();
+        if serves.is_empty() {
+            self.serves.remove(&layer);
+        }
+        let track = self.tracks_by_sid.get(&layer.track).and_then(|&index| self.tracks.get_mut(index));
+        if let Some(state) = track.and_then(|track| track.layers.get_mut(usize::from(layer.layer))) {
+            state.serves = serves;
+        }
+    }
+
+    /// A peer that begins late learns at once how the publisher's clock stands.
+    fn report_to(&mut self, layer: TrackLayer, to: origo_auth::NodeId, flow: link::Flow) {
+        let track = self.tracks_by_sid.get(&layer.track).and_then(|&index| self.tracks.get(index));
+        let report = track.and_then(|track| track.layers.get(usize::from(layer.layer))?.report);
+        if let Some((ntp, rtp)) = report {
+            self.sends.push(link::Send::SenderReport { to, flow, ntp, rtp });
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! From the router to the wire: what a viewer's connection is asked to send, and datagrams laid out for offload.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::Instant;
+
+use origo_cascade_core::link::Packet;
+
+use super::Transmit;
+use super::forward::Rewrite;
+
+/// An outgoing stream of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stream {
+    /// Its SSRC.
+    pub ssrc: u32,
+    /// The viewer's payload type of the codec.
+    pub payload_type: u8,
+    /// Lost packets are sent again when asked for.
+    pub resendable: bool,
+}
+
+/// Takes packets for one viewer. What was written goes out when the connection is next polled, a whole burst at once.
+pub(crate) trait Sender {
+    /// Queues one packet. `captured` is when it was captured, for the viewer's lip sync.
+    fn write(&mut self, stream: Stream, packet: &Packet, rewrite: &Rewrite, captured: Instant);
+}
+
+/// The most segments that one send carries (Linux `UDP_MAX_SEGMENTS`).
+const SEGMENTS_MAX: usize = 64;
+/// The most bytes of one send: a UDP datagram's length field, less headers.
+const RUN_BYTES_MAX: usize = 65_000;
+
+/// Datagrams end to end in one reused buffer, grouped into runs of equal size to one destination.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    buffer: Vec<u8>,
+    runs: VecDeque<Run>,
+}
+
+#[derive(Debug)]
+struct Run {
+    destination: SocketAddr,
+    bytes: Range<usize>,
+    segment: usize,
+    segments: usize,
+    /// A shorter datagram ended it.
+    complete: bool,
+}
+
+impl Outbox {
+    /// Adds a datagram.
+    pub fn push(&mut self, destination: SocketAddr, datagram: &[u8]) {
+        if self.runs.is_empty() {
+            self.buffer.clear();
+        }
+        let start = self.buffer.len();
+        self.buffer.extend_from_slice(datagram);
+        let length = datagram.len();
+        if let Some(run) = self.runs.back_mut()
+            && run.takes(destination, length)
+        {
+            run.bytes.end += length;
+            run.segments += 1;
+            run.complete = length < run.segment;
+            return;
+        }
+        let bytes = start..start + length;
+        self.runs.push_back(Run { destination, bytes, segment: length, segments: 1, complete: false });
+    }
+
+    /// The next send, with how many datagrams it carries.
+    pub fn pop(&mut self) -> Option<(Transmit<'_>, usize)> {
+        let run = self.runs.pop_front()?;
+        let segment_size = (run.segments > 1).then_some(run.segment);
+        let contents = &self.buffer[run.bytes];
+        Some((Transmit { destination: run.destination, contents, segment_size }, run.segments))
+    }
+
+    /// Whether there is nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+}
+
+impl Run {
+    fn takes(&self, destination: SocketAddr, length: usize) -> bool {
+        self.destination == destination
+            && !self.complete
+            && length <= self.segment
+            && self.segments < SEGMENTS_MAX
+            && self.bytes.len() + length <= RUN_BYTES_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn to(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    fn runs(outbox: &mut Outbox) -> Vec<(u16, usize, Option<usize>)> {
+        let mut runs = Vec::new();
+        while let Some((transmit, _)) = outbox.pop() {
+            runs.push((transmit.destination.port(), transmit.contents.len(), transmit.segment_size));
+        }
+        runs
+    }
+
+    #[test]
+    fn datagrams_of_one_size_leave_together_and_a_shorter_one_ends_the_run() {
+        let mut outbox = Outbox::default();
+        for (port, length) in [(1, 100), (1, 100), (1, 40), (1, 40), (2, 40), (2, 41)] {
+            outbox.push(to(port), &vec![0; length]);
+        }
+        assert_eq!(runs(&mut outbox), [(1, 240, Some(100)), (1, 40, None), (2, 40, None), (2, 41, None)]);
+        outbox.push(to(3), &[7; 5]);
+        assert_eq!(outbox.pop().unwrap().0.contents, [7; 5]);
+    }
+
+    #[test]
+    fn a_run_stays_within_what_the_kernel_takes() {
+        let mut outbox = Outbox::default();
+        for _ in 0..65 {
+            outbox.push(to(1), &[0; 10]);
+        }
+        assert_eq!(runs(&mut outbox), [(1, 640, Some(10)), (1, 10, None)]);
+        for _ in 0..60 {
+            outbox.push(to(1), &[0; 1200]);
+        }
+        assert_eq!(runs(&mut outbox), [(1, 54 * 1200, Some(1200)), (1, 6 * 1200, Some(1200))]);
+    }
+}

@@ -1,0 +1,242 @@
+//! What connections and links bring: datagrams become packets of tracks, reports, requests and messages.
+
+use std::net::SocketAddr;
+
+use origo_cascade_core::TrackLayer;
+use origo_cascade_core::link::{self, Packet, Received};
+
+use super::codec::Codec;
+use super::peer::{Inbound, Mid, PAYLOAD_BYTES_MAX, PeerEvent, Polled, Rid};
+use super::stats::{Direction, Via};
+use super::track::{LAYERS, Origin, Track};
+use super::worker::Worker;
+use super::{Event, Kind, Target};
+
+/// First two bytes of a STUN binding success response (RFC 8489 5).
+const BINDING_SUCCESS: [u8; 2] = [0x01, 0x01];
+
+impl Worker {
+    pub(super) fn take_datagram(&mut self, source: SocketAddr, destination: SocketAddr, contents: &[u8]) {
+        let index = match self.demux.find(source, contents) {
+            Ok(index) => index,
+            Err(stray) => return self.stats.count_dropped("datagram", stray.reason()),
+        };
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(index).filter(|peer| !peer.dead) else { return };
+        match peer.receive(now, source, destination, contents) {
+            Ok(true) => self.drain_peer(index),
+            Ok(false) => self.stats.count_dropped("datagram", "malformed"),
+            Err(error) => self.lose_peer(index, &error.to_string()),
+        }
+    }
+
+    /// Tells a connection the time and takes everything that comes out.
+    pub(super) fn tick_peer(&mut self, index: usize) {
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        peer.queued = false;
+        if peer.dead {
+            return;
+        }
+        match peer.tick(now) {
+            Ok(()) => self.drain_peer(index),
+            Err(error) => self.lose_peer(index, &error.to_string()),
+        }
+    }
+
+    fn drain_peer(&mut self, index: usize) {
+        let now = self.now;
+        while let Some(peer) = self.peers.get_mut(index).filter(|peer| !peer.dead) {
+            match peer.poll(now) {
+                Ok(Polled::Transmit(destination, datagram)) => {
+                    // str0m answers only checks that prove the password: from now on their source is known.
+                    if datagram.starts_with(&BINDING_SUCCESS) {
+                        self.demux.add_source(destination, index);
+                    }
+                    self.outbox.push(destination, &datagram);
+                }
+                Ok(Polled::Event(event)) => self.take_peer_event(index, event),
+                Ok(Polled::Timeout(at)) => return self.timer.set(now, index, at),
+                Err(error) => return self.lose_peer(index, &error.to_string()),
+            }
+        }
+    }
+
+    /// A connection is over, by its client or by its own fault. Others do not notice.
+    fn lose_peer(&mut self, index: usize, reason: &str) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        if std::mem::replace(&mut peer.dead, true) {
+            return;
+        }
+        let (session, target) = (peer.session, peer.target);
+        tracing::info!(?session, ?target, reason, "connection lost");
+        self.stats.count_dropped("connection", "lost");
+        self.demux.remove(index);
+        self.timer.clear(index);
+        for track in self.tracks.indexes() {
+            let Some(track) = self.tracks.get_mut(track) else { continue };
+            for viewer in track.viewers.iter_mut().filter(|viewer| viewer.peer == index) {
+                viewer.stream = None;
+            }
+        }
+        self.events.push_back(Event::Disconnected { session, target });
+    }
+
+    fn take_peer_event(&mut self, index: usize, event: PeerEvent) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        let (id, target) = (peer.session, peer.target);
+        match event {
+            PeerEvent::Connected => {
+                self.events.push_back(Event::Connected { session: id, target });
+                self.touched.insert(id);
+            }
+            PeerEvent::Closed(reason) => self.lose_peer(index, reason),
+            PeerEvent::Rtp(inbound) => self.take_rtp(index, inbound),
+            PeerEvent::SenderReport { mid, rid, ntp, rtp } => self.take_report(index, mid, rid, ntp, rtp),
+            PeerEvent::KeyframeRequest(mid) => self.take_keyframe_request(index, mid),
+            PeerEvent::Estimate(bps) => {
+                if let Some(session) = self.sessions.get_mut(&id) {
+                    session.estimate_bps = Some(bps);
+                    self.touched.insert(id);
+                }
+            }
+            PeerEvent::Data(channel, packet) => self.events.push_back(Event::Data { session: id, channel, packet }),
+            PeerEvent::ChannelsOpen => {
+                let ours = self.sessions.get(&id).is_some_and(|session| session.subscriber == index);
+                if ours || target == Target::Subscriber {
+                    self.events.push_back(Event::ChannelsOpen(id));
+                }
+            }
+            PeerEvent::Ignored(what, reason) => self.stats.count_dropped(what, reason),
+            PeerEvent::Nacks(received, sent) => {
+                self.stats.count_nacks(Direction::In, Via::Client, received);
+                self.stats.count_nacks(Direction::Out, Via::Client, sent);
+            }
+        }
+    }
+
+    fn take_rtp(&mut self, index: usize, inbound: Inbound) {
+        let Some(peer) = self.peers.get(index) else { return };
+        let known = peer.inbound.iter().find(|(ssrc, _, _)| *ssrc == inbound.ssrc);
+        let (track, layer) = match known {
+            Some(&(_, track, layer)) => (track, layer),
+            None => match self.place(index, &inbound) {
+                Some(place) => place,
+                None => return self.stats.count_dropped("rtp", "unexpected track"),
+            },
+        };
+        let now = self.now;
+        let Some(state) = self.tracks.get_mut(track) else { return };
+        self.stats.count_rtp(Direction::In, state.kind, Via::Client, inbound.packet.payload.len());
+        let begins = state.take(usize::from(layer), inbound.packet, now);
+        self.note_burst(track, begins);
+    }
+
+    /// Finds out which track and layer a client's new stream is.
+    fn place(&mut self, index: usize, inbound: &Inbound) -> Option<(usize, u8)> {
+        let peer = self.peers.get_mut(index)?;
+        let (mid, rid) = peer.section_of(inbound.ssrc)?;
+        let codec = peer.codec_of(inbound);
+        let session = self.sessions.get(&peer.session)?;
+        let published = session.published.iter().find(|published| published.mid == mid)?;
+        let (sid, layer) = (published.sid()?, published.layer(rid)?);
+        let track = *self.tracks_by_sid.get(&sid)?;
+
+        // The layer may have had another SSRC before.
+        peer.inbound.retain(|&(_, known, known_layer)| (known, known_layer) != (track, layer));
+        peer.inbound.push((inbound.ssrc, track, layer));
+        let state = self.tracks.get_mut(track)?;
+        state.layers[usize::from(layer)].ssrc = inbound.ssrc;
+        if !std::mem::replace(&mut state.started, true) {
+            if codec != Codec::Other {
+                state.codec = codec;
+            }
+            let ssrcs = state.layers[..state.announced].iter().map(|layer| layer.ssrc).collect();
+            let mime = state.codec.mime().to_owned();
+            let event = Event::TrackStarted { session: peer.session, track: sid, mime, mid: mid.to_string(), ssrcs };
+            self.events.push_back(event);
+        }
+        Some((track, layer))
+    }
+
+    /// A track has packets to route; `begins` when a layer began to flow, so that viewers may want another.
+    fn note_burst(&mut self, index: usize, begins: bool) {
+        let Some(track) = self.tracks.get_mut(index) else { return };
+        if !std::mem::replace(&mut track.dirty, true) {
+            self.dirty.push(index);
+        }
+        if begins {
+            self.touched.extend(track.viewers.iter().map(|viewer| viewer.session));
+        }
+    }
+
+    fn take_report(&mut self, index: usize, mid: Mid, rid: Option<Rid>, ntp: u64, rtp: u32) {
+        let now = self.now;
+        let Some(peer) = self.peers.get(index) else { return };
+        let Some(session) = self.sessions.get_mut(&peer.session) else { return };
+        let published = session.published.iter().find(|published| published.mid == mid);
+        let Some((sid, layer)) = published.and_then(|p| p.sid().zip(p.layer(rid))) else { return };
+        let at = session.clock.report(ntp, now);
+        let track = self.tracks_by_sid.get(&sid).and_then(|&track| self.tracks.get_mut(track));
+        let Some(state) = track.and_then(|track| track.layers.get_mut(usize::from(layer))) else { return };
+        state.clock.set(rtp, at);
+        state.report = Some((ntp, rtp));
+        for &(to, flow) in &state.serves {
+            self.sends.push(link::Send::SenderReport { to, flow, ntp, rtp });
+        }
+    }
+
+    fn take_keyframe_request(&mut self, index: usize, mid: Mid) {
+        self.stats.count_keyframe_request(Direction::In, Via::Client);
+        let Some(peer) = self.peers.get(index) else { return };
+        let id = peer.session;
+        let Some(sid) = self.sessions.get(&id).and_then(|session| session.carried(mid)) else { return };
+        let Some(&track) = self.tracks_by_sid.get(&sid) else { return };
+        let viewer = self.tracks.get_mut(track).and_then(|track| track.viewer(id));
+        let layer = viewer.and_then(|viewer| viewer.forwarder.current().or(viewer.forwarder.target()));
+        if let Some(layer) = layer {
+            self.want_keyframe(track, layer);
+        }
+    }
+
+    /// Takes what a link brings for a track that has viewers here.
+    pub(super) fn take_received(&mut self, received: Received) {
+        match received {
+            Received::Packet { layer, packet } => self.take_link_packet(layer, packet),
+            Received::Keyframe { layer } => {
+                self.stats.count_keyframe_request(Direction::In, Via::Link);
+                self.want_keyframe_of(layer);
+            }
+            Received::SenderReport { layer, ntp, rtp } => {
+                let Some((_, track)) = self.link_track(layer) else { return };
+                let Origin::Link { publisher } = track.origin else { return };
+                let now = self.now;
+                let at = self.clocks.entry(publisher).or_default().report(ntp, now);
+                if let Some((_, track)) = self.link_track(layer) {
+                    track.layers[usize::from(layer.layer)].clock.set(rtp, at);
+                }
+            }
+        }
+    }
+
+    fn take_link_packet(&mut self, layer: TrackLayer, packet: Packet) {
+        let now = self.now;
+        if packet.payload.len() > PAYLOAD_BYTES_MAX {
+            return self.stats.count_dropped("link packet", "oversized");
+        }
+        let bytes = packet.payload.len();
+        let Some((index, track)) = self.link_track(layer) else {
+            return self.stats.count_dropped("link packet", "nobody watches");
+        };
+        let kind: Kind = track.kind;
+        let begins = track.take(usize::from(layer.layer), packet, now);
+        self.stats.count_rtp(Direction::In, kind, Via::Link, bytes);
+        self.note_burst(index, begins);
+    }
+
+    fn link_track(&mut self, layer: TrackLayer) -> Option<(usize, &mut Track)> {
+        let index = *self.tracks_by_sid.get(&layer.track)?;
+        let track = self.tracks.get_mut(index)?;
+        (!track.is_local() && usize::from(layer.layer) < LAYERS).then_some((index, track))
+    }
+}

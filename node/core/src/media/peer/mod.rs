@@ -1,0 +1,533 @@
+//! One WebRTC connection: the only place that names str0m.
+//!
+//! str0m panics when it is misused and asks to be polled dry after every change. So nobody else holds an `Rtc`; each
+//! method that changes one says so to the caller by needing `&mut`, and the worker polls every connection that it
+//! touched until [`Polled::Timeout`]. An error of str0m ends this connection alone.
+
+mod channels;
+mod header;
+mod setup;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use origo_cascade_core::MediaKind;
+use origo_cascade_core::link::Packet;
+use str0m::bwe::{Bitrate, BweKind};
+use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
+use str0m::format::{Codec as Format, PayloadParams};
+use str0m::media::{Direction, KeyframeRequestKind};
+use str0m::net::{DatagramSend, Protocol, Receive};
+use str0m::rtp::{RtpPacket, RtpWrite, Ssrc, Vp8Descriptor, Vp8Patch};
+use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
+
+use super::codec::{Codec, Vp8};
+use super::egress::{Sender, Stream};
+use super::forward::Rewrite;
+use super::{Channel, Target};
+use crate::SessionId;
+
+pub(super) use setup::Setup;
+
+/// Name of a section, as its offerer gave it.
+pub(super) type Mid = str0m::media::Mid;
+
+/// A client's candidates that may wait for its first description, or come at all.
+const CANDIDATES_MAX: usize = 64;
+/// A payload beyond this is dropped: it does not fit a datagram with its headers, and str0m writes into 2000 bytes.
+pub(super) const PAYLOAD_BYTES_MAX: usize = 1_500;
+/// How long ICE may be down before the connection counts as lost; a client restarts ICE well within.
+const ICE_PATIENCE: Duration = Duration::from_secs(20);
+/// With pacing, packets that are due within this much leave at once, so that a burst costs one wake-up and few sends.
+const PACING_AHEAD: Duration = Duration::from_millis(5);
+/// The least step of the pacer's clock: padding asks for steps of a microsecond.
+const PACING_STEP: Duration = Duration::from_micros(500);
+/// Pacing steps of one drain; a bound on a loop that str0m's wishes drive.
+const PACING_STEPS_MAX: usize = 512;
+
+/// What ends a connection, or makes a description unusable.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct PeerError(String);
+
+impl PeerError {
+    fn new(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// A connection.
+pub(super) struct Peer {
+    rtc: Rtc,
+    /// Whose it is.
+    pub session: SessionId,
+    /// Which of the session's.
+    pub target: Target,
+    channels: Channels,
+    /// Candidates that came before the client's first description.
+    early: Vec<Candidate>,
+    candidates: usize,
+    described: bool,
+    /// ICE and DTLS have been up.
+    pub connected: bool,
+    /// When it counts as lost, while ICE is down.
+    lost_at: Option<Instant>,
+    /// The pacer's clock, which may run ahead of ours by [`PACING_AHEAD`].
+    clock: Instant,
+    pacing_steps: usize,
+    /// NACKs seen by section, to count only what is new: (received, sent).
+    nacks: BTreeMap<Mid, (u64, u64)>,
+    paced: bool,
+    /// In the list of connections to be polled.
+    pub queued: bool,
+    /// It failed or was closed; it stays until its session ends, so that its number is not given to another.
+    pub dead: bool,
+    /// Where each inbound SSRC belongs: (SSRC, track, layer).
+    pub inbound: Vec<(u32, usize, u8)>,
+}
+
+use channels::Channels;
+
+/// What a poll gives.
+pub(super) enum Polled {
+    /// A datagram to that address.
+    Transmit(SocketAddr, DatagramSend),
+    /// Something happened.
+    Event(PeerEvent),
+    /// Nothing more until then.
+    Timeout(Instant),
+}
+
+/// What happens on a connection.
+pub(super) enum PeerEvent {
+    /// ICE and DTLS are up.
+    Connected,
+    /// The client closed it, or ICE was down for too long.
+    Closed(&'static str),
+    /// RTP of a client's track.
+    Rtp(Inbound),
+    /// A client's sender report.
+    SenderReport { mid: Mid, rid: Option<Rid>, ntp: u64, rtp: u32 },
+    /// The client cannot decode what this section carries.
+    KeyframeRequest(Mid),
+    /// What the way to the client carries, in bits per second.
+    Estimate(u64),
+    /// A message on one of the data channels.
+    Data(Channel, Bytes),
+    /// Both data channels are open.
+    ChannelsOpen,
+    /// Something else that is not for us, to be counted.
+    Ignored(&'static str, &'static str),
+    /// More NACKs were seen: (received, sent).
+    Nacks(u64, u64),
+}
+
+/// A simulcast layer's name.
+pub(super) type Rid = str0m::media::Rid;
+
+/// An RTP packet from a client.
+pub(super) struct Inbound {
+    /// Its stream, retransmissions mapped back.
+    pub ssrc: u32,
+    payload_type: u8,
+    /// Without what this hop gave it; `key` is not known yet.
+    pub packet: Packet,
+}
+
+impl Peer {
+    /// A fresh connection. `sends` when tracks will be sent on it.
+    pub fn new(setup: &Setup, session: SessionId, target: Target, ice_lite: bool, sends: bool, now: Instant) -> Self {
+        Self {
+            rtc: setup::build(setup, ice_lite, sends, now),
+            session,
+            target,
+            channels: Channels::default(),
+            early: Vec::new(),
+            candidates: 0,
+            described: false,
+            connected: false,
+            lost_at: None,
+            clock: now,
+            pacing_steps: 0,
+            nacks: BTreeMap::new(),
+            paced: setup.bwe && sends,
+            queued: false,
+            dead: false,
+            inbound: Vec::new(),
+        }
+    }
+
+    /// By which name clients' checks find this connection; changes at an ICE restart.
+    pub fn ufrag(&mut self) -> String {
+        self.rtc.direct_api().local_ice_credentials().ufrag
+    }
+
+    /// Takes a datagram. `Ok(false)` when it is nothing that WebRTC sends.
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        destination: SocketAddr,
+        contents: &[u8],
+    ) -> Result<bool, PeerError> {
+        let Ok(receive) = Receive::new(Protocol::Udp, source, destination, contents) else { return Ok(false) };
+        self.pacing_steps = 0;
+        self.rtc.handle_input(Input::Receive(now, receive)).map_err(PeerError::new)?;
+        Ok(true)
+    }
+
+    /// Tells the time, and that there may be something to send.
+    pub fn tick(&mut self, now: Instant) -> Result<(), PeerError> {
+        self.pacing_steps = 0;
+        self.clock = self.clock.max(now);
+        self.rtc.handle_input(Input::Timeout(self.clock)).map_err(PeerError::new)
+    }
+
+    /// The next thing that comes out. Call until `Timeout`.
+    pub fn poll(&mut self, now: Instant) -> Result<Polled, PeerError> {
+        loop {
+            if !self.rtc.is_alive() {
+                return Ok(Polled::Event(PeerEvent::Closed("closed")));
+            }
+            match self.rtc.poll_output().map_err(PeerError::new)? {
+                Output::Transmit(transmit) => return Ok(Polled::Transmit(transmit.destination, transmit.contents)),
+                Output::Event(event) => {
+                    if let Some(event) = self.event(now, event) {
+                        return Ok(Polled::Event(event));
+                    }
+                }
+                Output::Timeout(at) if self.may_step(now, at) => {
+                    if at > self.clock {
+                        self.clock = at.max(self.clock + PACING_STEP);
+                    }
+                    self.rtc.handle_input(Input::Timeout(self.clock)).map_err(PeerError::new)?;
+                }
+                Output::Timeout(_) if self.lost_at.is_some_and(|lost_at| lost_at <= now) => {
+                    return Ok(Polled::Event(PeerEvent::Closed("ICE is down")));
+                }
+                Output::Timeout(at) => {
+                    return Ok(Polled::Timeout(self.lost_at.map_or(at, |lost_at| lost_at.min(at))));
+                }
+            }
+        }
+    }
+
+    /// The leaky bucket gives one packet for each step of time: steps that are nearly due are made at once.
+    fn may_step(&mut self, now: Instant, at: Instant) -> bool {
+        self.pacing_steps += 1;
+        self.paced && at <= now + PACING_AHEAD && self.pacing_steps <= PACING_STEPS_MAX
+    }
+
+    fn event(&mut self, now: Instant, event: Event) -> Option<PeerEvent> {
+        Some(match event {
+            Event::Connected => {
+                self.connected = true;
+                PeerEvent::Connected
+            }
+            Event::IceConnectionStateChange(state) => {
+                // Before it was up for the first time str0m may report it down and up again as candidates come.
+                let down = self.connected && state == IceConnectionState::Disconnected;
+                self.lost_at = down.then(|| self.lost_at.unwrap_or(now + ICE_PATIENCE));
+                return None;
+            }
+            Event::RtpPacket(packet) => inbound(packet),
+            Event::SenderFeedback(feedback) => PeerEvent::SenderReport {
+                mid: feedback.mid,
+                rid: feedback.rid,
+                ntp: header::ntp(feedback.sender_info.ntp_time),
+                rtp: feedback.sender_info.rtp_time.numer() as u32,
+            },
+            Event::KeyframeRequest(request) => PeerEvent::KeyframeRequest(request.mid),
+            Event::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) => PeerEvent::Estimate(estimate.as_u64()),
+            Event::ChannelOpen(id, label) => {
+                if !self.channels.opened(&mut self.rtc, id, &label) {
+                    return None;
+                }
+                self.flush_channels();
+                if !self.channels.all_open() {
+                    return None;
+                }
+                PeerEvent::ChannelsOpen
+            }
+            Event::ChannelData(data) => match self.channels.channel(data.id) {
+                Some(channel) => PeerEvent::Data(channel, data.data.into()),
+                None => PeerEvent::Ignored("data", "unknown channel"),
+            },
+            Event::ChannelClose(id) => {
+                self.channels.closed(id);
+                return None;
+            }
+            Event::ChannelBufferedAmountLow(_) => match self.flush_channels() {
+                0 => return None,
+                _ => PeerEvent::Ignored("data", "refused"),
+            },
+            Event::MediaEgressStats(stats) => self.new_nacks(stats.mid, stats.nacks, 0)?,
+            Event::MediaIngressStats(stats) => self.new_nacks(stats.mid, 0, stats.nacks)?,
+            Event::Closed => PeerEvent::Closed("closed by the client"),
+            _ => return None,
+        })
+    }
+
+    fn new_nacks(&mut self, mid: Mid, received: u64, sent: u64) -> Option<PeerEvent> {
+        let seen = self.nacks.entry(mid).or_default();
+        let new = (received.saturating_sub(seen.0), sent.saturating_sub(seen.1));
+        *seen = (seen.0.max(received), seen.1.max(sent));
+        (new != (0, 0)).then_some(PeerEvent::Nacks(new.0, new.1))
+    }
+
+    /// Takes a candidate of the client. `false` when it is unreadable (browsers hide addresses behind mDNS names) or
+    /// one too many.
+    pub fn add_candidate(&mut self, candidate: &str) -> bool {
+        self.candidates += 1;
+        if self.candidates > CANDIDATES_MAX {
+            return false;
+        }
+        let candidate = candidate.strip_prefix("a=").unwrap_or(candidate);
+        let Ok(candidate) = Candidate::from_sdp_string(candidate) else { return false };
+        if self.described {
+            self.rtc.add_remote_candidate(candidate);
+        } else {
+            self.early.push(candidate);
+        }
+        true
+    }
+
+    /// Takes the client's offer, gives our answer as str0m words it.
+    pub fn accept_offer(&mut self, sdp: &str) -> Result<String, PeerError> {
+        let offer = SdpOffer::from_sdp_string(sdp).map_err(PeerError::new)?;
+        let answer = self.rtc.sdp_api().accept_offer(offer).map_err(PeerError::new)?;
+        self.described();
+        Ok(answer.to_sdp_string())
+    }
+
+    /// Takes the client's answer to our offer.
+    pub fn accept_answer(&mut self, pending: Pending, sdp: &str) -> Result<(), PeerError> {
+        let answer = SdpAnswer::from_sdp_string(sdp).map_err(PeerError::new)?;
+        self.rtc.sdp_api().accept_answer(pending.0, answer).map_err(PeerError::new)?;
+        self.described();
+        Ok(())
+    }
+
+    fn described(&mut self) {
+        self.described = true;
+        for candidate in std::mem::take(&mut self.early) {
+            self.rtc.add_remote_candidate(candidate);
+        }
+    }
+
+    /// Makes an offer: data channels (the first time), new sections that send, old ones that begin or cease to send.
+    /// Gives the new sections' names in order; nothing when nothing changes.
+    pub fn offer(&mut self, change: &OfferChange<'_>) -> Option<(String, Pending, Vec<Mid>)> {
+        for &mid in change.resume {
+            self.renew_stream(mid);
+        }
+        let mut api = self.rtc.sdp_api();
+        if change.open_channels {
+            for channel in [Channel::Reliable, Channel::Lossy] {
+                api.add_channel_with_config(channels::config(channel));
+            }
+        }
+        let added = change.add.iter().map(|section| {
+            let kind = match section.kind {
+                MediaKind::Audio => str0m::media::MediaKind::Audio,
+                MediaKind::Video => str0m::media::MediaKind::Video,
+            };
+            let (stream, track) = (section.stream.clone(), section.track.clone());
+            api.add_media(kind, Direction::SendOnly, Some(stream), Some(track), None)
+        });
+        let added = added.collect();
+        for &mid in change.resume {
+            api.set_direction(mid, Direction::SendOnly);
+        }
+        for &mid in change.pause {
+            api.set_direction(mid, Direction::Inactive);
+        }
+        let (offer, pending) = api.apply()?;
+        Some((offer.to_sdp_string(), Pending(pending), added))
+    }
+
+    /// Gives a section a fresh SSRC, so that its next track's numbers begin anew.
+    pub fn renew_stream(&mut self, mid: Mid) {
+        let mut api = self.rtc.direct_api();
+        let (ssrc, rtx) = (api.new_ssrc(), api.new_ssrc());
+        let has_rtx = api.stream_tx_by_mid(mid, None).is_some_and(|stream| stream.rtx().is_some());
+        api.reset_stream_tx(mid, None, ssrc, has_rtx.then_some(rtx));
+    }
+
+    /// How a track of this codec is sent in this section; none when the client does not take the codec there.
+    pub fn stream(&mut self, mid: Mid, codec: Codec) -> Option<Stream> {
+        let payload_type = self.payload_type(mid, codec)?;
+        let ssrc = *self.rtc.direct_api().stream_tx_by_mid(mid, None)?.ssrc();
+        Some(Stream { ssrc, payload_type, resendable: codec != Codec::Opus })
+    }
+
+    fn payload_type(&self, mid: Mid, codec: Codec) -> Option<u8> {
+        let accepted = self.rtc.media(mid)?.remote_pts();
+        let format = format(codec)?;
+        let candidates = self.rtc.codec_config().params().iter();
+        let fits = |params: &&PayloadParams| params.spec().codec == format && accepted.contains(&params.pt());
+        let best = candidates.filter(fits).max_by_key(|params| preference(params))?;
+        Some(*best.pt())
+    }
+
+    /// Which codec an inbound packet has.
+    pub fn codec_of(&self, packet: &Inbound) -> Codec {
+        let params = self.rtc.codec_config().params().iter().find(|params| *params.pt() == packet.payload_type);
+        params.map_or(Codec::Other, |params| codec(params.spec().codec))
+    }
+
+    /// Which section and layer a client's stream belongs to.
+    pub fn section_of(&mut self, ssrc: u32) -> Option<(Mid, Option<Rid>)> {
+        let mut api = self.rtc.direct_api();
+        let stream = api.stream_rx(&Ssrc::from(ssrc))?;
+        Some((stream.mid(), stream.rid()))
+    }
+
+    /// Asks the client for a keyframe of a stream.
+    pub fn request_keyframe(&mut self, ssrc: u32) {
+        if let Some(stream) = self.rtc.direct_api().stream_rx(&Ssrc::from(ssrc)) {
+            stream.request_keyframe(KeyframeRequestKind::Pli);
+        }
+    }
+
+    /// What we would like to send, so that the estimator looks for it.
+    pub fn set_desired_bitrate(&mut self, bps: u64) {
+        self.rtc.bwe().set_bitrate(Bitrate::bps(0), Bitrate::bps(bps));
+    }
+
+    /// Sends a data message, or queues it; false when the queue is full.
+    pub fn send_data(&mut self, channel: Channel, message: Bytes) -> bool {
+        let queued = self.channels.push(channel, message);
+        let refused = self.flush_channels();
+        queued && refused == 0
+    }
+
+    fn flush_channels(&mut self) -> u64 {
+        self.channels.flush(&mut self.rtc)
+    }
+
+    /// Says goodbye; what comes out until `Timeout` is its last.
+    pub fn close(&mut self) {
+        if let Err(error) = self.rtc.close() {
+            tracing::debug!(%error, "goodbye failed");
+        }
+    }
+
+    /// The last datagrams of a closed connection.
+    pub fn last_words(&mut self) -> Vec<(SocketAddr, DatagramSend)> {
+        let mut words = Vec::new();
+        for _ in 0..64 {
+            match self.rtc.poll_output() {
+                Ok(Output::Transmit(transmit)) => words.push((transmit.destination, transmit.contents)),
+                Ok(Output::Event(_)) => {}
+                Ok(Output::Timeout(_)) | Err(_) => break,
+            }
+        }
+        words
+    }
+}
+
+impl Sender for Peer {
+    fn write(&mut self, stream: Stream, packet: &Packet, rewrite: &Rewrite, captured: Instant) {
+        let mut api = self.rtc.direct_api();
+        let Some(sender) = api.stream_tx(&Ssrc::from(stream.ssrc)) else { return };
+        let (sequence, payload) = (rewrite.sequence.into(), packet.payload.clone());
+        let mut write = RtpWrite::new(stream.payload_type.into(), sequence, rewrite.timestamp, captured, payload)
+            .marker(packet.marker)
+            .nackable(stream.resendable)
+            .ext_vals(header::write(&packet.extensions));
+        if let Some(patch) = rewrite.vp8.and_then(|numbers| vp8_patch(&packet.payload, &numbers)) {
+            write = write.vp8_patch(patch);
+        }
+        sender.write_rtp(write);
+    }
+}
+
+/// Our offer that waits for its answer.
+pub(super) struct Pending(SdpPendingOffer);
+
+/// What an offer changes.
+pub(super) struct OfferChange<'a> {
+    /// Open LiveKit's two channels.
+    pub open_channels: bool,
+    /// Sections to append.
+    pub add: &'a [NewSection],
+    /// Inactive sections that begin to send, with a fresh SSRC.
+    pub resume: &'a [Mid],
+    /// Sections that cease to send.
+    pub pause: &'a [Mid],
+}
+
+/// A section to append to an offer.
+pub(super) struct NewSection {
+    /// Sound or picture.
+    pub kind: MediaKind,
+    /// msid's first part.
+    pub stream: String,
+    /// msid's second part.
+    pub track: String,
+}
+
+/// Of one codec's payload types the one that most decoders take: H264 in packetization mode 1, constrained baseline.
+fn preference(params: &PayloadParams) -> (bool, bool) {
+    let format = params.spec().format;
+    (format.packetization_mode == Some(1), format.profile_level_id.is_some_and(|id| id >> 8 == 0x42e0))
+}
+
+fn vp8_patch(payload: &[u8], numbers: &Vp8) -> Option<Vp8Patch> {
+    let mut patch = Vp8Descriptor::parse(payload).ok()?.patch();
+    if let Some((id, _)) = numbers.picture_id {
+        patch = patch.picture_id(id);
+    }
+    if let Some(index) = numbers.tl0_index {
+        patch = patch.tl0_pic_idx(index);
+    }
+    if let Some(index) = numbers.key_index {
+        patch = patch.key_idx(index);
+    }
+    patch.build().ok()
+}
+
+fn inbound(packet: RtpPacket) -> PeerEvent {
+    if packet.payload.len() > PAYLOAD_BYTES_MAX {
+        return PeerEvent::Ignored("rtp", "oversized");
+    }
+    PeerEvent::Rtp(Inbound {
+        ssrc: *packet.header.ssrc,
+        payload_type: *packet.header.payload_type,
+        packet: Packet {
+            sequence: *packet.seq_no,
+            timestamp: packet.header.timestamp,
+            marker: packet.header.marker,
+            key: false,
+            skipped: 0,
+            extensions: header::read(&packet.header.ext_vals),
+            payload: packet.payload,
+            arrived: packet.timestamp,
+        },
+    })
+}
+
+fn format(codec: Codec) -> Option<Format> {
+    Some(match codec {
+        Codec::Opus => Format::Opus,
+        Codec::Vp8 => Format::Vp8,
+        Codec::H264 => Format::H264,
+        Codec::Vp9 => Format::Vp9,
+        Codec::Av1 => Format::Av1,
+        Codec::Other => return None,
+    })
+}
+
+fn codec(format: Format) -> Codec {
+    match format {
+        Format::Opus => Codec::Opus,
+        Format::Vp8 => Codec::Vp8,
+        Format::H264 => Codec::H264,
+        Format::Vp9 => Codec::Vp9,
+        Format::Av1 => Codec::Av1,
+        _ => Codec::Other,
+    }
+}

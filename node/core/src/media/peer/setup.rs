@@ -1,0 +1,64 @@
+//! How our side of a WebRTC connection is set up: addresses, codecs, header extensions, bounds.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use str0m::bwe::Bitrate;
+use str0m::config::DtlsVersion;
+use str0m::rtp::Extension;
+use str0m::{Candidate, Rtc, RtcConfig};
+
+use super::header::{DEPENDENCY_DESCRIPTOR_URI, DescriptorSerializer};
+
+/// Bytes that SCTP buffers for all channels of a connection; what does not fit waits in our own queue.
+pub(super) const SCTP_BUFFER_BYTES: usize = 512 * 1024;
+/// The largest data message taken, told as `max-message-size`. LiveKit's SDKs send 64 000 bytes at most; a stream
+/// chunk with its envelope is a little more.
+pub(super) const MESSAGE_BYTES_MAX: u32 = 256 * 1024;
+/// Where the bandwidth estimate begins: enough for a first picture at once, little enough for a mobile network.
+const FIRST_ESTIMATE: Bitrate = Bitrate::kbps(1_500);
+/// How often a connection tells how many NACKs it saw.
+const STATS_INTERVAL: Duration = Duration::from_secs(5);
+/// Packets kept for retransmission: three seconds of a 2.5 Mbit/s layer.
+const RESEND_PACKETS: usize = 1_000;
+
+/// What all connections of a worker share.
+#[derive(Clone, Debug)]
+pub(in crate::media) struct Setup {
+    /// Addresses that clients are told.
+    pub addresses: Vec<SocketAddr>,
+    /// Estimate bandwidth and pace on connections that send.
+    pub bwe: bool,
+}
+
+/// A fresh connection that says nothing yet.
+pub(super) fn build(setup: &Setup, ice_lite: bool, sends: bool, now: Instant) -> Rtc {
+    let mut config = RtcConfig::new()
+        .set_rtp_mode(true)
+        .set_ice_lite(ice_lite)
+        .set_dtls_version(DtlsVersion::Dtls12)
+        .clear_codecs()
+        .enable_opus(true, false)
+        .enable_vp8(true)
+        .enable_h264(true)
+        .enable_vp9(true)
+        .enable_av1(true)
+        .set_send_buffer_video(RESEND_PACKETS)
+        .set_stats_interval(Some(STATS_INTERVAL))
+        .set_sctp_max_buffered_amount(SCTP_BUFFER_BYTES)
+        .set_sctp_max_message_size(MESSAGE_BYTES_MAX)
+        .set_extension(5, Extension::PlayoutDelay)
+        .set_extension(6, Extension::AbsoluteCaptureTime)
+        .set_extension(12, Extension::with_serializer(DEPENDENCY_DESCRIPTOR_URI, DescriptorSerializer));
+    if setup.bwe && sends {
+        config = config.enable_bwe(Some(FIRST_ESTIMATE));
+    }
+    let mut rtc = config.build(now);
+    for &address in &setup.addresses {
+        match Candidate::host(address, "udp") {
+            Ok(candidate) => drop(rtc.add_local_candidate(candidate).is_some()),
+            Err(error) => tracing::warn!(%address, %error, "address cannot be advertised"),
+        }
+    }
+    rtc
+}

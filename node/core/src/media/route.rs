@@ -1,0 +1,212 @@
+//! Who gets which packet: bursts to viewers and links, layers by what each viewer's way carries, keyframe requests.
+
+use origo_cascade_core::TrackLayer;
+use origo_cascade_core::link::{self, Class};
+
+use super::Kind;
+use super::allocate::{Allocate, HighestThatFits};
+use super::egress::Sender;
+use super::stats::{Direction, Stats, Via};
+use super::track::{LAYERS, Origin, Track};
+use super::worker::Worker;
+use crate::SessionId;
+
+/// Room above a subscriber's layers that the estimator is asked to find, in percent: without it a step up would never
+/// be seen to fit.
+const DESIRED_PERCENT: u64 = 130;
+
+impl Worker {
+    /// Routes everything that came since the last time.
+    pub(super) fn route_dirty(&mut self) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for index in dirty.drain(..) {
+            let Some(track) = self.tracks.get_mut(index) else { continue };
+            track.dirty = false;
+            serve_links(track, &mut self.sends, &mut self.stats);
+            self.route_to_viewers(index);
+            self.update_want(index);
+        }
+        self.dirty = dirty;
+    }
+
+    fn route_to_viewers(&mut self, index: usize) {
+        let Some(track) = self.tracks.get_mut(index) else { return };
+        for viewer in &mut track.viewers {
+            let Some(stream) = viewer.stream else { continue };
+            let Some(peer) = self.peers.get_mut(viewer.peer) else { continue };
+            let mut written = false;
+            for (layer, state) in (0u8..).zip(&track.layers) {
+                if viewer.forwarder.current() != Some(layer) && viewer.forwarder.target() != Some(layer) {
+                    continue;
+                }
+                for (packet, captured) in &state.burst {
+                    let Some(rewrite) = viewer.forwarder.forward(layer, packet, *captured) else { continue };
+                    peer.write(stream, packet, &rewrite, *captured);
+                    self.stats.count_rtp(Direction::Out, track.kind, Via::Client, packet.payload.len());
+                    written = true;
+                }
+            }
+            if written && !std::mem::replace(&mut peer.queued, true) {
+                self.queue.push_back(viewer.peer);
+            }
+        }
+        track.layers.iter_mut().for_each(|layer| layer.burst.clear());
+    }
+
+    /// Chooses the layers of one session's videos anew.
+    pub(super) fn allocate(&mut self, id: SessionId) {
+        let now = self.now;
+        let Some(session) = self.sessions.get(&id) else { return };
+        let (mut audio_bps, mut best_bps) = (0, 0);
+        let (mut videos, mut demands) = (Vec::new(), Vec::new());
+        for sid in session.wanted.keys() {
+            let Some(&index) = self.tracks_by_sid.get(sid) else { continue };
+            let Some(track) = self.tracks.get(index) else { continue };
+            let Some(viewer) = track.viewers.iter().find(|viewer| viewer.session == id) else { continue };
+            if track.kind == Kind::Audio {
+                audio_bps += track.bitrate_bps(0).min(AUDIO_BPS_MAX);
+            } else {
+                videos.push(index);
+                demands.push(track.demand(viewer, now));
+                best_bps += track.best_bitrate_bps();
+            }
+        }
+        let budget_bps = session.estimate_bps.map(|estimate| estimate.saturating_sub(audio_bps));
+        let layers = HighestThatFits.allocate(budget_bps, &demands);
+        for (index, layer) in videos.into_iter().zip(layers) {
+            self.set_target(index, id, layer);
+        }
+        self.set_desired(id, (audio_bps + best_bps) * DESIRED_PERCENT / 100);
+    }
+
+    fn set_target(&mut self, index: usize, id: SessionId, layer: Option<u8>) {
+        let Some(track) = self.tracks.get_mut(index) else { return };
+        let Some(viewer) = track.viewer(id) else { return };
+        // A track whose layers are all silent may come back any moment on the layer that it was on.
+        let Some(layer) = layer else { return };
+        if viewer.forwarder.target() == Some(layer) {
+            return;
+        }
+        viewer.forwarder.set_target(Some(layer));
+        let asks = viewer.stream.is_some() && viewer.forwarder.waits();
+        tracing::debug!(session = ?id, track = %track.sid, layer, "layer chosen");
+        self.update_want(index);
+        if asks {
+            self.want_keyframe(index, layer);
+        }
+    }
+
+    fn set_desired(&mut self, id: SessionId, bps: u64) {
+        let Some(session) = self.sessions.get_mut(&id).filter(|_| self.setup.bwe) else { return };
+        // Rates move all the time; the estimator need not hear of every step.
+        if session.desired_bps.abs_diff(bps) * 10 < bps.max(100_000) {
+            return;
+        }
+        session.desired_bps = bps;
+        let index = session.subscriber;
+        if let Some(peer) = self.peers.get_mut(index).filter(|peer| !peer.dead) {
+            peer.set_desired_bitrate(bps);
+            self.enqueue(index);
+        }
+    }
+
+    /// Lets tracks flow to a session where its client can take them by now.
+    pub(super) fn start_viewers(&mut self, id: SessionId) {
+        let now = self.now;
+        let Some(session) = self.sessions.get(&id) else { return };
+        let Some(peer) = self.peers.get_mut(session.subscriber).filter(|peer| peer.connected && !peer.dead) else {
+            return;
+        };
+        let mut started = Vec::new();
+        for (sid, wanted) in &session.wanted {
+            let (Some(mid), true) = (wanted.mid, wanted.ready_at.is_some_and(|at| at <= now)) else { continue };
+            let Some(&index) = self.tracks_by_sid.get(sid) else { continue };
+            let Some(track) = self.tracks.get_mut(index) else { continue };
+            let codec = track.codec;
+            let Some(viewer) = track.viewer(id).filter(|viewer| viewer.stream.is_none()) else { continue };
+            viewer.stream = peer.stream(mid, codec);
+            if viewer.stream.is_none() {
+                self.stats.count_dropped("subscription", "codec not taken");
+                continue;
+            }
+            viewer.forwarder.set_codec(codec);
+            started.push((index, viewer.forwarder.target()));
+        }
+        for (index, target) in started {
+            if let Some(layer) = target {
+                self.want_keyframe(index, layer);
+            }
+        }
+    }
+
+    /// Someone cannot go on without a keyframe of this layer.
+    pub(super) fn want_keyframe(&mut self, index: usize, layer: u8) {
+        let now = self.now;
+        let Some(track) = self.tracks.get_mut(index) else { return };
+        if track.kind == Kind::Video && track.want_keyframe(usize::from(layer), now) {
+            self.request_keyframe(index, layer);
+        }
+    }
+
+    /// The same by the layer's name, for requests of other nodes.
+    pub(super) fn want_keyframe_of(&mut self, layer: TrackLayer) {
+        if let Some(&index) = self.tracks_by_sid.get(&layer.track)
+            && usize::from(layer.layer) < LAYERS
+        {
+            self.want_keyframe(index, layer.layer);
+        }
+    }
+
+    fn request_keyframe(&mut self, index: usize, layer: u8) {
+        let Some(track) = self.tracks.get(index) else { return };
+        match track.origin {
+            Origin::Link { .. } => {
+                self.stats.count_keyframe_request(Direction::Out, Via::Link);
+                self.sends.push(link::Send::Keyframe { layer: TrackLayer { track: track.sid, layer } });
+            }
+            Origin::Local { peer: publisher, .. } => {
+                let ssrc = track.layers[usize::from(layer)].ssrc;
+                let Some(peer) = self.peers.get_mut(publisher).filter(|peer| !peer.dead && ssrc != 0) else { return };
+                peer.request_keyframe(ssrc);
+                self.stats.count_keyframe_request(Direction::Out, Via::Client);
+                self.enqueue(publisher);
+            }
+        }
+    }
+
+    /// Finds layers that fell silent and keyframes that are still awaited.
+    pub(super) fn sweep_tracks(&mut self) {
+        let now = self.now;
+        for index in self.tracks.indexes() {
+            let Some(track) = self.tracks.get_mut(index) else { continue };
+            if track.find_silent(now) || track.chance_is_over(now) {
+                self.touched.extend(track.viewers.iter().map(|viewer| viewer.session));
+            }
+            for layer in 0..LAYERS {
+                if self.tracks.get_mut(index).is_some_and(|track| track.due_keyframe(layer, now)) {
+                    self.request_keyframe(index, layer as u8);
+                }
+            }
+        }
+    }
+}
+
+/// No sound needs more; a first measurement over a burst may say so.
+const AUDIO_BPS_MAX: u64 = 510_000;
+
+/// Hands a track's burst to the links of those peers that subscribed to it.
+fn serve_links(track: &Track, sends: &mut Vec<link::Send>, stats: &mut Stats) {
+    for (number, layer) in track.layers.iter().enumerate() {
+        for (packet, _) in &layer.burst {
+            for &(to, flow) in &layer.serves {
+                let class = match track.kind {
+                    Kind::Audio => Class::Audio,
+                    Kind::Video if number == 0 || packet.key => Class::Base,
+                    Kind::Video => Class::Enhancement,
+                };
+                stats.count_rtp(Direction::Out, track.kind, Via::Link, packet.payload.len());
+                sends.push(link::Send::Packet { to, flow, class, packet: packet.clone() });
+            }
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! A track that passes through this worker: published here or behind a link, its layers, and who views it.
+
+use std::time::{Duration, Instant};
+
+use origo_auth::{NodeId, ParticipantSid, TrackSid};
+use origo_cascade_core::link::{Flow, Packet};
+use origo_cascade_core::{LayerSet, MediaKind};
+
+use super::allocate::Demand;
+use super::clock::LayerClock;
+use super::codec::Codec;
+use super::egress::Stream;
+use super::forward::Forwarder;
+use crate::SessionId;
+
+/// Simulcast layers of a track.
+pub(crate) const LAYERS: usize = origo_cascade_core::layer::LAYERS_MAX;
+/// The least time between two keyframe requests for one layer. A keyframe costs as much as a second of video.
+const KEYFRAME_SPACING: Duration = Duration::from_millis(500);
+/// A layer from which nothing came for this long does not flow.
+const SILENCE: Duration = Duration::from_millis(1_500);
+/// A layer behind a link that stayed silent though it was wanted is not tried again for this long.
+const RETRY: Duration = Duration::from_secs(10);
+/// Over how long a layer's rate is measured.
+const RATE_WINDOW: Duration = Duration::from_secs(1);
+/// What a layer is taken to need when neither its publisher nor its packets have said.
+const UNKNOWN_BPS: u64 = 500_000;
+
+/// Where a track comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// From a client of this worker.
+    Local {
+        /// Its session.
+        session: SessionId,
+        /// The connection that it comes on.
+        peer: usize,
+    },
+    /// From another node.
+    Link {
+        /// Who publishes it there.
+        publisher: ParticipantSid,
+    },
+}
+
+/// A track.
+pub(crate) struct Track {
+    /// Its id.
+    pub sid: TrackSid,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Sound or picture.
+    pub kind: MediaKind,
+    /// Its codec; what really flows, once it does.
+    pub codec: Codec,
+    /// How many layers it was announced with.
+    pub announced: usize,
+    /// First RTP has come.
+    pub started: bool,
+    /// Lowest first.
+    pub layers: [Layer; LAYERS],
+    /// Who receives it here.
+    pub viewers: Vec<Viewer>,
+    /// What was last said of a link track: see [`super::Event::Want`].
+    pub wanted: LayerSet,
+    /// In the list of tracks with packets to route.
+    pub dirty: bool,
+}
+
+/// One simulcast layer.
+#[derive(Default)]
+pub(crate) struct Layer {
+    /// Packets of the current burst, to be routed, with when they were captured.
+    pub burst: Vec<(Packet, Instant)>,
+    /// SSRC of a local layer, 0 until seen.
+    pub ssrc: u32,
+    /// Captured times.
+    pub clock: LayerClock,
+    /// Newest sender report: NTP and RTP time.
+    pub report: Option<(u64, u32)>,
+    /// Peers that get each packet.
+    pub serves: Vec<(NodeId, Flow)>,
+    declared_bps: u64,
+    newest: Option<Instant>,
+    rate: Rate,
+    key_requested: Option<Instant>,
+    key_pending: bool,
+    wanted_since: Option<Instant>,
+    given_up: bool,
+    flows: bool,
+}
+
+/// A session that receives the track.
+pub(crate) struct Viewer {
+    /// The session.
+    pub session: SessionId,
+    /// Its connection.
+    pub peer: usize,
+    /// Where to write, once the client can receive it.
+    pub stream: Option<Stream>,
+    /// Which layer, and with which numbers.
+    pub forwarder: Forwarder,
+}
+
+/// Bits per second over the last whole window.
+#[derive(Default)]
+struct Rate {
+    window: Option<Instant>,
+    bytes: u64,
+    bps: Option<u64>,
+}
+
+impl Track {
+    /// A track that nothing came of yet.
+    pub fn new(sid: TrackSid, origin: Origin, kind: MediaKind, mime: &str, layer_bitrates_bps: &[u32]) -> Self {
+        let mut track = Self {
+            sid,
+            origin,
+            kind,
+            codec: Codec::from_mime(mime),
+            announced: layer_bitrates_bps.len().clamp(1, LAYERS),
+            started: false,
+            layers: Default::default(),
+            viewers: Vec::new(),
+            wanted: LayerSet::NONE,
+            dirty: false,
+        };
+        for (layer, &bps) in track.layers.iter_mut().zip(layer_bitrates_bps) {
+            layer.declared_bps = bps.into();
+        }
+        track
+    }
+
+    /// Whether it is published here.
+    pub fn is_local(&self) -> bool {
+        matches!(self.origin, Origin::Local { .. })
+    }
+
+    /// A viewer by its session.
+    pub fn viewer(&mut self, session: SessionId) -> Option<&mut Viewer> {
+        self.viewers.iter_mut().find(|viewer| viewer.session == session)
+    }
+
+    /// Takes a packet of a layer for the current burst. Says whether the layer began to flow with it.
+    pub fn take(&mut self, layer: usize, mut packet: Packet, now: Instant) -> bool {
+        packet.key = packet.key || self.codec.begins_keyframe(&packet.payload, packet.extensions.dependency.as_deref());
+        let state = &mut self.layers[layer];
+        if packet.key {
+            state.key_pending = false;
+        }
+        state.newest = Some(now);
+        state.rate.add(packet.payload.len(), now);
+        let captured = state.clock.captured(packet.timestamp, self.codec.clock_rate(), packet.arrived);
+        state.burst.push((packet, captured));
+        !std::mem::replace(&mut state.flows, true)
+    }
+
+    /// Layers that stopped flowing since the last call count as silent from now on. Says whether any did.
+    pub fn find_silent(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        for layer in self.layers.iter_mut().filter(|layer| layer.flows) {
+            if layer.newest.is_none_or(|newest| now.saturating_duration_since(newest) > SILENCE) {
+                layer.flows = false;
+                layer.rate = Rate::default();
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Whether a layer behind a link was wanted for so long without a packet that viewers should think again; says so
+    /// once.
+    pub fn chance_is_over(&mut self, now: Instant) -> bool {
+        if self.is_local() {
+            return false;
+        }
+        let mut over = false;
+        for layer in self.layers.iter_mut().filter(|layer| !layer.flows && !layer.given_up) {
+            layer.given_up = layer.wanted_since.is_some_and(|since| now.saturating_duration_since(since) >= SILENCE);
+            over |= layer.given_up;
+        }
+        over
+    }
+
+    /// What a viewer could get.
+    pub fn demand(&self, viewer: &Viewer, now: Instant) -> Demand {
+        let mut bitrates_bps = [None; LAYERS];
+        for (index, rate) in bitrates_bps.iter_mut().enumerate() {
+            *rate = self.can_flow(index, now).then(|| self.bitrate_bps(index));
+        }
+        Demand { bitrates_bps, current: viewer.forwarder.current() }
+    }
+
+    /// A local layer flows when packets of it come. One behind a link only comes when it is wanted, so it gets its
+    /// chance first.
+    fn can_flow(&self, layer: usize, now: Instant) -> bool {
+        let state = &self.layers[layer];
+        if self.is_local() || state.flows {
+            return state.flows;
+        }
+        let waited = state.wanted_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        layer < self.announced && (waited < SILENCE || waited > RETRY)
+    }
+
+    /// Bits per second of a layer: measured, else declared.
+    pub fn bitrate_bps(&self, layer: usize) -> u64 {
+        let state = &self.layers[layer];
+        let declared = if state.declared_bps > 0 { state.declared_bps } else { UNKNOWN_BPS };
+        state.rate.bps.unwrap_or(declared)
+    }
+
+    /// Bits per second of the best layer that the publisher announced or sends.
+    pub fn best_bitrate_bps(&self) -> u64 {
+        let sent = |&layer: &usize| layer < self.announced || self.layers[layer].flows;
+        (0..LAYERS)
+            .filter(sent)
+            .map(|layer| self.bitrate_bps(layer).max(self.layers[layer].declared_bps))
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// The layers that local viewers take or are about to take.
+    pub fn watched(&self) -> LayerSet {
+        let layers = self.viewers.iter().flat_map(|viewer| [viewer.forwarder.current(), viewer.forwarder.target()]);
+        layers.flatten().fold(LayerSet::NONE, LayerSet::with)
+    }
+
+    /// Remembers since when each layer of a link track is wanted.
+    pub fn note_wanted(&mut self, wanted: LayerSet, now: Instant) {
+        self.wanted = wanted;
+        for (index, layer) in self.layers.iter_mut().enumerate() {
+            let since = layer.wanted_since.filter(|&since| now.saturating_duration_since(since) <= RETRY);
+            layer.given_up &= since.is_some();
+            layer.wanted_since = wanted.contains(index as u8).then(|| since.unwrap_or(now));
+        }
+    }
+
+    /// Someone needs a keyframe of this layer: whether to ask for it right now. When one was asked for a moment ago,
+    /// the wish is kept for [`Track::due_keyframe`].
+    pub fn want_keyframe(&mut self, layer: usize, now: Instant) -> bool {
+        let state = &mut self.layers[layer];
+        if state.key_requested.is_some_and(|at| now.saturating_duration_since(at) < KEYFRAME_SPACING) {
+            state.key_pending = true;
+            return false;
+        }
+        state.key_requested = Some(now);
+        state.key_pending = false;
+        true
+    }
+
+    /// Whether a keyframe of this layer is to be asked for again by now: a wish was kept, or a viewer still waits for
+    /// its first.
+    pub fn due_keyframe(&mut self, layer: usize, now: Instant) -> bool {
+        let waits = |viewer: &Viewer| {
+            viewer.stream.is_some() && viewer.forwarder.waits() && viewer.forwarder.target() == Some(layer as u8)
+        };
+        let awaited =
+            self.kind == MediaKind::Video && (self.layers[layer].key_pending || self.viewers.iter().any(waits));
+        awaited && self.want_keyframe(layer, now)
+    }
+}
+
+impl Rate {
+    fn add(&mut self, bytes: usize, now: Instant) {
+        let window = *self.window.get_or_insert(now);
+        let elapsed = now.saturating_duration_since(window);
+        if elapsed >= RATE_WINDOW {
+            let bps = (self.bytes * 8 * 1_000_000) / (elapsed.as_micros() as u64).max(1);
+            // Half old, half new: a keyframe does not make a layer look twice as dear.
+            self.bps = Some(self.bps.map_or(bps, |old| old.midpoint(bps)));
+            self.window = Some(now);
+            self.bytes = 0;
+        }
+        self.bytes += bytes as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn track(origin: Origin) -> Track {
+        let sid = "TR_abcdefghjkmn".parse().unwrap();
+        Track::new(sid, origin, MediaKind::Video, "video/VP8", &[150_000, 500_000, 1_700_000])
+    }
+
+    fn local() -> Track {
+        track(Origin::Local { session: SessionId(1), peer: 0 })
+    }
+
+    #[test]
+    fn keyframe_requests_are_merged_within_half_a_second() {
+        let now = Instant::now();
+        let ms = |ms| now + Duration::from_millis(ms);
+        let mut track = local();
+        assert!(track.want_keyframe(0, ms(0)));
+        assert!(!track.want_keyframe(0, ms(10)));
+        assert!(track.want_keyframe(1, ms(10)), "each layer by itself");
+        assert!(!track.due_keyframe(0, ms(499)));
+        assert!(track.due_keyframe(0, ms(500)), "the merged wish is made good");
+        assert!(!track.due_keyframe(0, ms(1_200)), "once");
+    }
+
+    #[test]
+    fn a_local_layer_flows_while_packets_come_and_a_far_one_gets_its_chance() {
+        let now = Instant::now();
+        let viewer = Viewer { session: SessionId(2), peer: 1, stream: None, forwarder: Forwarder::new(Codec::Vp8) };
+        assert_eq!(local().demand(&viewer, now).bitrates_bps, [None; 3]);
+
+        let mut far = track(Origin::Link { publisher: "PA_abcdefghjkmn".parse().unwrap() });
+        assert_eq!(far.demand(&viewer, now).bitrates_bps, [Some(150_000), Some(500_000), Some(1_700_000)]);
+        far.note_wanted(LayerSet::only(2), now);
+        let later = now + SILENCE;
+        assert_eq!(far.demand(&viewer, later).bitrates_bps, [Some(150_000), Some(500_000), None]);
+        assert!(far.demand(&viewer, now + RETRY * 2).bitrates_bps[2].is_some());
+    }
+}
