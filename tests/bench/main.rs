@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 
-use ceiling::Ceiling;
+use ceiling::{Ceiling, Profile};
 use report::{Point, Report};
 use rig::Rig;
 
@@ -51,6 +51,9 @@ struct Cli {
     /// Where the figures go
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Measure the ceiling alone, with AES-256-GCM: no node is needed
+    #[arg(long)]
+    ceiling: bool,
     /// Drain that many sockets for another process: how this program starts itself
     #[arg(long, hide = true)]
     sink: Option<usize>,
@@ -61,16 +64,38 @@ fn main() -> Result<()> {
     if let Some(sockets) = cli.sink {
         return sink::run(sockets);
     }
+    if cli.ceiling {
+        return measure_ceiling(&cli);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(measure(&cli))?;
     report.print();
     report.write(&json_path(&cli)?)
 }
 
+impl Cli {
+    fn rounds(&self) -> usize {
+        self.rounds.unwrap_or(if self.quick { 1 } else { 7 })
+    }
+
+    fn section(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds.unwrap_or(if self.quick { 0.5 } else { 2.0 }))
+    }
+}
+
+fn measure_ceiling(cli: &Cli) -> Result<()> {
+    let profile = Profile::Aes256Gcm;
+    let mut ceiling = Ceiling::start(cli.viewers, cli.packets_per_frame, cli.packet_bytes, profile)?;
+    let mut report = Report::new(cli.viewers, profile);
+    for _ in 0..cli.rounds() {
+        report.add(Point::Ceiling, ceiling.section(cli.section())?);
+    }
+    report.print();
+    Ok(())
+}
+
 async fn measure(cli: &Cli) -> Result<Report> {
-    let origo = origo(cli)?;
-    let rounds = cli.rounds.unwrap_or(if cli.quick { 1 } else { 7 });
-    let section = Duration::from_secs_f64(cli.seconds.unwrap_or(if cli.quick { 0.5 } else { 2.0 }));
+    let (origo, rounds, section) = (origo(cli)?, cli.rounds(), cli.section());
     eprintln!("starting two nodes of {} with {} viewers each", origo.display(), cli.viewers);
     let off = Rig::start(&origo, false, cli).await.context("the node without estimator")?;
     let on = Rig::start(&origo, true, cli).await.context("the node with estimator")?;

@@ -77,9 +77,12 @@ impl Report {
         for (point, name) in
             [(Point::Ceiling, "egress ceiling"), (Point::Off, "node, estimator off"), (Point::On, "node, estimator on")]
         {
+            let (good, all) = self.counts(point);
+            if all == 0 {
+                continue;
+            }
             let delivery = self.median_of_all(point, Section::delivery).unwrap_or(0.0);
             let load = self.median_of_all(point, |s| s.cpu.as_secs_f64() / s.wall.as_secs_f64()).unwrap_or(0.0);
-            let (good, all) = self.counts(point);
             let speed = self.median(point, Section::speed);
             let text = speed.map_or("too much lost".to_owned(), |speed| format!("{speed:.0}"));
             let ratio = speed.zip(ceiling).map_or("-".to_owned(), |(speed, ceiling)| format!("{:.2}", speed / ceiling));

@@ -1,5 +1,7 @@
 //! What strangers may send: bad tokens, garbage on every port, nodes of another mesh. Nothing of it may do harm.
 
+mod hostile;
+
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -175,6 +177,20 @@ async fn garbage_on_signaling(node: &Node) {
         // The node may have closed already.
         let _ = stream.write_all(line.as_bytes());
     }
+}
+
+#[tokio::test]
+async fn replayed_cut_and_damaged_datagrams_of_a_real_session_do_no_harm() {
+    let mut node = Node::start(&origo().unwrap(), &["--workers", "1"]).unwrap();
+    let fleet = Fleet::start().unwrap();
+    let mut viewer = fleet.connect(&node.url(), &node.token("lobby", "viewer"), Options::v0()).await.unwrap();
+    hostile::publish(&node, "lobby", Duration::from_secs(3)).await.unwrap();
+    let first = |event: &Event| matches!(event, Event::FirstPacket { .. }).then_some(());
+    viewer.wait_for(Duration::ZERO, first).await.expect("media flows");
+    let layer = viewer.report().await.tracks[0].layers[0];
+    assert_eq!((layer.duplicates, layer.lost), (0, 0), "{layer:?}");
+    assert!(layer.unique > 100, "{layer:?}");
+    assert!(node.process.is_running() && !node.process.stderr().contains("panicked"), "{}", node.process.stderr());
 }
 
 #[test]

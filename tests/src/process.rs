@@ -36,6 +36,8 @@ pub fn origo() -> Result<PathBuf> {
 impl Process {
     /// Starts a command with its output captured.
     pub fn spawn(command: &mut Command) -> Result<Self> {
+        // The name of the program under test would be an unknown setting to it.
+        command.env_remove("ORIGO_BIN");
         let name = command.get_program().to_string_lossy().into_owned();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("starting {name}"))?;
