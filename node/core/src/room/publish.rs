@@ -41,7 +41,7 @@ impl Room {
         let taken_as = publication.announced.then(|| publication.info.mime_type.clone());
         publication.start(mime.clone(), mid, ssrcs, unix_ms);
         // Those who took a muted track took it with the codec that was announced.
-        if taken_as.is_some_and(|before| before != mime) {
+        if taken_as.is_some_and(|before| !before.eq_ignore_ascii_case(&mime)) {
             self.unsubscribe_all(cx, track);
         }
         self.show_track(cx, identity, track);

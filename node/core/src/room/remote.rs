@@ -178,7 +178,7 @@ impl Room {
     fn follow_tracks(&mut self, cx: &mut Context, old: Vec<TrackRecord>, new: &[TrackRecord]) {
         for track in &old {
             let same = new.iter().find(|now| now.sid == track.sid);
-            if same.is_none_or(|now| now.mime != track.mime) {
+            if same.is_none_or(|now| !now.mime.eq_ignore_ascii_case(&track.mime)) {
                 self.unsubscribe_all(cx, track.sid);
             }
             if same.is_none() {
@@ -186,7 +186,8 @@ impl Room {
             }
         }
         for track in new {
-            if !old.iter().any(|before| before.sid == track.sid && before.mime == track.mime) {
+            let kept = |before: &TrackRecord| before.sid == track.sid && before.mime.eq_ignore_ascii_case(&track.mime);
+            if !old.iter().any(kept) {
                 self.subscribe_all(cx, track.sid);
             }
         }

@@ -7,7 +7,7 @@ use origo_auth::Identity;
 use proto::signal_response::Message as Response;
 use proto::{DisconnectReason, leave_request::Action};
 
-use super::world::{Deed, World, join_of, node_id, room_key};
+use super::world::{Deed, World, camera, join_of, node_id, room_key};
 use crate::media::{Command, Target};
 
 fn names(known: impl IntoIterator<Item = String>) -> Vec<String> {
@@ -116,6 +116,23 @@ fn a_participant_is_active_once_its_primary_connection_is_up() {
     world.connect(v0, Target::Subscriber);
     assert_eq!(state(&world), proto::participant_info::State::Active);
     assert!(world.knows(ann)["v0"].version > before);
+}
+
+#[test]
+fn a_first_offer_in_the_join_follows_its_announcements_and_what_there_is_to_receive() {
+    let mut world = World::new(1);
+    let ann = world.join(0, "ann");
+    world.publish(ann, "cam");
+    let offer = proto::SessionDescription { sdp: "v=0".into(), id: 1, ..Default::default() };
+    let ben =
+        world.join_as(0, crate::room::Join { offer: Some(offer), add_tracks: vec![camera("ben's")], ..join_of("ben") });
+    let asked: Vec<_> = world.asked(ben).collect();
+    assert!(matches!(
+        asked[..],
+        [Command::Open(_), Command::Subscribe(_), Command::Expect { .. }, Command::Offer { id: 1, .. }]
+    ));
+    let said: Vec<_> = world.said(ben).collect();
+    assert!(matches!(said[..], [Response::Join(_), Response::TrackPublished(_)]));
 }
 
 #[test]
