@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use origo_auth::Secret;
+use origo_client::load::{self, Plan};
 use origo_client::proto::{self, data_packet, signal_response};
 use origo_client::signal::Socket;
-use origo_client::{Event, Fleet, Join, Options, Participant, VideoOptions};
+use origo_client::{AudioOptions, Event, Fleet, Join, Options, Participant, VideoOptions};
 use origo_tests::mesh::{self, Description};
 use origo_tests::metrics::Metrics;
 use tokio::sync::{Mutex, MutexGuard};
@@ -281,5 +283,30 @@ async fn a_leaver_is_gone_on_the_other_nodes_within_two_seconds() {
         };
         let told = viewer.wait_for(Duration::from_secs(2), gone).await;
         assert!(told.is_some(), "{form}: the viewer was not told in time");
+    }
+}
+
+#[tokio::test]
+async fn a_load_of_two_publishers_and_ten_subscribers_arrives_whole() {
+    let (_alone, mesh) = alone().await;
+    for (form, options) in both_forms() {
+        let plan = Plan {
+            url: mesh.nodes[0].url.clone(),
+            subscriber_url: mesh.nodes[2].url.clone(),
+            api_key: mesh.api_key.clone(),
+            api_secret: Secret::new(mesh.api_secret.clone()),
+            room: format!("load-{form}"),
+            publishers: 2,
+            subscribers: 10,
+            options,
+            video: Some(VideoOptions::at_bitrate(30, 1_000_000, 1100)),
+            audio: Some(AudioOptions::default()),
+            duration: Duration::from_secs(2),
+        };
+        let summary = load::run(&plan).await.unwrap_or_else(|error| panic!("{form}: {error}"));
+        assert_eq!((summary.subscribers, summary.failed.len(), summary.silent), (10, 0, 0), "{form}: {summary}");
+        assert!(summary.delivered_percent >= 99.9, "{form}: {summary}");
+        assert_eq!(summary.received.duplicates, 0, "{form}: {summary}");
+        assert!(summary.received.unique > 20 * 150, "{form}: {summary}");
     }
 }
