@@ -108,7 +108,7 @@ impl Session {
     }
 
     fn answered(&mut self, now: Instant, answer: &proto::SessionDescription) -> Result<(), NegotiationError> {
-        if !self.peers[PUBLISHER].accept_answer(answer.id, &answer.sdp)? {
+        if !self.peers[PUBLISHER].accept_answer(now, answer.id, &answer.sdp)? {
             return Ok(());
         }
         let peer = &self.peers[PUBLISHER];
@@ -126,7 +126,7 @@ impl Session {
 
     fn offered(&mut self, now: Instant, offer: &proto::SessionDescription) -> Result<(), NegotiationError> {
         let Some(peer) = self.peers.get_mut(SUBSCRIBER) else { return Ok(()) };
-        let sdp = peer.accept_offer(&offer.sdp)?;
+        let sdp = peer.accept_offer(now, &offer.sdp)?;
         let answer = proto::SessionDescription { r#type: "answer".to_owned(), sdp, id: offer.id, ..Default::default() };
         self.signal(Request::Answer(answer));
         self.learn_tracks(now, &offer.sdp, &offer.mid_to_track_id);

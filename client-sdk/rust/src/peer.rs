@@ -115,20 +115,24 @@ impl Peer {
     }
 
     /// Takes the answer to our newest offer; one to an older offer is dropped.
-    pub(crate) fn accept_answer(&mut self, id: u32, sdp: &str) -> Result<bool, NegotiationError> {
+    pub(crate) fn accept_answer(&mut self, now: Instant, id: u32, sdp: &str) -> Result<bool, NegotiationError> {
         if id != 0 && id != self.offers {
             return Ok(false);
         }
         let answer = SdpAnswer::from_sdp_string(sdp).map_err(|error| NegotiationError::Parse(error.to_string()))?;
         let Some(pending) = self.pending.take() else { return Ok(false) };
         self.rtc.sdp_api().accept_answer(pending, answer)?;
+        self.handle_timeout(now);
         Ok(true)
     }
 
     /// Takes the server's offer; gives our answer.
-    pub(crate) fn accept_offer(&mut self, sdp: &str) -> Result<String, NegotiationError> {
+    pub(crate) fn accept_offer(&mut self, now: Instant, sdp: &str) -> Result<String, NegotiationError> {
         let offer = SdpOffer::from_sdp_string(sdp).map_err(|error| NegotiationError::Parse(error.to_string()))?;
-        Ok(self.rtc.sdp_api().accept_offer(offer)?.to_sdp_string())
+        let answer = self.rtc.sdp_api().accept_offer(offer)?;
+        // str0m's ICE asks for no wake-up of its own until it has been told the time once.
+        self.handle_timeout(now);
+        Ok(answer.to_sdp_string())
     }
 
     /// Adds a candidate of the server; one that does not parse is no harm.

@@ -44,6 +44,11 @@ fn server(connection: usize) -> SocketAddr {
 impl World {
     /// A client that has joined; the SFU sends it a track `TR_remote` of `PA_other`.
     fn joined(options: Options) -> Self {
+        Self::joined_to(options, true)
+    }
+
+    /// As `joined`, and with v0 perhaps to a room where nobody publishes.
+    fn joined_to(options: Options, with_track: bool) -> Self {
         let now = Instant::now();
         let connections = if options.single_connection { 1 } else { 2 };
         let local: Vec<SocketAddr> =
@@ -69,7 +74,7 @@ impl World {
         world.say(Response::Join(proto::JoinResponse { ping_interval: 5, ..Default::default() }));
         match offer {
             Some(offer) => world.answer_offer(&offer),
-            None => world.offer_track(),
+            None => world.offer_track(with_track),
         }
         world
     }
@@ -89,13 +94,15 @@ impl World {
         self.say(Response::Answer(answer));
     }
 
-    fn offer_track(&mut self) {
+    fn offer_track(&mut self, with_track: bool) {
         let mut api = self.servers[1].sdp_api();
         let (stream, track) = (Some("PA_other|camera".to_owned()), Some("TR_remote".to_owned()));
-        let mid = api.add_media(MediaKind::Video, Direction::SendOnly, stream, track, None);
+        if with_track {
+            self.sends_on = Some(api.add_media(MediaKind::Video, Direction::SendOnly, stream, track, None));
+        }
         api.add_channel("_reliable".to_owned());
         let (offer, pending) = api.apply().unwrap();
-        (self.pending, self.sends_on) = (Some(pending), Some(mid));
+        self.pending = Some(pending);
         let offer = proto::SessionDescription {
             r#type: "offer".into(),
             sdp: offer.to_sdp_string(),
@@ -319,4 +326,10 @@ fn a_leave_of_the_server_ends_the_session_once() {
     while world.move_client() {}
     let ends = world.events.iter().filter(|event| matches!(event, Event::Closed { .. })).count();
     assert_eq!(ends, 1);
+}
+
+#[test]
+fn an_empty_room_connects_by_its_channels_alone() {
+    let mut world = World::joined_to(Options::v0(), false);
+    world.run_until("the connection", |world| world.has(|event| matches!(event, Event::Connected)));
 }
