@@ -61,7 +61,13 @@ pub(super) async fn run(parts: Parts, mut front_ends: FrontEnds, mut stop: onesh
     loop {
         tokio::select! {
             Some(request) = front_ends.requests.recv() => task.request(request),
-            Some(session) = front_ends.closed.recv() => task.closed(session),
+            Some(session) = front_ends.closed.recv() => {
+                // What the client asked before it went is older, its goodbye above all.
+                for _ in 0..front_ends.requests.len() {
+                    front_ends.requests.try_recv().into_iter().for_each(|request| task.request(request));
+                }
+                task.closed(session);
+            }
             Some(event) = media.recv() => task.turn(Input::Media(event)),
             Some(event) = news.recv() => task.news(event),
             () = tokio::time::sleep_until(task.wake_at.into()) => task.turn(Input::Timeout),

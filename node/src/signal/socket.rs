@@ -29,6 +29,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait for the client's half of a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long a socket that failed is read for what the client sent before: it is in our buffers, or it is not.
+const LAST_WORDS_MAX: Duration = Duration::from_millis(50);
+
 /// Why a socket ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
@@ -130,8 +133,23 @@ impl Connection<'_> {
                 _ = pings.tick() => self.send(Frame::Ping(Default::default())).await,
                 () = sleep_until(patience) => Err(End::Silent),
             };
-            if let Err(end) = went {
-                return end;
+            match went {
+                Ok(()) => {}
+                Err(End::Client) => {
+                    self.hear_last_words().await;
+                    return End::Client;
+                }
+                Err(end) => return end,
+            }
+        }
+    }
+
+    /// A client that leaves closes its end at once, so that sending to it may fail before its goodbye is read.
+    async fn hear_last_words(&mut self) {
+        for _ in 0..BURST_MAX {
+            let Ok(received) = timeout(LAST_WORDS_MAX, self.socket.recv()).await else { return };
+            if self.receive(received).await.is_err() {
+                return;
             }
         }
     }
