@@ -20,6 +20,9 @@ mod timer;
 mod track;
 mod worker;
 
+#[cfg(test)]
+mod tests;
+
 pub use control::{Channel, Command, Event, Expected, Kind, OpenSession, Subscription, Target};
 pub use stats::{Direction, Stats, Traffic, Via};
 pub use worker::{Input, Output, Transmit, Worker, WorkerConfig};

@@ -165,6 +165,7 @@ impl Worker {
                 self.sends.push(link::Send::Keyframe { layer: TrackLayer { track: track.sid, layer } });
             }
             Origin::Local { peer: publisher, .. } => {
+                // Before its first packet there is nobody to ask, and that packet begins a keyframe anyway.
                 let ssrc = track.layers[usize::from(layer)].ssrc;
                 let Some(peer) = self.peers.get_mut(publisher).filter(|peer| !peer.dead && ssrc != 0) else { return };
                 peer.request_keyframe(ssrc);
@@ -179,7 +180,7 @@ impl Worker {
         let now = self.now;
         for index in self.tracks.indexes() {
             let Some(track) = self.tracks.get_mut(index) else { continue };
-            if track.find_silent(now) || track.chance_is_over(now) {
+            if track.find_silent(now) | track.bar_silent(now) {
                 self.touched.extend(track.viewers.iter().map(|viewer| viewer.session));
             }
             for layer in 0..LAYERS {

@@ -85,8 +85,9 @@ pub(crate) struct Layer {
     rate: Rate,
     key_requested: Option<Instant>,
     key_pending: bool,
+    /// Behind a link: since when it is wanted without a packet of it, and until when it is not tried again.
     wanted_since: Option<Instant>,
-    given_up: bool,
+    barred_until: Option<Instant>,
     flows: bool,
 }
 
@@ -144,15 +145,23 @@ impl Track {
     /// Takes a packet of a layer for the current burst. Says whether the layer began to flow with it.
     pub fn take(&mut self, layer: usize, mut packet: Packet, now: Instant) -> bool {
         packet.key = packet.key || self.codec.begins_keyframe(&packet.payload, packet.extensions.dependency.as_deref());
+        let begins = !self.layers[layer].flows;
+        if begins && !self.layers.iter().any(|layer| layer.flows) {
+            // The whole track was silent, so the silence of the other layers says nothing about them.
+            self.layers.iter_mut().for_each(|layer| layer.barred_until = None);
+        }
+        let clock_rate = self.codec.clock_rate();
         let state = &mut self.layers[layer];
         if packet.key {
             state.key_pending = false;
         }
+        state.flows = true;
+        state.wanted_since = None;
         state.newest = Some(now);
         state.rate.add(packet.payload.len(), now);
-        let captured = state.clock.captured(packet.timestamp, self.codec.clock_rate(), packet.arrived);
+        let captured = state.clock.captured(packet.timestamp, clock_rate, packet.arrived);
         state.burst.push((packet, captured));
-        !std::mem::replace(&mut state.flows, true)
+        begins
     }
 
     /// Layers that stopped flowing since the last call count as silent from now on. Says whether any did.
@@ -168,18 +177,18 @@ impl Track {
         any
     }
 
-    /// Whether a layer behind a link was wanted for so long without a packet that viewers should think again; says so
-    /// once.
-    pub fn chance_is_over(&mut self, now: Instant) -> bool {
-        if self.is_local() {
-            return false;
+    /// Bars layers behind a link that were wanted for some time without a packet. Says whether it did, so that viewers
+    /// think again.
+    pub fn bar_silent(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        for layer in &mut self.layers {
+            if layer.wanted_since.is_some_and(|since| now.saturating_duration_since(since) >= SILENCE) {
+                layer.wanted_since = None;
+                layer.barred_until = Some(now + RETRY);
+                any = true;
+            }
         }
-        let mut over = false;
-        for layer in self.layers.iter_mut().filter(|layer| !layer.flows && !layer.given_up) {
-            layer.given_up = layer.wanted_since.is_some_and(|since| now.saturating_duration_since(since) >= SILENCE);
-            over |= layer.given_up;
-        }
-        over
+        any
     }
 
     /// What a viewer could get.
@@ -198,8 +207,7 @@ impl Track {
         if self.is_local() || state.flows {
             return state.flows;
         }
-        let waited = state.wanted_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-        layer < self.announced && (waited < SILENCE || waited > RETRY)
+        layer < self.announced && state.barred_until.is_none_or(|until| until <= now)
     }
 
     /// Bits per second of a layer: measured, else declared.
@@ -229,9 +237,8 @@ impl Track {
     pub fn note_wanted(&mut self, wanted: LayerSet, now: Instant) {
         self.wanted = wanted;
         for (index, layer) in self.layers.iter_mut().enumerate() {
-            let since = layer.wanted_since.filter(|&since| now.saturating_duration_since(since) <= RETRY);
-            layer.given_up &= since.is_some();
-            layer.wanted_since = wanted.contains(index as u8).then(|| since.unwrap_or(now));
+            let awaited = wanted.contains(index as u8) && !layer.flows && layer.barred_until.is_none_or(|at| at <= now);
+            layer.wanted_since = awaited.then(|| layer.wanted_since.unwrap_or(now));
         }
     }
 
@@ -311,6 +318,7 @@ mod tests {
         assert_eq!(far.demand(&viewer, now).bitrates_bps, [Some(150_000), Some(500_000), Some(1_700_000)]);
         far.note_wanted(LayerSet::only(2), now);
         let later = now + SILENCE;
+        assert!(far.bar_silent(later));
         assert_eq!(far.demand(&viewer, later).bitrates_bps, [Some(150_000), Some(500_000), None]);
         assert!(far.demand(&viewer, now + RETRY * 2).bitrates_bps[2].is_some());
     }

@@ -198,7 +198,6 @@ impl Worker {
     }
 
     fn end_burst(&mut self) {
-        self.route_dirty();
         if self.now >= self.sweep_at {
             self.sweep_at = self.now + SWEEP;
             self.sweep();
@@ -208,6 +207,8 @@ impl Worker {
             self.start_viewers(session);
             self.allocate(session);
         }
+        // After the choice of layers: the first packet of a layer is its keyframe, and who is to get it must get it.
+        self.route_dirty();
         self.stats.connections = self.peers.len() as u64;
     }
 

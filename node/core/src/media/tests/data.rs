@@ -1,0 +1,53 @@
+//! Data channels in both versions, their bounds and their order.
+
+use bytes::Bytes;
+
+use super::world::World;
+use crate::SessionId;
+use crate::media::{Channel, Command, Event};
+
+fn send(world: &mut World, client: usize, channel: Channel, packet: Vec<u8>) {
+    let session = world.clients[client].id;
+    world.command(Command::SendData { session, channel, packet: Bytes::from(packet) });
+}
+
+#[test]
+fn data_goes_both_ways_on_the_clients_channels_in_v1() {
+    let mut world = World::new();
+    let client = world.join(true);
+    send(&mut world, client, Channel::Reliable, vec![1; 64_000]);
+    world.run_ms(1_000);
+    assert!(world.events.contains(&Event::ChannelsOpen(SessionId(1))));
+    let connection = &mut world.clients[client].connections[0];
+    assert_eq!(connection.messages, [("_reliable".to_owned(), vec![1; 64_000])], "it waited for the channel");
+    let id = connection.channels["_lossy"];
+    assert!(connection.rtc.channel(id).unwrap().write(true, &[2; 100]).unwrap());
+    world.run_ms(100);
+    let packet = Bytes::from(vec![2; 100]);
+    assert!(world.events.contains(&Event::Data { session: SessionId(1), channel: Channel::Lossy, packet }));
+}
+
+#[test]
+fn many_reliable_messages_arrive_whole_and_in_order_in_v0() {
+    let mut world = World::new();
+    let client = world.join(false);
+    world.run_ms(500);
+    for number in 0..60_u8 {
+        send(&mut world, client, Channel::Reliable, vec![number; 30_000]);
+    }
+    world.run_ms(3_000);
+    let numbers: Vec<u8> = world.receiver(client).messages.iter().map(|(_, message)| message[0]).collect();
+    assert_eq!(numbers, (0..60).collect::<Vec<_>>());
+}
+
+#[test]
+fn data_for_a_client_that_does_not_take_it_is_bounded_and_counted() {
+    let mut world = World::new();
+    world.signaling = false;
+    let client = world.join(false);
+    for _ in 0..100 {
+        send(&mut world, client, Channel::Reliable, vec![0; 64_000]);
+        send(&mut world, client, Channel::Lossy, vec![0; 64_000]);
+    }
+    assert!(world.worker.stats().dropped_count("data", "client too slow") > 100);
+}

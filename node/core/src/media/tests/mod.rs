@@ -1,0 +1,6 @@
+//! The whole worker against str0m clients of both protocol versions.
+
+mod data;
+mod forwarding;
+mod negotiation;
+mod world;

@@ -1,0 +1,380 @@
+//! A worker and str0m clients in virtual time, joined by a network without delay or loss.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use origo_auth::TrackSid;
+use origo_cascade_core::TrackRecord;
+use origo_cascade_core::link::{self, Received};
+use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
+use str0m::channel::ChannelId;
+use str0m::media::{Direction, MediaKind, Mid, Simulcast, SimulcastLayer};
+use str0m::net::{Protocol, Receive};
+use str0m::rtp::{RtpPacket, RtpWrite, Ssrc};
+use str0m::{Candidate, Event as RtcEvent, Input as RtcInput, Output as RtcOutput, Rtc};
+
+use crate::SessionId;
+use crate::media::{
+    Command, Event, Expected, Input, Kind, OpenSession, Output, Subscription, Target, Worker, WorkerConfig,
+};
+
+pub fn server() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 7_883))
+}
+
+pub fn sid(letter: char) -> TrackSid {
+    format!("TR_{}", letter.to_string().repeat(12)).parse().unwrap()
+}
+
+/// One connection of a client.
+pub struct Connection {
+    pub rtc: Rtc,
+    pub address: SocketAddr,
+    pub packets: Vec<RtpPacket>,
+    pub channels: BTreeMap<String, ChannelId>,
+    pub messages: Vec<(String, Vec<u8>)>,
+    pub keyframes_asked: Vec<Option<String>>,
+    pub pending: Option<SdpPendingOffer>,
+    pub connected: bool,
+}
+
+impl Connection {
+    fn new(now: Instant, port: u16) -> Self {
+        let mut rtc = Rtc::builder().set_rtp_mode(true).build(now);
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
+        Self {
+            rtc,
+            address,
+            packets: Vec::new(),
+            channels: BTreeMap::new(),
+            messages: Vec::new(),
+            keyframes_asked: Vec::new(),
+            pending: None,
+            connected: false,
+        }
+    }
+
+    fn poll(&mut self, out: &mut VecDeque<(SocketAddr, Vec<u8>)>) {
+        loop {
+            match self.rtc.poll_output().unwrap() {
+                RtcOutput::Timeout(_) => return,
+                RtcOutput::Transmit(transmit) => out.push_back((self.address, transmit.contents.to_vec())),
+                RtcOutput::Event(event) => self.event(event),
+            }
+        }
+    }
+
+    fn event(&mut self, event: RtcEvent) {
+        match event {
+            RtcEvent::Connected => self.connected = true,
+            RtcEvent::RtpPacket(packet) => self.packets.push(packet),
+            RtcEvent::ChannelOpen(id, label) => drop(self.channels.insert(label, id)),
+            RtcEvent::ChannelData(data) => {
+                let label = self.channels.iter().find(|(_, id)| **id == data.id).unwrap().0.clone();
+                self.messages.push((label, data.data));
+            }
+            RtcEvent::KeyframeRequest(request) => {
+                self.keyframes_asked.push(request.rid.map(|rid| rid.to_string()));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A client's session: one connection in v1, two in v0.
+pub struct Client {
+    pub id: SessionId,
+    /// Publisher (or single) connection, then the subscriber connection.
+    pub connections: Vec<Connection>,
+    pub tracks_by_mid: BTreeMap<String, TrackSid>,
+    pub last_answer: String,
+    pub last_offer: String,
+    pub offers: u32,
+    /// v1: sections on which it would receive. str0m forgets that once they were answered inactive; browsers do not.
+    receiving: Vec<Mid>,
+}
+
+/// Everything.
+pub struct World {
+    pub now: Instant,
+    pub worker: Worker,
+    pub clients: Vec<Client>,
+    pub events: Vec<Event>,
+    pub sends: Vec<link::Send>,
+    /// Clients answer v0 offers and give v1 offers when asked.
+    pub signaling: bool,
+    wire: VecDeque<(SocketAddr, Vec<u8>)>,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(false)
+    }
+
+    pub fn with(bwe: bool) -> Self {
+        // str0m takes the first instant it sees as the beginning of time.
+        let now = Instant::now();
+        Self {
+            now,
+            worker: Worker::new(WorkerConfig { addresses: vec![server()], bwe }, now),
+            clients: Vec::new(),
+            events: Vec::new(),
+            sends: Vec::new(),
+            signaling: true,
+            wire: VecDeque::new(),
+        }
+    }
+
+    /// A client joins; v1 with its placeholder sections and channels in the first offer.
+    pub fn join(&mut self, single: bool) -> usize {
+        let index = self.clients.len();
+        let id = SessionId(index as u64 + 1);
+        let port = 20_000 + index as u16 * 2;
+        let connections = (0..if single { 1 } else { 2 }).map(|i| Connection::new(self.now, port + i)).collect();
+        let last = String::new();
+        self.clients.push(Client {
+            id,
+            connections,
+            tracks_by_mid: BTreeMap::new(),
+            last_answer: last.clone(),
+            last_offer: last,
+            offers: 0,
+            receiving: Vec::new(),
+        });
+        self.command(Command::Open(OpenSession { session: id, single_connection: single, ice_lite: true }));
+        if single {
+            self.add_sections(index, 3, 3);
+        }
+        index
+    }
+
+    fn add_sections(&mut self, client: usize, audios: u32, videos: u32) {
+        let first = self.clients[client].offers == 0;
+        let added = self.offer(client, |api| {
+            for label in ["_reliable", "_lossy"].into_iter().filter(|_| first) {
+                api.add_channel(label.to_owned());
+            }
+            let kinds = [(MediaKind::Audio, audios), (MediaKind::Video, videos)];
+            let kinds = kinds.into_iter().flat_map(|(kind, count)| (0..count).map(move |_| kind));
+            kinds.map(|kind| api.add_media(kind, Direction::RecvOnly, None, None, None)).collect::<Vec<_>>()
+        });
+        self.clients[client].receiving.extend(added);
+    }
+
+    /// The client makes an offer on its publisher (or single) connection.
+    pub fn offer<T>(&mut self, client: usize, change: impl FnOnce(&mut str0m::change::SdpApi<'_>) -> T) -> T {
+        let client = &mut self.clients[client];
+        let connection = &mut client.connections[0];
+        let mut api = connection.rtc.sdp_api();
+        client.receiving.iter().for_each(|&mid| api.set_direction(mid, Direction::RecvOnly));
+        let value = change(&mut api);
+        let (offer, pending) = api.apply().expect("something to offer");
+        connection.pending = Some(pending);
+        client.offers += 1;
+        client.last_offer = offer.to_sdp_string();
+        let offer = Command::Offer { session: client.id, id: client.offers, sdp: client.last_offer.clone() };
+        self.command(offer);
+        value
+    }
+
+    pub fn command(&mut self, command: Command) {
+        self.worker.handle_input(self.now, Input::Command(command));
+    }
+
+    /// The client publishes a track and offers it. Gives its section.
+    pub fn publish(&mut self, client: usize, letter: char, mime: &str, rids: &[&str]) -> Mid {
+        let kind = if mime.starts_with("audio") { Kind::Audio } else { Kind::Video };
+        let cid = format!("cid-{letter}");
+        let session = self.clients[client].id;
+        let track = Expected {
+            sid: sid(letter),
+            client_ids: vec![cid.clone()],
+            kind,
+            mime: mime.to_owned(),
+            layer_bitrates_bps: [150_000, 500_000, 1_700_000][..rids.len().max(1)].to_vec(),
+            stereo: false,
+            dtx: false,
+        };
+        self.command(Command::Expect { session, track });
+        let simulcast = (!rids.is_empty())
+            .then(|| Simulcast { send: rids.iter().map(|rid| SimulcastLayer::new(rid)).collect(), recv: vec![] });
+        let kind = if kind == Kind::Audio { MediaKind::Audio } else { MediaKind::Video };
+        self.offer(client, |api| api.add_media(kind, Direction::SendOnly, Some("s".to_owned()), Some(cid), simulcast))
+    }
+
+    pub fn subscribe(&mut self, client: usize, letter: char, mime: &str, layers: usize) {
+        let kind = if mime.starts_with("audio") { Kind::Audio } else { Kind::Video };
+        let track = TrackRecord {
+            sid: sid(letter),
+            kind,
+            mime: mime.to_owned(),
+            layer_bitrates_bps: [150_000, 500_000, 1_700_000][..layers].to_vec(),
+        };
+        let publisher = "PA_abcdefghjkmn".parse().unwrap();
+        let session = self.clients[client].id;
+        let stream = format!("{publisher}|camera");
+        self.command(Command::Subscribe(Subscription { session, track, publisher, stream }));
+    }
+
+    pub fn unsubscribe(&mut self, client: usize, letter: char) {
+        let session = self.clients[client].id;
+        self.command(Command::Unsubscribe { session, track: sid(letter) });
+    }
+
+    /// The client sends one RTP packet.
+    pub fn send(&mut self, client: usize, mid: Mid, rid: Option<&str>, sequence: u64, timestamp: u32, payload: &[u8]) {
+        let now = self.now;
+        let connection = &mut self.clients[client].connections[0];
+        let codecs = connection.rtc.media(mid).expect("negotiated").remote_pts().to_vec();
+        let mut api = connection.rtc.direct_api();
+        let stream = api.stream_tx_by_mid(mid, rid.map(Into::into)).expect("sends");
+        let payload: Arc<[u8]> = payload.into();
+        stream
+            .write_rtp(RtpWrite::new(codecs[0], sequence.into(), timestamp, now, payload).marker(true).nackable(true));
+    }
+
+    /// Lets time pass in steps of 5 ms; clients and the worker talk all the while.
+    pub fn run(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while self.now < end {
+            self.now += Duration::from_millis(5);
+            self.step();
+        }
+    }
+
+    pub fn run_ms(&mut self, ms: u64) {
+        self.run(Duration::from_millis(ms));
+    }
+
+    pub fn datagram(&mut self, source: SocketAddr, contents: &[u8]) {
+        self.worker.handle_input(self.now, Input::Datagram { source, destination: server(), contents });
+    }
+
+    pub fn link(&mut self, received: Received) {
+        self.worker.handle_input(self.now, Input::Link(vec![received]));
+    }
+
+    fn step(&mut self) {
+        for connection in self.clients.iter_mut().flat_map(|client| &mut client.connections) {
+            connection.rtc.handle_input(RtcInput::Timeout(self.now)).unwrap();
+            connection.poll(&mut self.wire);
+        }
+        self.worker.handle_input(self.now, Input::Timeout);
+        for _ in 0..20 {
+            while let Some((source, contents)) = self.wire.pop_front() {
+                self.worker
+                    .handle_input(self.now, Input::Datagram { source, destination: server(), contents: &contents });
+            }
+            self.worker.handle_input(self.now, Input::BurstEnd);
+            self.drain();
+            if self.wire.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        let mut signals = Vec::new();
+        loop {
+            match self.worker.poll_output() {
+                Output::Timeout(_) => break,
+                Output::Transmit(transmit) => {
+                    let segment = transmit.segment_size.unwrap_or(transmit.contents.len());
+                    for contents in transmit.contents.chunks(segment) {
+                        deliver(&mut self.clients, self.now, transmit.destination, contents, &mut self.wire);
+                    }
+                }
+                Output::Event(event) => {
+                    signals.push(event.clone());
+                    self.events.push(event);
+                }
+                Output::Link(sends) => self.sends.extend(sends),
+            }
+        }
+        signals.into_iter().for_each(|event| self.signal(event));
+    }
+
+    fn signal(&mut self, event: Event) {
+        match event {
+            Event::Answer { session, sdp, tracks_by_mid, id } => {
+                let client = &mut self.clients[session.0 as usize - 1];
+                assert_eq!(id, client.offers);
+                client.last_answer = sdp.clone();
+                client.tracks_by_mid = tracks_by_mid;
+                let connection = &mut client.connections[0];
+                let answer = SdpAnswer::from_sdp_string(&sdp).unwrap();
+                let pending = connection.pending.take().unwrap();
+                connection.rtc.sdp_api().accept_answer(pending, answer).unwrap();
+                connection.poll(&mut self.wire);
+            }
+            Event::Offer { session, id, sdp, tracks_by_mid } => {
+                let client = &mut self.clients[session.0 as usize - 1];
+                client.tracks_by_mid = tracks_by_mid;
+                client.last_offer = sdp.clone();
+                if !self.signaling {
+                    return;
+                }
+                let connection = &mut client.connections[1];
+                let offer = SdpOffer::from_sdp_string(&sdp).unwrap();
+                let answer = connection.rtc.sdp_api().accept_offer(offer).unwrap().to_sdp_string();
+                connection.poll(&mut self.wire);
+                self.command(Command::Answer { session, id, sdp: answer });
+            }
+            Event::SectionsNeeded { session, audios, videos } if self.signaling => {
+                let index = session.0 as usize - 1;
+                self.add_sections(index, audios, videos);
+            }
+            _ => {}
+        }
+    }
+
+    pub fn count(&self, matches: impl Fn(&Event) -> bool) -> usize {
+        self.events.iter().filter(|event| matches(event)).count()
+    }
+
+    /// The connection on which a client receives.
+    pub fn receiver(&self, client: usize) -> &Connection {
+        self.clients[client].connections.last().unwrap()
+    }
+
+    /// What a client received on the section of a track.
+    pub fn received(&self, client: usize, letter: char) -> Vec<&RtpPacket> {
+        let client = &self.clients[client];
+        let connection = client.connections.last().unwrap();
+        let mid =
+            client.tracks_by_mid.iter().find(|(_, track)| **track == sid(letter)).map(|(mid, _)| Mid::from(&**mid));
+        // Once the client has acknowledged an SSRC, its packets no longer say their section.
+        let of = |packet: &&RtpPacket| mid.is_some() && packet.header.ext_vals.mid == mid;
+        let ssrcs: Vec<Ssrc> = connection.packets.iter().filter(of).map(|packet| packet.header.ssrc).collect();
+        connection.packets.iter().filter(|packet| ssrcs.contains(&packet.header.ssrc)).collect()
+    }
+
+    /// The client asks for a keyframe of what it receives.
+    pub fn ask_keyframe(&mut self, client: usize, letter: char) {
+        let ssrc: Ssrc = self.received(client, letter)[0].header.ssrc;
+        let connection = self.clients[client].connections.last_mut().unwrap();
+        connection.rtc.direct_api().stream_rx(&ssrc).unwrap().request_keyframe(str0m::media::KeyframeRequestKind::Pli);
+    }
+
+    pub fn is_connected(&self, client: usize, target: Target) -> bool {
+        let session = self.clients[client].id;
+        self.events.contains(&Event::Connected { session, target })
+    }
+}
+
+fn deliver(
+    clients: &mut [Client],
+    now: Instant,
+    destination: SocketAddr,
+    contents: &[u8],
+    wire: &mut VecDeque<(SocketAddr, Vec<u8>)>,
+) {
+    let mut connections = clients.iter_mut().flat_map(|client| &mut client.connections);
+    let Some(connection) = connections.find(|connection| connection.address == destination) else { return };
+    let receive = Receive::new(Protocol::Udp, server(), destination, contents).unwrap();
+    connection.rtc.handle_input(RtcInput::Receive(now, receive)).unwrap();
+    connection.poll(wire);
+}
