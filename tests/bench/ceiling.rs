@@ -27,10 +27,12 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// From the label values of `origo_srtp_sessions`.
+    /// From the label values of `origo_srtp_sessions`. str0m prefers 256 bits on both sides, so that is what a node
+    /// that reports none speaks with str0m's own client.
     pub fn of<'a>(labels: impl IntoIterator<Item = &'a String>) -> Result<Self> {
         let labels: Vec<&String> = labels.into_iter().collect();
         match labels[..] {
+            [] => Ok(Self::Aes256Gcm),
             [label] if label.contains("256") => Ok(Self::Aes256Gcm),
             [label] if label.to_ascii_lowercase().contains("gcm") => Ok(Self::Aes128Gcm),
             _ => bail!("expected one AES-GCM profile for all sessions, the node reports {labels:?}"),

@@ -11,15 +11,43 @@ use crate::ceiling::Profile;
 /// A section with less delivered does not count.
 const DELIVERY_MIN: f64 = 0.995;
 
+/// Frames each second of an ordinary camera.
+pub const CAMERA_FPS: u32 = 30;
+
+/// How much the publisher sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Load {
+    /// An ordinary camera: the worker is nearly idle.
+    Camera,
+    /// Enough to keep the worker busy.
+    Busy,
+}
+
 /// What is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Point {
-    /// The node without str0m's estimator.
-    Off,
-    /// The node with it.
-    On,
+    /// A node.
+    Node {
+        /// What it has to do.
+        load: Load,
+        /// Whether it runs str0m's bandwidth estimator.
+        estimator: bool,
+    },
     /// Copy, seal and send alone.
     Ceiling,
+}
+
+/// The points of the table: name, key in the JSON file, and goal as a share of the ceiling.
+const POINTS: [(Point, &str, &str, Option<f64>); 5] = [
+    (Point::Ceiling, "egress ceiling", "egress_ceiling_per_core_second", None),
+    (node(Load::Busy, false), "estimator off, busy", "forwarded_per_core_second", Some(0.5)),
+    (node(Load::Busy, true), "estimator on, busy", "forwarded_per_core_second_bwe", Some(0.4)),
+    (node(Load::Camera, false), "estimator off, 30 fps", "forwarded_per_core_second_30fps", Some(0.5)),
+    (node(Load::Camera, true), "estimator on, 30 fps", "forwarded_per_core_second_30fps_bwe", Some(0.4)),
+];
+
+const fn node(load: Load, estimator: bool) -> Point {
+    Point::Node { load, estimator }
 }
 
 /// One measured section.
@@ -38,6 +66,15 @@ pub struct Section {
 impl Section {
     fn delivery(&self) -> f64 {
         self.packets as f64 / (self.packets + self.lost).max(1) as f64
+    }
+
+    fn counts(&self) -> bool {
+        self.delivery() >= DELIVERY_MIN
+    }
+
+    /// Cores in use.
+    fn load(&self) -> f64 {
+        self.cpu.as_secs_f64() / self.wall.as_secs_f64().max(1e-9)
     }
 
     fn speed(&self) -> f64 {
@@ -65,52 +102,40 @@ impl Report {
 
     /// Prints the table.
     pub fn print(&self) {
-        let ceiling = self.median(Point::Ceiling, Section::speed);
         println!("1 publisher, {} viewers, {}, medians over sections", self.viewers, self.profile.name());
         println!();
         println!(
-            "| point                         | packets per CPU second | of the ceiling | delivered | CPU used | sections |"
+            "| point                 | packets per CPU second | of the ceiling | goal | delivered | CPU used | sections |"
         );
         println!(
-            "| ----------------------------- | ---------------------: | -------------: | --------: | -------: | -------: |"
+            "| --------------------- | ---------------------: | -------------: | ---: | --------: | -------: | -------: |"
         );
-        for (point, name) in
-            [(Point::Ceiling, "egress ceiling"), (Point::Off, "node, estimator off"), (Point::On, "node, estimator on")]
-        {
+        for (point, name, _, goal) in POINTS {
             let (good, all) = self.counts(point);
-            if all == 0 {
-                continue;
-            }
-            let delivery = self.median_of_all(point, Section::delivery).unwrap_or(0.0);
-            let load = self.median_of_all(point, |s| s.cpu.as_secs_f64() / s.wall.as_secs_f64()).unwrap_or(0.0);
-            let speed = self.median(point, Section::speed);
-            let text = speed.map_or("too much lost".to_owned(), |speed| format!("{speed:.0}"));
-            let ratio = speed.zip(ceiling).map_or("-".to_owned(), |(speed, ceiling)| format!("{:.2}", speed / ceiling));
+            let Some(delivery) = median(self.of(point).map(Section::delivery)) else { continue };
+            let load = median(self.of(point).map(Section::load)).unwrap_or_default();
+            let speed = self.speed(point).map_or("too much lost".to_owned(), |speed| format!("{speed:.0}"));
+            let ratio = self.ratio(point).map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
+            let goal = goal.map_or("-".to_owned(), |goal| format!("{goal:.1}"));
             let (delivery, load) = (delivery * 100.0, load * 100.0);
             println!(
-                "| {name:29} | {text:>22} | {ratio:>14} | {delivery:>7.2} % | {load:>6.1} % | {good:>3} of {all} |"
+                "| {name:21} | {speed:>22} | {ratio:>14} | {goal:>4} | {delivery:>7.2} % | {load:>6.1} % | {good:>3} of {all} |"
             );
         }
         println!();
         println!("Sections with less than {} % delivered do not count.", DELIVERY_MIN * 100.0);
     }
 
-    /// Writes the figures that have enough sections.
+    /// Writes the figures that have sections.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let ceiling = self.median(Point::Ceiling, Section::speed);
+        let ceiling = self.speed(Point::Ceiling);
         let mut figures = serde_json::Map::new();
-        if let Some(ceiling) = ceiling {
-            let figure = json!({"value": ceiling.round(), "unit": "packets/s", "goal": null, "baseline": null});
-            figures.insert("egress_ceiling_per_core_second".to_owned(), figure);
-        }
-        for (point, name, share) in
-            [(Point::Off, "forwarded_per_core_second", 0.5), (Point::On, "forwarded_per_core_second_bwe", 0.4)]
-        {
-            let Some((speed, ceiling)) = self.median(point, Section::speed).zip(ceiling) else { continue };
-            let goal = (ceiling * share).round();
-            let (value, baseline) = (speed.round(), ceiling.round());
-            let figure = json!({"value": value, "unit": "packets/s", "goal": goal, "baseline": baseline});
-            figures.insert(name.to_owned(), figure);
+        for (point, _, key, share) in POINTS {
+            let Some(speed) = self.speed(point) else { continue };
+            let baseline = share.and(ceiling).map(f64::round);
+            let goal = share.zip(ceiling).map(|(share, ceiling)| (share * ceiling).round());
+            let figure = json!({"value": speed.round(), "unit": "packets/s", "goal": goal, "baseline": baseline});
+            figures.insert(key.to_owned(), figure);
         }
         let text = serde_json::to_string_pretty(&figures)? + "\n";
         std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
@@ -118,18 +143,23 @@ impl Report {
         Ok(())
     }
 
-    /// The median over the sections that count.
-    fn median(&self, point: Point, figure: impl Fn(&Section) -> f64) -> Option<f64> {
-        median(self.of(point).filter(|section| section.delivery() >= DELIVERY_MIN).map(figure))
+    /// The median speed over the sections that count.
+    fn speed(&self, point: Point) -> Option<f64> {
+        median(self.of(point).filter(|section| section.counts()).map(Section::speed))
     }
 
-    fn median_of_all(&self, point: Point, figure: impl Fn(&Section) -> f64) -> Option<f64> {
-        median(self.of(point).map(figure))
+    /// The median over the sections that count, each set against the ceiling nearest in time.
+    fn ratio(&self, point: Point) -> Option<f64> {
+        let is_ceiling = |index: &usize| self.sections[*index].0 == Point::Ceiling && self.sections[*index].1.counts();
+        let ratio = |(index, (of, section)): (usize, &(Point, Section))| {
+            let nearest = (0..self.sections.len()).filter(is_ceiling).min_by_key(|other| other.abs_diff(index))?;
+            (*of == point && section.counts()).then(|| section.speed() / self.sections[nearest].1.speed())
+        };
+        median(self.sections.iter().enumerate().filter_map(ratio))
     }
 
     fn counts(&self, point: Point) -> (usize, usize) {
-        let good = self.of(point).filter(|section| section.delivery() >= DELIVERY_MIN).count();
-        (good, self.of(point).count())
+        (self.of(point).filter(|section| section.counts()).count(), self.of(point).count())
     }
 
     fn of(&self, point: Point) -> impl Iterator<Item = &Section> {
