@@ -3,9 +3,21 @@
 //! [`Mesh::start`] opens everything; the node asks with [`Mesh::ask`], hears [`MeshEvent`]s, and its media workers put
 //! packets into a [`LinkSender`] and take packets from their [`Inbox`].
 
+mod congestion;
+mod control;
+mod data;
+mod dialer;
+mod endpoint;
+mod gossip;
+mod kind;
 mod links;
 mod mesh;
+mod mesh_loop;
+mod news;
+mod peer;
 mod stats;
+mod tls;
+mod transport;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

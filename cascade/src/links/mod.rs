@@ -1,8 +1,14 @@
-//! How media workers reach the link thread.
+//! The link thread, and how media workers reach it.
+
+mod forwarding;
+mod inboxes;
+pub(crate) mod table;
+pub(crate) mod thread;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub(crate) use forwarding::{Forwarding, ForwardingSender};
 use origo_cascade_core::link;
 use tokio::sync::mpsc;
 

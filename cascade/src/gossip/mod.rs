@@ -1,0 +1,239 @@
+//! chitchat over control connections: which nodes live, where, and how busy they are.
+
+mod codec;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chitchat::transport::{RecvOutcome, SendOutcome, Socket, Transport};
+use chitchat::{
+    ChitchatConfig, ChitchatEnvelope, ChitchatHandle, ChitchatId, FailureDetectorConfig, NodeState, ProtocolVersion,
+    spawn_chitchat,
+};
+use origo_cascade_core::Node;
+use quinn::Connection;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tracing::{debug, warn};
+
+use self::codec::Codec;
+use crate::news::{News, NewsSender};
+use crate::stats::{Drops, Shared};
+
+/// Largest gossip message: chitchat's own limit.
+pub(crate) const GOSSIP_BYTES_MAX: usize = 64 << 10;
+/// Messages that wait for chitchat; what does not fit is said again in the next round.
+pub(crate) const HEARD_MAX: usize = 256;
+/// A change reaches a small cluster within two rounds.
+const INTERVAL: Duration = Duration::from_millis(150);
+/// A node is taken for dead after about this many rounds of silence: 1.8 s.
+const SILENT_ROUNDS: f64 = 12.0;
+/// How long a dead node's state is kept, so that its return is told from old news.
+const DEAD_STAY: Duration = Duration::from_secs(15 * 60);
+/// The key of a node's description.
+const INFO: &str = "info";
+/// Longest a message may take to be handed to QUIC.
+const SEND_MAX: Duration = Duration::from_secs(1);
+/// All nodes of one authority are one cluster; strangers do not get past the handshake.
+const CLUSTER: &str = "origo";
+
+/// A gossip message of a peer.
+pub(crate) struct Heard {
+    /// The address that the peer's connection comes from: answers go there.
+    pub(crate) from: SocketAddr,
+    pub(crate) message: Vec<u8>,
+}
+
+/// Which connection leads to an address.
+#[derive(Clone, Default)]
+pub(crate) struct Routes(Arc<Mutex<BTreeMap<SocketAddr, Connection>>>);
+
+impl Routes {
+    /// Sets all routes.
+    pub(crate) fn set(&self, routes: BTreeMap<SocketAddr, Connection>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = routes;
+    }
+
+    fn find(&self, to: SocketAddr) -> Option<Connection> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&to).cloned()
+    }
+}
+
+/// A running gossip.
+pub(crate) struct Gossip {
+    handle: ChitchatHandle,
+    told: String,
+}
+
+/// What gossip needs.
+pub(crate) struct Parts {
+    pub(crate) node: Node,
+    pub(crate) session: u64,
+    pub(crate) seeds: Vec<SocketAddr>,
+    pub(crate) routes: Routes,
+    pub(crate) heard: mpsc::Receiver<Heard>,
+    pub(crate) news: NewsSender,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Gossip {
+    /// Starts gossip about `node`; living nodes come as news.
+    pub(crate) async fn start(parts: Parts) -> anyhow::Result<Self> {
+        let address = parts.node.address.quic;
+        let config = ChitchatConfig {
+            chitchat_id: ChitchatId::new(parts.node.id.to_string(), parts.session, address),
+            cluster_id: CLUSTER.to_owned(),
+            gossip_interval: INTERVAL,
+            listen_addr: address,
+            seed_nodes: parts.seeds.iter().map(ToString::to_string).collect(),
+            failure_detector_config: FailureDetectorConfig {
+                phi_threshold: SILENT_ROUNDS,
+                sampling_window_size: 100,
+                max_interval: Duration::from_secs(5),
+                initial_interval: INTERVAL,
+                dead_node_grace_period: DEAD_STAY,
+            },
+            marked_for_deletion_grace_period: DEAD_STAY,
+            catchup_callback: None,
+            extra_liveness_predicate: None,
+            protocol_version: ProtocolVersion::V1,
+        };
+        let info = serde_json::to_string(&parts.node)?;
+        let transport =
+            LinkTransport { parts: Mutex::new(Some((parts.routes, parts.heard, parts.news.clone(), parts.shared))) };
+        let handle = spawn_chitchat(config, vec![(INFO.to_owned(), info.clone())], &transport).await?;
+        let mut living = handle.chitchat().lock().await.live_nodes_watcher();
+        let news = parts.news;
+        tokio::spawn(async move {
+            while living.changed().await.is_ok() {
+                let members = members_of(&living.borrow_and_update());
+                if news.send(News::Members(members)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { handle, told: info })
+    }
+
+    /// Tells the cluster how this node is now.
+    pub(crate) async fn tell(&mut self, node: &Node) {
+        let Ok(info) = serde_json::to_string(node) else { return };
+        if info != self.told {
+            self.handle.with_chitchat(|chitchat| chitchat.self_node_state().set(INFO, &info)).await;
+            self.told = info;
+        }
+    }
+
+    /// Talks to a node at once instead of in the next round.
+    pub(crate) fn talk_to(&self, address: SocketAddr) {
+        // Gossip ends only with the mesh.
+        let _ = self.handle.gossip(address);
+    }
+
+    /// Ends gossip.
+    pub(crate) async fn stop(self) {
+        if let Err(error) = self.handle.shutdown().await {
+            debug!(%error, "gossip ended badly");
+        }
+    }
+}
+
+/// The nodes that chitchat takes for living, each with its newest session.
+fn members_of(living: &BTreeMap<ChitchatId, NodeState>) -> Vec<(Node, u64)> {
+    let mut members: BTreeMap<_, (Node, u64)> = BTreeMap::new();
+    for (id, state) in living {
+        let Some(node) = state.get(INFO).and_then(|info| serde_json::from_str::<Node>(info).ok()) else { continue };
+        if *id.node_id != *node.id.to_string() {
+            warn!(node = %id.node_id, claims = %node.id, "a node gossips under another's name");
+            continue;
+        }
+        let newest = members.get(&node.id).map_or(0, |(_, session)| *session);
+        if id.generation_id >= newest {
+            members.insert(node.id, (node, id.generation_id));
+        }
+    }
+    members.into_values().collect()
+}
+
+type TransportParts = (Routes, mpsc::Receiver<Heard>, NewsSender, Arc<Shared>);
+
+/// Hands out the one socket there is.
+struct LinkTransport {
+    parts: Mutex<Option<TransportParts>>,
+}
+
+#[async_trait]
+impl Transport for LinkTransport {
+    async fn open(&self, address: SocketAddr) -> anyhow::Result<Box<dyn Socket>> {
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((routes, heard, news, shared)) = parts else { anyhow::bail!("gossip is open already") };
+        let (decoded, outcomes) = mpsc::channel(HEARD_MAX);
+        tokio::spawn(decode_all(Codec::open().await?, heard, decoded, shared));
+        Ok(Box::new(LinkSocket { address, routes, outcomes, news, encoder: Codec::open().await? }))
+    }
+}
+
+/// Decodes what is heard, apart from the socket: chitchat drops the future of `recv` at any time.
+async fn decode_all(
+    mut decoder: Codec,
+    mut heard: mpsc::Receiver<Heard>,
+    decoded: mpsc::Sender<RecvOutcome>,
+    shared: Arc<Shared>,
+) {
+    while let Some(Heard { from, message }) = heard.recv().await {
+        match decoder.decode(&message).await {
+            Ok(Some(envelope)) => {
+                let outcome = RecvOutcome { from_addr: from, envelope, num_bytes_received: message.len() };
+                if decoded.send(outcome).await.is_err() {
+                    return;
+                }
+            }
+            _ => {
+                Drops::count(&shared.drops.gossip);
+                debug!(%from, "a gossip message cannot be read");
+            }
+        }
+    }
+}
+
+/// chitchat's socket: a unidirectional stream per message.
+struct LinkSocket {
+    address: SocketAddr,
+    routes: Routes,
+    outcomes: mpsc::Receiver<RecvOutcome>,
+    news: NewsSender,
+    encoder: Codec,
+}
+
+#[async_trait]
+impl Socket for LinkSocket {
+    fn local_addr(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.address)
+    }
+
+    async fn send(&mut self, to: SocketAddr, envelope: ChitchatEnvelope) -> anyhow::Result<SendOutcome> {
+        let Some(connection) = self.routes.find(to) else {
+            // What is lost is said again in the next round; by then there may be a connection.
+            let _ = self.news.try_send(News::Wanted(to));
+            return Ok(SendOutcome { num_bytes_sent: 0 });
+        };
+        let message = self.encoder.encode(envelope).await?;
+        let num_bytes_sent = message.len();
+        tokio::spawn(timeout(SEND_MAX, send_message(connection, message)));
+        Ok(SendOutcome { num_bytes_sent })
+    }
+
+    async fn recv(&mut self) -> anyhow::Result<RecvOutcome> {
+        self.outcomes.recv().await.ok_or_else(|| anyhow::anyhow!("the mesh has ended"))
+    }
+}
+
+async fn send_message(connection: Connection, message: Vec<u8>) {
+    if let Ok(mut stream) = connection.open_uni().await {
+        // A connection that ends is noticed by its reader.
+        let _ = stream.write_all(&message).await;
+    }
+}
