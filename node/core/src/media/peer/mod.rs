@@ -359,7 +359,12 @@ impl Peer {
     /// How a track of this codec is sent in this section; none when the client does not take the codec there.
     pub fn stream(&mut self, mid: Mid, codec: Codec) -> Option<Stream> {
         let payload_type = self.payload_type(mid, codec)?;
-        let ssrc = *self.rtc.direct_api().stream_tx_by_mid(mid, None)?.ssrc();
+        let mut api = self.rtc.direct_api();
+        let sender = api.stream_tx_by_mid(mid, None)?;
+        // The publisher has paced its packets already. A pacer of our own would hold a stream back that exceeds the
+        // estimate for a moment, and keep that queue ever after; what exceeds it for longer is the allocator's to drop.
+        sender.set_unpaced(true);
+        let ssrc = *sender.ssrc();
         Some(Stream { ssrc, payload_type, resendable: codec != Codec::Opus })
     }
 
