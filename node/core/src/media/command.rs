@@ -178,7 +178,7 @@ impl Worker {
         if track.kind == Kind::Audio {
             forwarder.set_target(Some(0));
         }
-        track.viewers.push(Viewer { session: id, peer, stream: None, forwarder });
+        track.viewers.push(Viewer::new(id, peer, forwarder));
         self.update_want(index);
     }
 

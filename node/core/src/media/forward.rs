@@ -65,11 +65,6 @@ impl Forwarder {
         }
     }
 
-    /// Sets the codec before the first packet: what was announced is not always what flows.
-    pub fn set_codec(&mut self, codec: Codec) {
-        self.codec = codec;
-    }
-
     /// The layer that is being sent.
     pub fn current(&self) -> Option<u8> {
         self.current

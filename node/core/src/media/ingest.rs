@@ -26,7 +26,7 @@ impl Worker {
         match peer.receive(now, source, destination, contents) {
             Ok(true) => self.drain_peer(index),
             Ok(false) => self.stats.count_dropped("datagram", "malformed"),
-            Err(error) => self.lose_peer(index, &error.to_string()),
+            Err(error) => self.fail_peer(index, &error.to_string()),
         }
     }
 
@@ -40,7 +40,7 @@ impl Worker {
         }
         match peer.tick(now) {
             Ok(()) => self.drain_peer(index),
-            Err(error) => self.lose_peer(index, &error.to_string()),
+            Err(error) => self.fail_peer(index, &error.to_string()),
         }
     }
 
@@ -57,9 +57,15 @@ impl Worker {
                 }
                 Ok(Polled::Event(event)) => self.take_peer_event(index, event),
                 Ok(Polled::Timeout(at)) => return self.timer.set(now, index, at),
-                Err(error) => return self.lose_peer(index, &error.to_string()),
+                Err(error) => return self.fail_peer(index, &error.to_string()),
             }
         }
+    }
+
+    /// str0m gave up on a connection.
+    fn fail_peer(&mut self, index: usize, reason: &str) {
+        self.stats.count_dropped("connection", "failed");
+        self.lose_peer(index, reason);
     }
 
     /// A connection is over, by its client or by its own fault. Others do not notice.
@@ -70,13 +76,12 @@ impl Worker {
         }
         let (session, target) = (peer.session, peer.target);
         tracing::info!(?session, ?target, reason, "connection lost");
-        self.stats.count_dropped("connection", "lost");
         self.demux.remove(index);
         self.timer.clear(index);
         for track in self.tracks.indexes() {
             let Some(track) = self.tracks.get_mut(track) else { continue };
             for viewer in track.viewers.iter_mut().filter(|viewer| viewer.peer == index) {
-                viewer.stream = None;
+                (viewer.stream, viewer.mid) = (None, None);
             }
         }
         self.events.push_back(Event::Disconnected { session, target });
@@ -86,7 +91,8 @@ impl Worker {
         let Some(peer) = self.peers.get_mut(index) else { return };
         let (id, target) = (peer.session, peer.target);
         match event {
-            PeerEvent::Connected => {
+            PeerEvent::Connected(profile) => {
+                *self.stats.srtp_sessions.entry(profile).or_default() += 1;
                 self.events.push_back(Event::Connected { session: id, target });
                 self.touched.insert(id);
             }

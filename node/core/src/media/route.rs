@@ -123,13 +123,12 @@ impl Worker {
             let Some(&index) = self.tracks_by_sid.get(sid) else { continue };
             let Some(track) = self.tracks.get_mut(index) else { continue };
             let codec = track.codec;
-            let Some(viewer) = track.viewer(id).filter(|viewer| viewer.stream.is_none()) else { continue };
-            viewer.stream = peer.stream(mid, codec);
+            let Some(viewer) = track.viewer(id).filter(|viewer| viewer.mid != Some(mid)) else { continue };
+            viewer.set_stream(mid, peer.stream(mid, codec), codec);
             if viewer.stream.is_none() {
                 self.stats.count_dropped("subscription", "codec not taken");
                 continue;
             }
-            viewer.forwarder.set_codec(codec);
             started.push((index, viewer.forwarder.target()));
         }
         for (index, target) in started {

@@ -11,6 +11,7 @@ use super::clock::LayerClock;
 use super::codec::Codec;
 use super::egress::Stream;
 use super::forward::Forwarder;
+use super::peer::Mid;
 use crate::SessionId;
 
 /// Simulcast layers of a track.
@@ -99,6 +100,8 @@ pub(crate) struct Viewer {
     pub peer: usize,
     /// Where to write, once the client can receive it.
     pub stream: Option<Stream>,
+    /// The section of that stream.
+    pub mid: Option<Mid>,
     /// Which layer, and with which numbers.
     pub forwarder: Forwarder,
 }
@@ -267,6 +270,22 @@ impl Track {
     }
 }
 
+impl Viewer {
+    /// A viewer to whom nothing can be written yet.
+    pub fn new(session: SessionId, peer: usize, forwarder: Forwarder) -> Self {
+        Self { session, peer, stream: None, mid: None, forwarder }
+    }
+
+    /// Writes from now on to another stream, whose numbers begin anew; `None` stops.
+    pub fn set_stream(&mut self, mid: Mid, stream: Option<Stream>, codec: Codec) {
+        let target = self.forwarder.target();
+        self.forwarder = Forwarder::new(codec);
+        self.forwarder.set_target(target);
+        self.stream = stream;
+        self.mid = stream.map(|_| mid);
+    }
+}
+
 impl Rate {
     fn add(&mut self, bytes: usize, now: Instant) {
         let window = *self.window.get_or_insert(now);
@@ -311,7 +330,7 @@ mod tests {
     #[test]
     fn a_local_layer_flows_while_packets_come_and_a_far_one_gets_its_chance() {
         let now = Instant::now();
-        let viewer = Viewer { session: SessionId(2), peer: 1, stream: None, forwarder: Forwarder::new(Codec::Vp8) };
+        let viewer = Viewer::new(SessionId(2), 1, Forwarder::new(Codec::Vp8));
         assert_eq!(local().demand(&viewer, now).bitrates_bps, [None; 3]);
 
         let mut far = track(Origin::Link { publisher: "PA_abcdefghjkmn".parse().unwrap() });

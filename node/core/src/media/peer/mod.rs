@@ -6,9 +6,10 @@
 
 mod channels;
 mod header;
+mod profile;
 mod setup;
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -77,8 +78,8 @@ pub(super) struct Peer {
     /// The pacer's clock, which may run ahead of ours by [`PACING_AHEAD`].
     clock: Instant,
     pacing_steps: usize,
-    /// NACKs seen by section, to count only what is new: (received, sent).
-    nacks: BTreeMap<Mid, (u64, u64)>,
+    /// NACKs seen by layer, to count only what is new: (received, sent).
+    nacks: HashMap<(Mid, Option<Rid>), (u64, u64)>,
     paced: bool,
     /// In the list of connections to be polled.
     pub queued: bool,
@@ -102,8 +103,8 @@ pub(super) enum Polled {
 
 /// What happens on a connection.
 pub(super) enum PeerEvent {
-    /// ICE and DTLS are up.
-    Connected,
+    /// ICE and DTLS are up, media being protected by this SRTP profile.
+    Connected(&'static str),
     /// The client closed it, or ICE was down for too long.
     Closed(&'static str),
     /// RTP of a client's track.
@@ -151,7 +152,7 @@ impl Peer {
             lost_at: None,
             clock: now,
             pacing_steps: 0,
-            nacks: BTreeMap::new(),
+            nacks: HashMap::new(),
             paced: setup.bwe && sends,
             queued: false,
             dead: false,
@@ -224,7 +225,7 @@ impl Peer {
         Some(match event {
             Event::Connected => {
                 self.connected = true;
-                PeerEvent::Connected
+                PeerEvent::Connected(profile::take().unwrap_or("other"))
             }
             Event::IceConnectionStateChange(state) => {
                 // Before it was up for the first time str0m may report it down and up again as candidates come.
@@ -263,15 +264,15 @@ impl Peer {
                 0 => return None,
                 _ => PeerEvent::Ignored("data", "refused"),
             },
-            Event::MediaEgressStats(stats) => self.new_nacks(stats.mid, stats.nacks, 0)?,
-            Event::MediaIngressStats(stats) => self.new_nacks(stats.mid, 0, stats.nacks)?,
+            Event::MediaEgressStats(stats) => self.new_nacks((stats.mid, stats.rid), stats.nacks, 0)?,
+            Event::MediaIngressStats(stats) => self.new_nacks((stats.mid, stats.rid), 0, stats.nacks)?,
             Event::Closed => PeerEvent::Closed("closed by the client"),
             _ => return None,
         })
     }
 
-    fn new_nacks(&mut self, mid: Mid, received: u64, sent: u64) -> Option<PeerEvent> {
-        let seen = self.nacks.entry(mid).or_default();
+    fn new_nacks(&mut self, layer: (Mid, Option<Rid>), received: u64, sent: u64) -> Option<PeerEvent> {
+        let seen = self.nacks.entry(layer).or_default();
         let new = (received.saturating_sub(seen.0), sent.saturating_sub(seen.1));
         *seen = (seen.0.max(received), seen.1.max(sent));
         (new != (0, 0)).then_some(PeerEvent::Nacks(new.0, new.1))

@@ -9,6 +9,7 @@ use str0m::rtp::Extension;
 use str0m::{Candidate, Rtc, RtcConfig};
 
 use super::header::{DEPENDENCY_DESCRIPTOR_URI, DescriptorSerializer};
+use super::profile;
 
 /// Bytes that SCTP buffers for all channels of a connection; what does not fit waits in our own queue.
 pub(super) const SCTP_BUFFER_BYTES: usize = 512 * 1024;
@@ -34,6 +35,7 @@ pub(in crate::media) struct Setup {
 /// A fresh connection that says nothing yet.
 pub(super) fn build(setup: &Setup, ice_lite: bool, sends: bool, now: Instant) -> Rtc {
     let mut config = RtcConfig::new()
+        .set_crypto_provider(profile::provider())
         .set_rtp_mode(true)
         .set_ice_lite(ice_lite)
         .set_dtls_version(DtlsVersion::Dtls12)
