@@ -78,11 +78,12 @@ test('a wrong token is refused with a reason that the SDK can read', { timeout: 
     async ([url, token]) =>
       new LivekitClient.Room().connect(url, token).then(
         () => null,
-        (error) => ({ reason: error.reasonName ?? String(error.reason), status: error.status, message: error.message }),
+        ({ reason, status, message }) => ({ reason: LivekitClient.ConnectionErrorReason[reason], status, message }),
       ),
     [mesh.nodes[0].url, token],
   );
   console.log(`refused: ${JSON.stringify(refusal)}`);
+  assert.equal(refusal?.reason, 'NotAllowed');
   assert.equal(refusal?.status, 401);
 });
 
