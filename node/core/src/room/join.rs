@@ -13,6 +13,7 @@ use super::participant::Participant;
 use super::room::{Phase, Room};
 use super::session::Session;
 use super::{Join, info, limits};
+use crate::SessionId;
 use crate::media::{Command, OpenSession, Target};
 
 /// Why a join is refused.
@@ -96,11 +97,12 @@ impl Room {
         }
     }
 
-    /// A client that still waits has gone.
-    pub fn stop_waiting(&mut self, join: crate::SessionId) {
-        if let Phase::Entering { waiting, .. } = &mut self.phase {
-            waiting.retain(|waits| waits.session != join);
-        }
+    /// A client has gone. Says whether it still waited to be let in.
+    pub fn stop_waiting(&mut self, session: SessionId) -> bool {
+        let Phase::Entering { waiting, .. } = &mut self.phase else { return false };
+        let before = waiting.len();
+        waiting.retain(|join| join.session != session);
+        waiting.len() < before
     }
 
     /// The identity has a newer session elsewhere.
@@ -156,7 +158,7 @@ impl Room {
     }
 
     /// Everybody whom a participant sees.
-    fn others(&self, cx: &Context, identity: &Identity) -> Vec<ParticipantInfo> {
+    pub fn others(&self, cx: &Context, identity: &Identity) -> Vec<ParticipantInfo> {
         let locals = self.locals.values().filter(|local| local.identity != *identity && !local.grants.hidden);
         let locals = locals.map(|local| local.info(&cx.config.region));
         locals.chain(self.remotes.visible().map(|remote| remote.info.clone())).collect()

@@ -39,6 +39,13 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 pub const SOCKET_GRACE: Duration = Duration::from_secs(15);
 /// A participant whose connection failed is kept this long, in case that it comes up again (LiveKit's figure).
 pub const MEDIA_GRACE: Duration = Duration::from_secs(5);
+/// A participant that comes back with failed connections has this long to mend them: a client tries for 15 s after a
+/// pause of 2 s.
+pub const RESUME_GRACE: Duration = Duration::from_secs(20);
+/// How long it is remembered who left, for clients whose socket was gone then.
+pub const DEPARTED_KEPT: Duration = Duration::from_secs(60);
+/// How many of those are remembered in one room.
+pub const DEPARTED_MAX: usize = 256;
 /// Counts of a room are told no more often than this (LiveKit's figure).
 pub const ROOM_UPDATE_INTERVAL: Duration = Duration::from_secs(5);
 /// The driver is woken at least this often; nothing hangs on it.

@@ -2,7 +2,8 @@
 //!
 //! [`Rooms`] is the core. Within it each [`room`](self) is one value whose deeds are grouped by what they are about:
 //! letting in (`join`), requests (`request`), negotiation and connections (`connection`), own tracks (`publish`),
-//! received tracks (`subscribe`), data packets (`data`) and other nodes' participants (`remote`).
+//! received tracks (`subscribe`), coming back
+//! (`resume`), data packets (`data`) and other nodes' participants (`remote`).
 
 mod connection;
 mod context;
@@ -17,6 +18,7 @@ mod publication;
 mod publish;
 mod remote;
 mod request;
+mod resume;
 #[expect(clippy::module_inception, reason = "one room is the noun, and this folder is about rooms")]
 mod room;
 mod rooms;

@@ -147,6 +147,7 @@ impl Room {
                 tracks: Vec::new(),
                 ..remote.info
             };
+            self.departed.note(cx.now, info.clone());
             self.tell_others(cx, identity, info);
         }
         self.follow_tracks(cx, remote.record.tracks, &[]);

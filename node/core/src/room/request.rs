@@ -30,6 +30,7 @@ impl Room {
             Message::Ping(_) => self.tell(cx, identity, Response::Pong(cx.unix_ms as i64)),
             Message::PingReq(ping) => self.pong(cx, identity, ping),
             Message::Leave(leave) => self.remove(cx, identity, reason_of(&leave), None),
+            Message::SyncState(state) => self.sync_state(cx, identity, &state),
             other => cx.stats.drop("request", name(&other)),
         }
     }
@@ -112,7 +113,6 @@ fn name(message: &Message) -> &'static str {
         Message::TrackSetting(_) => "track_setting",
         Message::UpdateLayers(_) => "update_layers",
         Message::SubscriptionPermission(_) => "subscription_permission",
-        Message::SyncState(_) => "sync_state",
         Message::Simulate(_) => "simulate",
         Message::PublishDataTrackRequest(_) => "publish_data_track",
         Message::UnpublishDataTrackRequest(_) => "unpublish_data_track",

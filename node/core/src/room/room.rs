@@ -15,6 +15,7 @@ use rand::RngCore;
 use super::context::Context;
 use super::participant::Participant;
 use super::remote::Remotes;
+use super::resume::Departed;
 use super::session::Overdue;
 use super::{Join, Output, info, limits};
 use crate::media::Command;
@@ -40,6 +41,7 @@ pub(super) struct Room {
     pub sif_trailer: Vec<u8>,
     pub locals: BTreeMap<Identity, Participant>,
     pub remotes: Remotes,
+    pub departed: Departed,
     /// When its counts were last told, and whether they have changed since.
     counts_told: Instant,
     counts_changed: bool,
@@ -60,6 +62,7 @@ impl Room {
             sif_trailer,
             locals: BTreeMap::new(),
             remotes: Remotes::default(),
+            departed: Departed::default(),
             counts_told: cx.now,
             counts_changed: false,
         }
@@ -121,13 +124,14 @@ impl Room {
         let Some(mut local) = self.locals.remove(who) else { return };
         tracing::info!(room = %self.key, participant = %local.sid, identity = %who, ?reason, "participant left");
         local.bump();
-        let session = local.session.id;
+        let (session, socket) = (local.session.id, local.session.socket);
         cx.seats.remove(&session);
+        cx.seats.remove(&socket);
         if local.session.has_socket() {
             if let Some(action) = farewell {
-                cx.signal(session, info::leave(reason, action));
+                cx.signal(socket, info::leave(reason, action));
             }
-            cx.output(Output::Close(session));
+            cx.output(Output::Close(socket));
         }
         cx.media(&self.key, Command::Close(session));
         cx.mesh(cascade::Input::Withdraw {
@@ -137,7 +141,9 @@ impl Room {
             reason: LeaveReason::Left(reason as i32),
         });
         if !local.grants.hidden {
-            self.tell_others(cx, who, local.parting(&cx.config.region, reason));
+            let parting = local.parting(&cx.config.region, reason);
+            self.departed.note(cx.now, parting.clone());
+            self.tell_others(cx, who, parting);
         }
         for track in local.publications.keys() {
             self.unsubscribe_all(cx, *track);
@@ -149,7 +155,7 @@ impl Room {
     pub fn tell_others(&self, cx: &mut Context, except: &Identity, info: ParticipantInfo) {
         for local in self.locals.values() {
             if local.identity != *except && local.session.has_socket() {
-                cx.signal(local.session.id, info::update(vec![info.clone()]));
+                cx.signal(local.session.socket, info::update(vec![info.clone()]));
             }
         }
     }
@@ -157,7 +163,7 @@ impl Room {
     /// Says something to a participant, when anything can reach it.
     pub fn tell(&self, cx: &mut Context, identity: &Identity, message: Message) {
         if let Some(local) = self.locals.get(identity).filter(|local| local.session.has_socket()) {
-            cx.signal(local.session.id, message);
+            cx.signal(local.session.socket, message);
         }
     }
 
@@ -212,7 +218,7 @@ impl Room {
         self.counts_told = cx.now;
         let room = self.info();
         for local in self.locals.values().filter(|local| local.session.has_socket()) {
-            cx.signal(local.session.id, Message::RoomUpdate(proto::RoomUpdate { room: Some(room.clone()) }));
+            cx.signal(local.session.socket, Message::RoomUpdate(proto::RoomUpdate { room: Some(room.clone()) }));
         }
     }
 }

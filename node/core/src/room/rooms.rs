@@ -13,6 +13,7 @@ use proto::leave_request::Action;
 use super::context::{Context, RoomsConfig, Seat};
 use super::join::{self, JoinError};
 use super::room::Room;
+use super::session::Session;
 use super::{Input, Join, Output, Stats, info, limits};
 use crate::{SessionId, media};
 
@@ -95,7 +96,7 @@ impl Rooms {
     fn try_join(&mut self, join: Join) -> Result<(), JoinError> {
         join::check(&join)?;
         if let Some(sid) = join.resume {
-            self.refuse_resume(&join, sid);
+            self.resume(&join, sid);
             return Ok(());
         }
         let key = join.room.clone();
@@ -121,9 +122,14 @@ impl Rooms {
         Room::enter(&mut self.context, fresh)
     }
 
-    /// A session is not taken up again: the client is to join anew, and what is left of the old one goes first, so that
-    /// nobody sees both.
-    fn refuse_resume(&mut self, join: &Join, sid: ParticipantSid) {
+    /// A client comes back to its session. When there is none, or none like it, the client is to join anew, and what is
+    /// left of the old one goes first, so that nobody sees both.
+    fn resume(&mut self, join: &Join, sid: ParticipantSid) {
+        if self.in_room(&join.room, |room, cx| room.resume(cx, join, sid)) == Some(true) {
+            let seat = Seat { room: join.room.clone(), identity: join.identity.clone() };
+            self.context.seats.insert(join.session, seat);
+            return;
+        }
         self.context.signal(join.session, info::leave(DisconnectReason::StateMismatch, Action::Reconnect));
         self.context.output(Output::Close(join.session));
         self.in_room(&join.room, |room, cx| {
@@ -134,19 +140,20 @@ impl Rooms {
     }
 
     fn request(&mut self, session: SessionId, request: proto::SignalRequest) {
-        let acted = self.with_participant(session, |room, cx, identity| room.request(cx, identity, request));
+        let acted = self.with_participant(session, by_socket, |room, cx, identity| room.request(cx, identity, request));
         if !acted {
             self.context.stats.drop("request", "no such session");
         }
     }
 
     fn socket_closed(&mut self, session: SessionId) {
-        if self.with_participant(session, |room, cx, identity| room.lose_socket(cx, identity)) {
+        if self.with_participant(session, by_socket, |room, cx, identity| room.lose_socket(cx, identity)) {
             return;
         }
-        // It may still wait for its join. A session that we closed ourselves is not known any more.
-        if let Some(seat) = self.context.seats.remove(&session) {
-            self.in_room(&seat.room, |room, _| room.stop_waiting(session));
+        // It may still wait for its join. A session that has ended, or has another socket by now, misses nothing.
+        let Some(seat) = self.context.seats.get(&session).cloned() else { return };
+        if self.in_room(&seat.room, |room, _| room.stop_waiting(session)) == Some(true) {
+            self.context.seats.remove(&session);
         }
     }
 
@@ -158,7 +165,7 @@ impl Rooms {
         }
         let Some(session) = session_of(&event) else { return };
         // A worker may still speak of a session that has just ended.
-        if !self.with_participant(session, |room, cx, identity| room.media_event(cx, identity, event)) {
+        if !self.with_participant(session, by_name, |room, cx, identity| room.media_event(cx, identity, event)) {
             self.context.stats.drop("media event", "no such session");
         }
     }
@@ -194,11 +201,16 @@ impl Rooms {
         }
     }
 
-    /// Does something in the room of a session that has joined. Says whether there is one.
-    fn with_participant(&mut self, session: SessionId, act: impl FnOnce(&mut Room, &mut Context, &Identity)) -> bool {
+    /// Does something in the room of a session that has joined and is known by this number. Says whether there is one.
+    fn with_participant(
+        &mut self,
+        session: SessionId,
+        known_by: fn(&Session) -> SessionId,
+        act: impl FnOnce(&mut Room, &mut Context, &Identity),
+    ) -> bool {
         let Some(Seat { room, identity }) = self.context.seats.get(&session).cloned() else { return false };
         let acted = self.in_room(&room, |room, cx| {
-            let joined = room.locals.get(&identity).is_some_and(|local| local.session.id == session);
+            let joined = room.locals.get(&identity).is_some_and(|local| known_by(&local.session) == session);
             if joined {
                 act(room, cx, &identity);
             }
@@ -219,6 +231,16 @@ impl Rooms {
         }
         Some(result)
     }
+}
+
+/// Front-ends know a session by its socket.
+fn by_socket(session: &Session) -> SessionId {
+    session.socket
+}
+
+/// Workers know a session by the name that it began with.
+fn by_name(session: &Session) -> SessionId {
+    session.id
 }
 
 /// Whom a worker's event is about.

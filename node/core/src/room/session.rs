@@ -13,7 +13,10 @@ use crate::media::Target;
 /// One client's session.
 #[derive(Debug)]
 pub(super) struct Session {
+    /// Its name: the session of its first socket, by which workers know it.
     pub id: SessionId,
+    /// The socket that it has now, or had last.
+    pub socket: SessionId,
     pub single_connection: bool,
     pub auto_subscribe: bool,
     pub client: proto::ClientInfo,
@@ -42,6 +45,7 @@ impl Session {
     pub fn new(join: &Join, subscriber_primary: bool, now: Instant) -> Self {
         Self {
             id: join.session,
+            socket: join.session,
             single_connection: join.single_connection,
             auto_subscribe: join.auto_subscribe,
             client: join.client.clone(),
@@ -99,6 +103,18 @@ impl Session {
         let until = now + limits::SOCKET_GRACE;
         self.deadline = Some((until, Overdue::Socket));
         Some(until)
+    }
+
+    /// It has a socket again. Gives the instant by which a failed connection must be up.
+    pub fn take_up(&mut self, now: Instant) -> Option<Instant> {
+        self.socket_lost = false;
+        self.deadline = match self.deadline {
+            Some((_, Overdue::Connection)) => self.deadline,
+            _ if self.connected.is_empty() => Some((now + limits::RESUME_GRACE, Overdue::Media)),
+            Some((_, Overdue::Media)) => Some((now + limits::RESUME_GRACE, Overdue::Media)),
+            Some((_, Overdue::Socket)) | None => None,
+        };
+        self.deadline.map(|(by, _)| by)
     }
 
     /// What the session has waited for too long, if anything.

@@ -63,6 +63,7 @@ enum Step {
     Media { client: usize, which: u8, track: usize, bytes: Vec<u8> },
     Raw { client: usize, bytes: Vec<u8> },
     Closed { client: usize },
+    Resume { client: usize, v1: bool },
     Mesh { node: usize, who: u8, which: u8, bytes: Vec<u8> },
     Pass { ms: u64 },
 }
@@ -86,6 +87,7 @@ fn steps() -> impl Strategy<Value = Step> {
         }),
         (any::<usize>(), bytes()).prop_map(|(client, bytes)| Step::Raw { client, bytes }),
         any::<usize>().prop_map(|client| Step::Closed { client }),
+        (any::<usize>(), any::<bool>()).prop_map(|(client, v1)| Step::Resume { client, v1 }),
         (0..2usize, 0..4u8, 0..5u8, bytes()).prop_map(|(node, who, which, bytes)| Step::Mesh {
             node,
             who,
@@ -207,6 +209,16 @@ fn run(world: &mut World, steps: Vec<Step>) -> Vec<Client> {
             Step::Closed { client } => {
                 let client = clients[client % clients.len()];
                 world.input(client.0, Input::SocketClosed(client.1));
+            }
+            Step::Resume { client, v1 } => {
+                let client = clients[client % clients.len()];
+                let first = world.said(client).next().cloned();
+                if let Some(Response::Join(join)) = first {
+                    let info = join.participant.unwrap();
+                    let resume = info.sid.parse().ok();
+                    let join = Join { resume, single_connection: v1, ..join_of(&info.identity) };
+                    clients.push(world.join_as(client.0, join));
+                }
             }
             Step::Mesh { node, who, which, bytes } => {
                 world.input(node, Input::Mesh(news_of(which, who, &bytes)));

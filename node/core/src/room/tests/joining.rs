@@ -144,19 +144,3 @@ fn a_token_for_another_room_is_refused() {
     assert!(matches!(world.deeds(ann), [Deed::Refused(401)]));
     assert_eq!(world.node(0).stats().rooms, 0);
 }
-
-#[test]
-fn a_resume_is_answered_with_a_full_reconnect_and_clears_the_old_session() {
-    let mut world = World::new(1);
-    let watcher = world.join(0, "watcher");
-    let ann = world.join(0, "ann");
-    let sid = world.joined(ann).participant.as_ref().unwrap().sid.parse().unwrap();
-    let resumed = world.join_as(0, crate::room::Join { resume: Some(sid), ..join_of("ann") });
-
-    let [Deed::Said(Response::Leave(leave)), Deed::Closed] = world.deeds(resumed) else { panic!("no plain leave") };
-    assert_eq!(leave.reason, DisconnectReason::StateMismatch as i32);
-    assert_eq!(leave.action, Action::Reconnect as i32);
-    assert!(world.knows(watcher).is_empty());
-    let again = world.join(0, "ann");
-    assert_eq!(names(world.knows(again).into_keys()), ["watcher"]);
-}

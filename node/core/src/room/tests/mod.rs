@@ -6,4 +6,5 @@ mod garbage;
 mod joining;
 mod leaving;
 mod publishing;
+mod resuming;
 mod world;
