@@ -118,7 +118,7 @@ impl Room {
         let now = cx.now;
         let Some(local) = self.locals.get_mut(identity) else { return };
         match local.session.disconnect(target, now) {
-            Some(by) => cx.wake(&self.key, by),
+            Some(at) => cx.wake(&self.key, at),
             None => self.remove(cx, identity, DisconnectReason::ConnectionTimeout, None),
         }
     }

@@ -37,11 +37,9 @@ pub const ENTER_TIMEOUT: Duration = Duration::from_millis(500);
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 /// A participant whose media is up is kept this long without its socket (LiveKit's figure).
 pub const SOCKET_GRACE: Duration = Duration::from_secs(15);
-/// A participant whose connection failed is kept this long, in case that it comes up again (LiveKit's figure).
-pub const MEDIA_GRACE: Duration = Duration::from_secs(5);
-/// A participant that comes back with failed connections has this long to mend them: a client tries for 15 s after a
-/// pause of 2 s.
-pub const RESUME_GRACE: Duration = Duration::from_secs(20);
+/// A participant whose connection is over is removed after this. A client that leaves closes its connections too, and
+/// its word on the other way may come a moment later.
+pub const MEDIA_GRACE: Duration = Duration::from_secs(1);
 /// How long it is remembered who left, for clients whose socket was gone then.
 pub const DEPARTED_KEPT: Duration = Duration::from_secs(60);
 /// How many of those are remembered in one room.

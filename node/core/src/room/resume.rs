@@ -34,15 +34,15 @@ impl Departed {
 impl Room {
     /// A client comes back to its session. Says whether there is one to come back to.
     pub fn resume(&mut self, cx: &mut Context, join: &Join, sid: ParticipantSid) -> bool {
-        let now = cx.now;
         let Some(local) = self.locals.get_mut(&join.identity) else { return false };
-        if local.sid != sid || local.session.single_connection != join.single_connection {
+        let alike = local.session.single_connection == join.single_connection;
+        if local.sid != sid || !alike || !local.session.is_whole() {
             return false;
         }
         tracing::info!(room = %self.key, participant = %sid, identity = %join.identity, "participant resumes");
         let had_socket = local.session.has_socket();
-        let old = std::mem::replace(&mut local.session.socket, join.session);
-        let by = local.session.take_up(now);
+        let old = local.session.socket;
+        local.session.take_up(join.session);
         let last_message_seq = local.last_sequence;
         // The seat of the first socket stays: workers know the session by it.
         if old != local.session.id {
@@ -50,9 +50,6 @@ impl Room {
         }
         if had_socket {
             cx.output(Output::Close(old));
-        }
-        if let Some(by) = by {
-            cx.wake(&self.key, by);
         }
         let server_info = Some(info::server(&cx.config));
         let reconnect = proto::ReconnectResponse { server_info, last_message_seq, ..Default::default() };

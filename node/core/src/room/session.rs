@@ -35,7 +35,7 @@ pub(super) struct Session {
 pub(super) enum Overdue {
     /// Its first connection.
     Connection,
-    /// A failed connection to come up again.
+    /// A word from a client whose connection is over.
     Media,
     /// Its socket to come back.
     Socket,
@@ -67,30 +67,25 @@ impl Session {
         self.client.browser.eq_ignore_ascii_case("firefox")
     }
 
-    /// A connection is up. Says whether the primary one is up now and was not before.
+    /// A connection is up. Says whether it is the primary one, for the first time.
     pub fn connect(&mut self, target: Target) -> bool {
         let first = self.connected.insert(target) && target == self.primary;
-        let settled = match self.deadline {
-            Some((_, Overdue::Connection)) => first,
-            Some((_, Overdue::Media)) => true,
-            Some((_, Overdue::Socket)) | None => false,
-        };
-        if settled {
+        if first && matches!(self.deadline, Some((_, Overdue::Connection))) {
             self.deadline = None;
         }
         first
     }
 
-    /// A connection failed. Gives the instant by which it must be up again; none when the participant goes at once,
+    /// A connection is over for good. Gives the instant at which the participant goes; none when it goes at once,
     /// because its socket is gone too.
     pub fn disconnect(&mut self, target: Target, now: Instant) -> Option<Instant> {
         self.connected.remove(&target);
         if self.socket_lost {
             return None;
         }
-        let by = now + limits::MEDIA_GRACE;
-        self.deadline = Some((by, Overdue::Media));
-        Some(by)
+        let at = now + limits::MEDIA_GRACE;
+        self.deadline = Some((at, Overdue::Media));
+        Some(at)
     }
 
     /// The socket is gone. Gives the instant until which the participant stays; none when it goes at once, because no
@@ -105,16 +100,16 @@ impl Session {
         Some(until)
     }
 
-    /// It has a socket again. Gives the instant by which a failed connection must be up.
-    pub fn take_up(&mut self, now: Instant) -> Option<Instant> {
+    /// Whether it can go on with another socket: no connection of it is over.
+    pub fn is_whole(&self) -> bool {
+        !matches!(self.deadline, Some((_, Overdue::Media)))
+    }
+
+    /// It has a socket again.
+    pub fn take_up(&mut self, socket: SessionId) {
+        self.socket = socket;
         self.socket_lost = false;
-        self.deadline = match self.deadline {
-            Some((_, Overdue::Connection)) => self.deadline,
-            _ if self.connected.is_empty() => Some((now + limits::RESUME_GRACE, Overdue::Media)),
-            Some((_, Overdue::Media)) => Some((now + limits::RESUME_GRACE, Overdue::Media)),
-            Some((_, Overdue::Socket)) | None => None,
-        };
-        self.deadline.map(|(by, _)| by)
+        self.deadline = self.deadline.filter(|(_, what)| *what == Overdue::Connection);
     }
 
     /// What the session has waited for too long, if anything.

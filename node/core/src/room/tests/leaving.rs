@@ -56,21 +56,23 @@ fn a_participant_whose_media_flows_outlives_its_socket_for_a_while() {
 }
 
 #[test]
-fn a_failed_connection_that_stays_down_ends_in_a_full_reconnect() {
+fn whose_connection_is_over_is_told_to_join_anew() {
     let mut world = World::new(1);
     let watcher = world.join(0, "watcher");
     world.connect(watcher, Target::Publisher);
-    let [back, gone] = [world.join(0, "back"), world.join(0, "gone")];
-    for client in [back, gone] {
+    let [silent, leaver, closed] = [world.join(0, "silent"), world.join(0, "leaver"), world.join(0, "closed")];
+    for client in [silent, leaver, closed] {
         world.connect(client, Target::Publisher);
         world.media(client, media::Event::Disconnected { session: client.1, target: Target::Publisher });
     }
-    world.pass(Duration::from_secs(3));
-    world.connect(back, Target::Publisher);
-    world.pass(Duration::from_secs(3));
-    assert_eq!(world.knows(watcher).into_keys().collect::<Vec<_>>(), ["back"]);
+    world.request(leaver, Request::Leave(proto::LeaveRequest::default()));
+    assert_eq!(parting(&world, watcher), Some(DisconnectReason::ClientInitiated), "a leave counts although late");
+    world.input(0, Input::SocketClosed(closed.1));
+    assert_eq!(parting(&world, watcher), Some(DisconnectReason::SignalClose));
+    world.pass(Duration::from_secs(2));
     assert_eq!(parting(&world, watcher), Some(DisconnectReason::ConnectionTimeout));
-    let leave = world.said(gone).find_map(|said| match said {
+    assert!(world.knows(watcher).is_empty());
+    let leave = world.said(silent).find_map(|said| match said {
         Response::Leave(leave) => Some(leave.action()),
         _ => None,
     });

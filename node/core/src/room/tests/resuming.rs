@@ -86,19 +86,14 @@ fn who_comes_back_to_nothing_joins_anew_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_connection_that_is_not_mended_after_a_resume_ends_in_a_full_reconnect() {
+fn a_session_whose_connection_is_over_is_not_taken_up() {
     let mut world = World::new(1);
-    let [ann, ben] = [world.join(0, "ann"), world.join(0, "ben")];
-    for client in [ann, ben] {
-        world.connect(client, Target::Publisher);
-        world.media(client, media::Event::Disconnected { session: client.1, target: Target::Publisher });
-    }
-    let [ann_back, ben_back] = [resume(&mut world, ann, "ann"), resume(&mut world, ben, "ben")];
-    world.pass(Duration::from_secs(10));
+    let ann = world.join(0, "ann");
     world.connect(ann, Target::Publisher);
-    world.pass(Duration::from_secs(11));
-    let leave = |client| world.said(client).find(|said| matches!(said, Response::Leave(_)));
-    assert!(leave(ann_back).is_none() && leave(ben_back).is_some());
+    world.media(ann, media::Event::Disconnected { session: ann.1, target: Target::Publisher });
+    let back = resume(&mut world, ann, "ann");
+    assert!(matches!(world.deeds(back), [Deed::Said(Response::Leave(_)), Deed::Closed]));
+    assert_eq!(world.node(0).stats().participants, 0);
 }
 
 #[test]
