@@ -24,6 +24,8 @@ pub(super) struct Session {
     pub primary: Target,
     /// Tracks that it receives or is about to.
     pub subscriptions: BTreeSet<TrackSid>,
+    /// A track was taken from it, so that the section of it may carry another one next.
+    pub has_idle_sections: bool,
     connected: BTreeSet<Target>,
     socket_lost: bool,
     /// When the participant is removed unless something happens, and what must not have happened by then.
@@ -51,6 +53,7 @@ impl Session {
             client: join.client.clone(),
             primary: if subscriber_primary { Target::Subscriber } else { Target::Publisher },
             subscriptions: BTreeSet::new(),
+            has_idle_sections: false,
             connected: BTreeSet::new(),
             socket_lost: false,
             deadline: Some((now + limits::CONNECT_TIMEOUT, Overdue::Connection)),
@@ -62,9 +65,18 @@ impl Session {
         !self.socket_lost
     }
 
-    /// Firefox makes up its own track ids, so the stream's id has to carry ours.
-    pub fn is_firefox(&self) -> bool {
-        self.client.browser.eq_ignore_ascii_case("firefox")
+    /// Whether a track's id has to ride in its stream's id. Firefox makes up its own track ids, and where we offer, a
+    /// browser calls what comes on a used section by the id of the first track there.
+    pub fn reads_track_from_stream(&self) -> bool {
+        let renames = self.client.browser.eq_ignore_ascii_case("firefox");
+        renames || (!self.single_connection && self.has_idle_sections)
+    }
+
+    /// It is no longer to receive a track. Says whether it was.
+    pub fn unsubscribe(&mut self, track: TrackSid) -> bool {
+        let was = self.subscriptions.remove(&track);
+        self.has_idle_sections |= was;
+        was
     }
 
     /// A connection is up. Says whether it is the primary one, for the first time.

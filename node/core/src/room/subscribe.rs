@@ -34,7 +34,7 @@ impl Room {
     /// A track cannot be received any more.
     pub fn unsubscribe_all(&mut self, cx: &mut Context, track: TrackSid) {
         for local in self.locals.values_mut() {
-            if local.session.subscriptions.remove(&track) {
+            if local.session.unsubscribe(track) {
                 cx.media(&self.key, Command::Unsubscribe { session: local.session.id, track });
             }
         }
@@ -94,7 +94,7 @@ impl Room {
 
     fn unsubscribe(&mut self, cx: &mut Context, identity: &Identity, track: TrackSid) {
         let Some(local) = self.locals.get_mut(identity) else { return };
-        if local.session.subscriptions.remove(&track) {
+        if local.session.unsubscribe(track) {
             cx.media(&self.key, Command::Unsubscribe { session: local.session.id, track });
         }
     }
@@ -140,7 +140,7 @@ impl Room {
 
 /// How a track is called on a client's connection: clients read the publisher left of the first bar.
 fn subscription(local: &Participant, source: &Source) -> Subscription {
-    let named = if local.session.is_firefox() || source.stream.is_empty() {
+    let named = if local.session.reads_track_from_stream() || source.stream.is_empty() {
         format!("{}|{}", source.publisher, source.record.sid)
     } else {
         format!("{}|{}", source.publisher, source.stream)

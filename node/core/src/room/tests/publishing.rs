@@ -187,6 +187,25 @@ fn a_client_that_takes_nothing_by_itself_gets_what_it_asks_for() {
 }
 
 #[test]
+fn what_comes_on_a_used_section_is_named_in_its_stream_where_we_offer() {
+    for single_connection in [true, false] {
+        let mut world = World::new(1);
+        let ann = world.join(0, "ann");
+        let viewer = world.join_as(0, crate::room::Join { single_connection, ..join_of("viewer") });
+        let first = world.publish(ann, "cam");
+        world.media(ann, media::Event::TrackEnded { session: ann.1, track: first });
+        let second = world.publish(ann, "cam");
+        let streams = world.asked(viewer).filter_map(|asked| match asked {
+            Command::Subscribe(subscription) => Some(subscription.stream.split_once('|').unwrap().1.to_owned()),
+            _ => None,
+        });
+        let streams: Vec<_> = streams.collect();
+        let last = if single_connection { "camera".to_owned() } else { second.to_string() };
+        assert_eq!(streams, ["camera".to_owned(), last]);
+    }
+}
+
+#[test]
 fn firefox_reads_the_track_from_the_stream() {
     let mut world = World::new(1);
     let ann = world.join(0, "ann");
