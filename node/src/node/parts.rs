@@ -52,8 +52,16 @@ impl Running {
         let mesh = Arc::new(mesh);
         link(&workers, &mesh);
 
+        let dropped = Dropped::default();
         let rooms = Rooms::new(Instant::now(), rooms_config(&config, node));
-        let parts = rooms::Parts { rooms, media, news, command: commands(&workers), ask: asks(&mesh) };
+        let parts = rooms::Parts {
+            rooms,
+            media,
+            news,
+            command: commands(&workers),
+            ask: asks(&mesh),
+            dropped: dropped.clone(),
+        };
         let (handle, rooms) = rooms::start(parts);
 
         let keys = LiveKeys::new(config.keys.clone());
@@ -64,7 +72,7 @@ impl Running {
             rooms: handle,
             keys,
             nodes: nodes(&mesh),
-            dropped: Dropped::default(),
+            dropped,
         };
         let surface = Surface::new(app, geo);
         let (stop, stopped) = watch::channel(());

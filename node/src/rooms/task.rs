@@ -11,9 +11,11 @@ use origo_cascade_core as cascade;
 use origo_node_core::SessionId;
 use origo_node_core::media::{self, Command};
 use origo_node_core::room::{Input, Output, Rooms};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Refusal, Request, SessionOutput};
+use crate::metrics::Dropped;
 
 /// What the task works with.
 pub struct Parts {
@@ -27,6 +29,8 @@ pub struct Parts {
     pub command: Box<dyn Fn(&RoomKey, Command) + Send>,
     /// Asks something of the cascade; never waits.
     pub ask: Box<dyn Fn(cascade::Input) + Send>,
+    /// Counts the sockets that are closed because their queue is full.
+    pub dropped: Dropped,
 }
 
 /// What front-ends send.
@@ -47,6 +51,7 @@ pub(super) struct Task {
     rooms: Rooms,
     command: Box<dyn Fn(&RoomKey, Command) + Send>,
     ask: Box<dyn Fn(cascade::Input) + Send>,
+    dropped: Dropped,
     outlets: BTreeMap<SessionId, Outlet>,
     /// Sessions whose client reads too slowly: their sockets are closed with the next turn.
     stalled: Vec<SessionId>,
@@ -55,9 +60,9 @@ pub(super) struct Task {
 
 /// Runs until `stop` comes; then every client is told and everything is withdrawn.
 pub(super) async fn run(parts: Parts, mut front_ends: FrontEnds, mut stop: oneshot::Receiver<()>) {
-    let Parts { rooms, mut media, mut news, command, ask } = parts;
+    let Parts { rooms, mut media, mut news, command, ask, dropped } = parts;
     let now = Instant::now();
-    let mut task = Task { rooms, command, ask, outlets: BTreeMap::new(), stalled: Vec::new(), wake_at: now };
+    let mut task = Task { rooms, command, ask, dropped, outlets: BTreeMap::new(), stalled: Vec::new(), wake_at: now };
     loop {
         tokio::select! {
             Some(request) = front_ends.requests.recv() => task.request(request),
@@ -109,7 +114,8 @@ impl Task {
         self.rooms.handle_input(Instant::now(), unix_ms(), input);
         self.drain();
         while let Some(session) = self.stalled.pop() {
-            tracing::warn!(session = session.0, "a client does not read its signaling socket: closed");
+            tracing::info!(session = session.0, "a client does not read its signaling socket: closed");
+            self.dropped.count("socket", "queue full");
             self.rooms.handle_input(Instant::now(), unix_ms(), Input::SocketClosed(session));
             self.drain();
         }
@@ -137,10 +143,15 @@ impl Task {
             // A front-end that gave up waiting drops its stream, which closes the session.
             let _ = join.send(Ok(()));
         }
-        if outlet.outgoing.try_send(SessionOutput::Signal(response)).is_err() {
-            // Dropping the sender ends the stream, and with it the socket.
-            self.outlets.remove(&session);
-            self.stalled.push(session);
+        match outlet.outgoing.try_send(SessionOutput::Signal(response)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                // Dropping the sender ends the stream, and with it the socket.
+                self.outlets.remove(&session);
+                self.stalled.push(session);
+            }
+            // The socket is gone, and the news of it is on its way.
+            Err(TrySendError::Closed(_)) => {}
         }
     }
 

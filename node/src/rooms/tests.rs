@@ -11,6 +11,7 @@ use proto::signal_request::Message as Asked;
 use proto::signal_response::Message as Said;
 
 use super::*;
+use crate::metrics::Dropped;
 
 /// The task, and what it asked of the cascade.
 struct World {
@@ -36,7 +37,8 @@ impl World {
             heard.lock().unwrap().push(input);
         };
         let rooms = Rooms::new(std::time::Instant::now(), config);
-        let parts = Parts { rooms, media, news, command: Box::new(|_, _| {}), ask: Box::new(ask) };
+        let parts =
+            Parts { rooms, media, news, command: Box::new(|_, _| {}), ask: Box::new(ask), dropped: Dropped::default() };
         let (handle, task) = start(parts);
         Self { handle, task, asked }
     }
