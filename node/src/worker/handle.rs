@@ -33,11 +33,6 @@ pub struct WorkerHandle {
 }
 
 impl WorkerHandle {
-    /// The UDP address that it listens on.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     /// Asks something of the worker; never waits. A command that finds the queue full is lost, logged and counted as
     /// (`command`, `queue full`): the worker is then far beyond what it can serve.
     pub fn command(&self, command: Command) {

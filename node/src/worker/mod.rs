@@ -8,6 +8,8 @@ mod busy;
 mod handle;
 mod inlet;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod thread;
 
 use std::io;

@@ -179,7 +179,6 @@ impl Worker {
             forwarder.set_target(Some(0));
         }
         track.viewers.push(Viewer::new(id, peer, forwarder));
-        self.update_want(index);
     }
 
     fn unsubscribe(&mut self, id: SessionId, track: TrackSid) {

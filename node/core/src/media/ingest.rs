@@ -78,11 +78,12 @@ impl Worker {
         tracing::info!(?session, ?target, reason, "connection lost");
         self.demux.remove(index);
         self.timer.clear(index);
-        for track in self.tracks.indexes() {
-            let Some(track) = self.tracks.get_mut(track) else { continue };
+        for number in self.tracks.indexes() {
+            let Some(track) = self.tracks.get_mut(number) else { continue };
             for viewer in track.viewers.iter_mut().filter(|viewer| viewer.peer == index) {
                 (viewer.stream, viewer.mid) = (None, None);
             }
+            self.update_want(number);
         }
         self.events.push_back(Event::Disconnected { session, target });
     }

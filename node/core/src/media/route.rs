@@ -132,6 +132,7 @@ impl Worker {
             started.push((index, viewer.forwarder.target()));
         }
         for (index, target) in started {
+            self.update_want(index);
             if let Some(layer) = target {
                 self.want_keyframe(index, layer);
             }

@@ -230,9 +230,11 @@ impl Track {
             .unwrap_or(0)
     }
 
-    /// The layers that local viewers take or are about to take.
+    /// The layers that local viewers take or are about to take. One whose client cannot take anything yet does not
+    /// count: the keyframe with which a peer begins to serve would be lost on it.
     pub fn watched(&self) -> LayerSet {
-        let layers = self.viewers.iter().flat_map(|viewer| [viewer.forwarder.current(), viewer.forwarder.target()]);
+        let able = self.viewers.iter().filter(|viewer| viewer.stream.is_some());
+        let layers = able.flat_map(|viewer| [viewer.forwarder.current(), viewer.forwarder.target()]);
         layers.flatten().fold(LayerSet::NONE, LayerSet::with)
     }
 

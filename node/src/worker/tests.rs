@@ -1,0 +1,72 @@
+//! The driver on real sockets: ports, commands and events, datagrams of strangers, the end.
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use origo_node_core::SessionId;
+use origo_node_core::media::{Command, Event, OpenSession};
+use tokio::sync::mpsc;
+
+use super::{Config, StartError, WorkerHandle, start};
+
+fn config(bind: SocketAddr) -> Config {
+    Config { index: 0, bind, advertise: vec![Ipv4Addr::LOCALHOST.into()], bwe: true }
+}
+
+/// A worker on a free port, the port, and what it says.
+fn worker() -> (WorkerHandle, SocketAddr, mpsc::UnboundedReceiver<Event>) {
+    let (events, said) = mpsc::unbounded_channel();
+    let handle = start(config("127.0.0.1:0".parse().unwrap()), events).unwrap();
+    let address = handle.address;
+    (handle, address, said)
+}
+
+async fn next(said: &mut mpsc::UnboundedReceiver<Event>) -> Event {
+    tokio::time::timeout(Duration::from_secs(10), said.recv()).await.expect("an event in time").expect("it runs")
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let Err(error) = start(config(address), mpsc::unbounded_channel().0) else { panic!("the port is taken") };
+    assert!(error.to_string().contains(&address.to_string()), "{error}");
+    assert!(matches!(error, StartError::Bind { .. }));
+}
+
+#[test]
+fn a_worker_without_an_address_to_advertise_does_not_start() {
+    let config = Config { advertise: vec![], ..config("127.0.0.1:0".parse().unwrap()) };
+    assert!(matches!(start(config, mpsc::unbounded_channel().0), Err(StartError::NoAddress { index: 0 })));
+}
+
+#[tokio::test]
+async fn a_session_is_offered_a_connection_at_the_bound_port() {
+    let (handle, address, mut said) = worker();
+    let open = OpenSession { session: SessionId(1), single_connection: false, ice_lite: true };
+    handle.command(Command::Open(open));
+    let Event::Offer { session, id, sdp, .. } = next(&mut said).await else { panic!("an offer comes first") };
+    assert_eq!((session, id), (SessionId(1), 1));
+    assert!(sdp.contains(&format!(" 127.0.0.1 {} typ host", address.port())), "{sdp}");
+    assert!(sdp.contains("a=ice-lite"), "{sdp}");
+    handle.stop();
+}
+
+#[tokio::test]
+async fn datagrams_of_strangers_are_counted_and_the_thread_ends_when_told() {
+    let (handle, address, mut said) = worker();
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for length in 0..200 {
+        stranger.send_to(&vec![0xff; length], address).unwrap();
+    }
+    // Counters are published by a thread that wakes for whatever comes: its own rhythm is a quarter of a second.
+    let counted = async {
+        while handle.stats().dropped_count("datagram", "garbage") < 190 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), counted).await.expect("counted in time");
+    assert!(handle.load() < 1.0);
+    handle.stop();
+    assert!(said.recv().await.is_none(), "nothing was said, and nobody is left to say anything");
+}
