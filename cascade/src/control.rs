@@ -1,5 +1,6 @@
 //! A control connection: HELLO, then frames both ways, and gossip beside them.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,9 +44,21 @@ enum GreetError {
     Version { lowest: u32, highest: u32 },
 }
 
+/// Our HELLO: this life of the node, and where it can be dialled.
+pub(crate) fn hello_of(session: u64, address: SocketAddr, dial: Option<u64>) -> Hello {
+    Hello {
+        lowest: VERSION,
+        highest: VERSION,
+        capabilities: Vec::new(),
+        session,
+        dial: dial.unwrap_or(0),
+        address: address.to_string(),
+    }
+}
+
 /// Exchanges HELLOs; the connection is then news, or ended.
-pub(crate) async fn greet(connected: Connected, session: u64, news: NewsSender, shared: Arc<Shared>) {
-    let greeted = timeout(HELLO_MAX, exchange_hello(&connected, session)).await.unwrap_or(Err(GreetError::Late));
+pub(crate) async fn greet(connected: Connected, ours: Hello, news: NewsSender, shared: Arc<Shared>) {
+    let greeted = timeout(HELLO_MAX, exchange_hello(&connected, ours)).await.unwrap_or(Err(GreetError::Late));
     match greeted {
         Ok((hello, send, recv)) => {
             let greeted = Greeted { connected, hello, send, recv };
@@ -61,17 +74,10 @@ pub(crate) async fn greet(connected: Connected, session: u64, news: NewsSender, 
     }
 }
 
-async fn exchange_hello(connected: &Connected, session: u64) -> Result<(Hello, SendStream, RecvStream), GreetError> {
+async fn exchange_hello(connected: &Connected, ours: Hello) -> Result<(Hello, SendStream, RecvStream), GreetError> {
     let connection = &connected.connection;
     let streams = if connected.dial.is_some() { connection.open_bi().await } else { connection.accept_bi().await };
     let (mut send, mut recv) = streams.map_err(|_| GreetError::Ended)?;
-    let ours = Hello {
-        lowest: VERSION,
-        highest: VERSION,
-        capabilities: Vec::new(),
-        session,
-        dial: connected.dial.unwrap_or(0),
-    };
     let frame = encode_frame(Hello::KIND as u64, &ours.to_body());
     send.write_chunk(frame).await.map_err(|_| GreetError::Ended)?;
     let hello = read_hello(&mut recv).await?;

@@ -205,7 +205,8 @@ impl MeshLoop {
         match kind {
             Kind::Control => {
                 let (news, shared) = (self.news.clone(), self.shared.clone());
-                tokio::spawn(control::greet(connected, self.session, news, shared));
+                let ours = control::hello_of(self.session, self.node.address.quic, connected.dial);
+                tokio::spawn(control::greet(connected, ours, news, shared));
             }
             Kind::Data => {
                 let me = self.node.id;
@@ -228,7 +229,7 @@ impl MeshLoop {
             dialled_by_smaller: connected.dial.is_some() == (self.node.id < id),
             dial: connected.dial.unwrap_or(hello.dial),
         };
-        let session = hello.session;
+        let (session, told_address) = (hello.session, hello.address.parse().ok());
         let peer = self.peer(id);
         if let Some(control) = &peer.control {
             if control.rank >= rank {
@@ -238,6 +239,7 @@ impl MeshLoop {
         }
         let is_new_life = peer.session != 0 && peer.session != session;
         peer.session = session;
+        peer.told_address = told_address;
         if is_new_life {
             peer.drop_data_connection(Close::Done);
             self.forwarding.send(Forwarding::Forget(id));
@@ -315,8 +317,9 @@ impl MeshLoop {
         for (id, peer) in &self.state.peers {
             let Some(control) = &peer.control else { continue };
             routes.insert(control.connection.remote_address(), control.connection.clone());
-            if let Some((node, _)) = self.state.view.iter().find(|(node, _)| node.id == *id) {
-                routes.entry(node.address.quic).or_insert_with(|| control.connection.clone());
+            let gossiped = self.state.view.iter().find(|(node, _)| node.id == *id).map(|(node, _)| node.address.quic);
+            for address in [peer.told_address, gossiped].into_iter().flatten() {
+                routes.entry(address).or_insert_with(|| control.connection.clone());
             }
         }
         self.routes.set(routes);

@@ -1,5 +1,6 @@
 //! What the mesh loop knows of one peer: its connections, and which of two is the better.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use origo_auth::NodeId;
@@ -39,6 +40,8 @@ struct Data {
 pub(crate) struct Peer {
     /// Its newest life that has greeted us; 0 before.
     pub(crate) session: u64,
+    /// Where it says that it can be dialled.
+    pub(crate) told_address: Option<SocketAddr>,
     pub(crate) control: Option<Control>,
     pub(crate) has_media: bool,
     pub(crate) data: DataSender,
@@ -48,7 +51,7 @@ pub(crate) struct Peer {
 impl Peer {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let data = DataSender::start(shared);
-        Self { session: 0, control: None, has_media: false, data, data_connection: None }
+        Self { session: 0, told_address: None, control: None, has_media: false, data, data_connection: None }
     }
 
     pub(crate) fn has_data(&self) -> bool {

@@ -29,8 +29,8 @@ pub(crate) const GOSSIP_BYTES_MAX: usize = 64 << 10;
 pub(crate) const HEARD_MAX: usize = 256;
 /// A change reaches a small cluster within two rounds.
 const INTERVAL: Duration = Duration::from_millis(150);
-/// A node is taken for dead after about this many rounds of silence: 1.8 s.
-const SILENT_ROUNDS: f64 = 12.0;
+/// A node is taken for dead after this many of the intervals at which it is usually heard of: one to three seconds.
+const SILENT_ROUNDS: f64 = 20.0;
 /// How long a dead node's state is kept, so that its return is told from old news.
 const DEAD_STAY: Duration = Duration::from_secs(15 * 60);
 /// The key of a node's description.

@@ -168,8 +168,9 @@ async fn a_port_in_use_is_named() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_all_dial_each_other_at_once_keep_one_connection_of_each_kind() {
     // Each is a seed of each.
-    let addresses: Vec<_> = (0..3).map(|_| std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
-    let addresses: Vec<_> = addresses.iter().map(|socket| socket.local_addr().unwrap()).collect();
+    let sockets: Vec<_> = (0..3).map(|_| std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+    let addresses: Vec<_> = sockets.iter().map(|socket| socket.local_addr().unwrap()).collect();
+    drop(sockets);
     let mut nodes = Vec::new();
     for (number, address) in addresses.iter().enumerate() {
         nodes.push(TestNode::try_start(number, *address, &addresses, node::SECRET).unwrap());

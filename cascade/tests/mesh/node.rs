@@ -78,6 +78,7 @@ pub async fn three() -> Vec<TestNode> {
     }
     for node in &nodes {
         node.until_nodes(3).await;
+        node.until_links(2).await;
     }
     nodes
 }
@@ -114,6 +115,17 @@ impl TestNode {
         timeout(PATIENCE, reached).await.unwrap_or_else(|_| {
             panic!("node {} knows {} nodes, not {count}", self.number, self.mesh.nodes().len());
         });
+    }
+
+    /// Waits until the node has media connections to so many peers.
+    pub async fn until_links(&self, count: usize) {
+        let heard = |mesh: &Mesh| mesh.stats().links.iter().filter(|(_, link)| link.packets[1][0] > 0).count();
+        let reached = async {
+            while heard(&self.mesh) < count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, reached).await.unwrap_or_else(|_| panic!("node {} has no {count} links", self.number));
     }
 
     /// Waits for an event.

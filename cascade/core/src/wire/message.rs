@@ -98,6 +98,9 @@ pub struct Hello {
     /// The dialler's count of its dials; 0 from the other side.
     #[prost(uint64, tag = "5")]
     pub dial: u64,
+    /// Where the sender can be dialled, `ip:port`; empty when it does not say.
+    #[prost(string, tag = "6")]
+    pub address: String,
 }
 
 /// A room's key.
@@ -332,7 +335,14 @@ mod tests {
 
     #[test]
     fn the_control_frames_of_the_document_are_what_is_written() {
-        let hello = Hello { lowest: 1, highest: 2, capabilities: vec!["fec".into()], session: 1000, dial: 3 };
+        let hello = Hello {
+            lowest: 1,
+            highest: 2,
+            capabilities: vec!["fec".into()],
+            session: 1000,
+            dial: 3,
+            address: String::new(),
+        };
         assert_eq!(framed(&hello), golden("hello"));
         let home = Bytes::from_iter(0..16);
         let announce =
