@@ -160,7 +160,7 @@ impl Worker {
             if session.exchange.pending.as_ref().is_some_and(|(_, deadline)| *deadline <= now) {
                 session.exchange.pending = None;
                 late.push(id);
-            } else if session.asked.is_some() || session.wanted.values().any(|wanted| wanted.mid.is_some()) {
+            } else if session.asked.is_some() || session.wanted.values().any(|wanted| wanted.became_ready(now)) {
                 self.touched.insert(id);
             }
         }

@@ -55,7 +55,6 @@ impl Worker {
 
     /// Chooses the layers of one session's videos anew.
     pub(super) fn allocate(&mut self, id: SessionId) {
-        let now = self.now;
         let Some(session) = self.sessions.get(&id) else { return };
         let (mut audio_bps, mut best_bps) = (0, 0);
         let (mut videos, mut demands) = (Vec::new(), Vec::new());
@@ -67,7 +66,7 @@ impl Worker {
                 audio_bps += track.bitrate_bps(0).min(AUDIO_BPS_MAX);
             } else {
                 videos.push(index);
-                demands.push(track.demand(viewer, now));
+                demands.push(track.demand(viewer));
                 best_bps += track.best_bitrate_bps();
             }
         }

@@ -1,7 +1,7 @@
 //! A client's session as the worker sees it: its connections, what it publishes, what it is to receive and where.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use origo_auth::TrackSid;
 use origo_cascade_core::MediaKind;
@@ -246,6 +246,13 @@ impl Session {
             section.carries != Carries::Nothing && !self.wanted.values().any(|wanted| wanted.mid == Some(section.mid))
         };
         self.sections.iter().any(over)
+    }
+}
+
+impl Wanted {
+    /// Whether the client can take it since a moment ago.
+    pub fn became_ready(&self, now: Instant) -> bool {
+        self.ready_at.is_some_and(|at| at <= now && now - at < Duration::from_millis(500))
     }
 }
 

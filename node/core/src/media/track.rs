@@ -180,8 +180,8 @@ impl Track {
         any
     }
 
-    /// Bars layers behind a link that were wanted for some time without a packet. Says whether it did, so that viewers
-    /// think again.
+    /// Bars layers behind a link that were wanted for some time without a packet, and frees those that were barred long
+    /// enough. Says whether it did either, so that viewers think again.
     pub fn bar_silent(&mut self, now: Instant) -> bool {
         let mut any = false;
         for layer in &mut self.layers {
@@ -189,28 +189,31 @@ impl Track {
                 layer.wanted_since = None;
                 layer.barred_until = Some(now + RETRY);
                 any = true;
+            } else if layer.barred_until.is_some_and(|until| until <= now) {
+                layer.barred_until = None;
+                any = true;
             }
         }
         any
     }
 
     /// What a viewer could get.
-    pub fn demand(&self, viewer: &Viewer, now: Instant) -> Demand {
+    pub fn demand(&self, viewer: &Viewer) -> Demand {
         let mut bitrates_bps = [None; LAYERS];
         for (index, rate) in bitrates_bps.iter_mut().enumerate() {
-            *rate = self.can_flow(index, now).then(|| self.bitrate_bps(index));
+            *rate = self.can_flow(index).then(|| self.bitrate_bps(index));
         }
         Demand { bitrates_bps, current: viewer.forwarder.current() }
     }
 
     /// A local layer flows when packets of it come. One behind a link only comes when it is wanted, so it gets its
     /// chance first.
-    fn can_flow(&self, layer: usize, now: Instant) -> bool {
+    fn can_flow(&self, layer: usize) -> bool {
         let state = &self.layers[layer];
         if self.is_local() || state.flows {
             return state.flows;
         }
-        layer < self.announced && state.barred_until.is_none_or(|until| until <= now)
+        layer < self.announced && state.barred_until.is_none()
     }
 
     /// Bits per second of a layer: measured, else declared.
@@ -242,7 +245,7 @@ impl Track {
     pub fn note_wanted(&mut self, wanted: LayerSet, now: Instant) {
         self.wanted = wanted;
         for (index, layer) in self.layers.iter_mut().enumerate() {
-            let awaited = wanted.contains(index as u8) && !layer.flows && layer.barred_until.is_none_or(|at| at <= now);
+            let awaited = wanted.contains(index as u8) && !layer.flows && layer.barred_until.is_none();
             layer.wanted_since = awaited.then(|| layer.wanted_since.unwrap_or(now));
         }
     }
@@ -333,14 +336,15 @@ mod tests {
     fn a_local_layer_flows_while_packets_come_and_a_far_one_gets_its_chance() {
         let now = Instant::now();
         let viewer = Viewer::new(SessionId(2), 1, Forwarder::new(Codec::Vp8));
-        assert_eq!(local().demand(&viewer, now).bitrates_bps, [None; 3]);
+        assert_eq!(local().demand(&viewer).bitrates_bps, [None; 3]);
 
         let mut far = track(Origin::Link { publisher: "PA_abcdefghjkmn".parse().unwrap() });
-        assert_eq!(far.demand(&viewer, now).bitrates_bps, [Some(150_000), Some(500_000), Some(1_700_000)]);
+        assert_eq!(far.demand(&viewer).bitrates_bps, [Some(150_000), Some(500_000), Some(1_700_000)]);
         far.note_wanted(LayerSet::only(2), now);
         let later = now + SILENCE;
         assert!(far.bar_silent(later));
-        assert_eq!(far.demand(&viewer, later).bitrates_bps, [Some(150_000), Some(500_000), None]);
-        assert!(far.demand(&viewer, now + RETRY * 2).bitrates_bps[2].is_some());
+        assert_eq!(far.demand(&viewer).bitrates_bps, [Some(150_000), Some(500_000), None]);
+        assert!(far.bar_silent(later + RETRY));
+        assert!(far.demand(&viewer).bitrates_bps[2].is_some());
     }
 }

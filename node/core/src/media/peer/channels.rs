@@ -80,14 +80,14 @@ impl Channels {
     /// Hands SCTP as much as it takes. Gives how many messages it refused for good.
     pub fn flush(&mut self, rtc: &mut Rtc) -> u64 {
         let mut refused = 0;
-        for index in 0..LABELS.len() {
+        for (index, label) in LABELS.into_iter().enumerate() {
             let Some(mut channel) = self.ids[index].and_then(|id| rtc.channel(id)) else { continue };
             while let Some(message) = self.queues[index].front() {
                 match channel.write(true, message) {
                     Ok(true) => {}
                     Ok(false) => break,
                     Err(error) => {
-                        tracing::debug!(%error, label = LABELS[index], "data message refused");
+                        tracing::debug!(%error, label, "data message refused");
                         refused += 1;
                     }
                 }

@@ -5,7 +5,9 @@
 //! touched until [`Polled::Timeout`]. An error of str0m ends this connection alone.
 
 mod channels;
+mod format;
 mod header;
+mod offer;
 mod profile;
 mod setup;
 
@@ -18,7 +20,7 @@ use origo_cascade_core::MediaKind;
 use origo_cascade_core::link::Packet;
 use str0m::bwe::{Bitrate, BweKind};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
-use str0m::format::{Codec as Format, PayloadParams};
+use str0m::format::PayloadParams;
 use str0m::media::{Direction, KeyframeRequestKind};
 use str0m::net::{DatagramSend, Protocol, Receive};
 use str0m::rtp::{RtpPacket, RtpWrite, Ssrc, Vp8Descriptor, Vp8Patch};
@@ -30,6 +32,7 @@ use super::forward::Rewrite;
 use super::{Channel, Target};
 use crate::SessionId;
 
+pub(super) use offer::{NewSection, OfferChange};
 pub(super) use setup::Setup;
 
 /// Name of a section, as its offerer gave it.
@@ -371,17 +374,17 @@ impl Peer {
 
     fn payload_type(&self, mid: Mid, codec: Codec) -> Option<u8> {
         let accepted = self.rtc.media(mid)?.remote_pts();
-        let format = format(codec)?;
+        let format = format::of(codec)?;
         let candidates = self.rtc.codec_config().params().iter();
         let fits = |params: &&PayloadParams| params.spec().codec == format && accepted.contains(&params.pt());
-        let best = candidates.filter(fits).max_by_key(|params| preference(params))?;
+        let best = candidates.filter(fits).max_by_key(|params| format::preference(params))?;
         Some(*best.pt())
     }
 
     /// Which codec an inbound packet has.
     pub fn codec_of(&self, packet: &Inbound) -> Codec {
         let params = self.rtc.codec_config().params().iter().find(|params| *params.pt() == packet.payload_type);
-        params.map_or(Codec::Other, |params| codec(params.spec().codec))
+        params.map_or(Codec::Other, |params| format::codec(params.spec().codec))
     }
 
     /// Which section and layer a client's stream belongs to.
@@ -454,34 +457,6 @@ impl Sender for Peer {
 /// Our offer that waits for its answer.
 pub(super) struct Pending(SdpPendingOffer);
 
-/// What an offer changes.
-pub(super) struct OfferChange<'a> {
-    /// Open LiveKit's two channels.
-    pub open_channels: bool,
-    /// Sections to append.
-    pub add: &'a [NewSection],
-    /// Inactive sections that begin to send, with a fresh SSRC.
-    pub resume: &'a [Mid],
-    /// Sections that cease to send.
-    pub pause: &'a [Mid],
-}
-
-/// A section to append to an offer.
-pub(super) struct NewSection {
-    /// Sound or picture.
-    pub kind: MediaKind,
-    /// msid's first part.
-    pub stream: String,
-    /// msid's second part.
-    pub track: String,
-}
-
-/// Of one codec's payload types the one that most decoders take: H264 in packetization mode 1, constrained baseline.
-fn preference(params: &PayloadParams) -> (bool, bool) {
-    let format = params.spec().format;
-    (format.packetization_mode == Some(1), format.profile_level_id.is_some_and(|id| id >> 8 == 0x42e0))
-}
-
 fn vp8_patch(payload: &[u8], numbers: &Vp8) -> Option<Vp8Patch> {
     let mut patch = Vp8Descriptor::parse(payload).ok()?.patch();
     if let Some((id, _)) = numbers.picture_id {
@@ -514,26 +489,4 @@ fn inbound(packet: RtpPacket) -> PeerEvent {
             arrived: packet.timestamp,
         },
     })
-}
-
-fn format(codec: Codec) -> Option<Format> {
-    Some(match codec {
-        Codec::Opus => Format::Opus,
-        Codec::Vp8 => Format::Vp8,
-        Codec::H264 => Format::H264,
-        Codec::Vp9 => Format::Vp9,
-        Codec::Av1 => Format::Av1,
-        Codec::Other => return None,
-    })
-}
-
-fn codec(format: Format) -> Codec {
-    match format {
-        Format::Opus => Codec::Opus,
-        Format::Vp8 => Codec::Vp8,
-        Format::H264 => Codec::H264,
-        Format::Vp9 => Codec::Vp9,
-        Format::Av1 => Codec::Av1,
-        _ => Codec::Other,
-    }
 }
