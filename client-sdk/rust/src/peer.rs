@@ -15,6 +15,8 @@ use crate::options::VideoOptions;
 
 /// str0m asks for wake-ups a microsecond ahead now and then; a millisecond is soon enough.
 const TIMEOUT_MIN: Duration = Duration::from_millis(1);
+/// A connection that failed has nothing more to say.
+const FAILED_TIMEOUT: Duration = Duration::from_secs(60);
 /// Labels of LiveKit's data channels; the index is [`Peer::channels`]'.
 const CHANNELS: [&str; 2] = ["_reliable", "_lossy"];
 
@@ -155,6 +157,7 @@ impl Peer {
 
     /// Everything that the connection has to say; an error ends it.
     pub(crate) fn drain(&mut self, now: Instant, out: &mut VecDeque<PeerOutput>) -> Result<(), str0m::RtcError> {
+        self.timeout = now + FAILED_TIMEOUT;
         loop {
             match self.rtc.poll_output()? {
                 Output::Timeout(at) => {

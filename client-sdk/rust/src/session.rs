@@ -22,6 +22,8 @@ use crate::source::Source;
 const PLACEHOLDERS: u32 = 3;
 /// Data packets that wait for their channel.
 const DATA_QUEUE_MAX: usize = 1024;
+/// After the end of its media a server's word about why may still be on its way.
+const LAST_WORD_WAIT: Duration = Duration::from_secs(2);
 /// Wake-ups of an idle session.
 const IDLE: Duration = Duration::from_secs(5);
 /// With v1 the one connection; with v0 the one that we send on.
@@ -101,6 +103,8 @@ pub struct Session {
     pub(crate) closed: bool,
     pub(crate) ping_interval: Option<Duration>,
     next_ping_at: Instant,
+    /// When the session ends for want of a media connection, and why.
+    ends_at: Option<(Instant, String)>,
     outputs: VecDeque<Output>,
     drained: VecDeque<PeerOutput>,
     data: VecDeque<(bool, Vec<u8>)>,
@@ -130,6 +134,7 @@ impl Session {
             closed: false,
             ping_interval: None,
             next_ping_at: now + IDLE,
+            ends_at: None,
             outputs: VecDeque::new(),
             drained: VecDeque::new(),
             data: VecDeque::new(),
@@ -177,7 +182,8 @@ impl Session {
         }
         let connections = self.peers.iter().map(Peer::timeout);
         let frames = self.publications.iter().filter_map(|publication| publication.source()?.next_at());
-        Output::Timeout(connections.chain(frames).fold(self.next_ping_at, Instant::min))
+        let end = self.ends_at.iter().map(|(at, _)| *at);
+        Output::Timeout(connections.chain(frames).chain(end).fold(self.next_ping_at, Instant::min))
     }
 
     /// What came of each subscribed track so far.
@@ -253,6 +259,9 @@ impl Session {
         if now >= self.next_ping_at {
             self.ping(now);
         }
+        if let Some((_, reason)) = self.ends_at.take_if(|(at, _)| now >= *at) {
+            self.close(reason);
+        }
         for peer in self.peers.iter_mut().filter(|peer| peer.timeout() <= now) {
             peer.handle_timeout(now);
         }
@@ -297,11 +306,12 @@ impl Session {
             }
         }
         self.drained = drained;
-        if let Err(error) = result {
-            self.close(format!("the media connection failed: {error}"));
-        } else if self.joined && !self.peers[connection].is_alive() {
-            self.close("the media connection is over".to_owned());
-        }
+        let end = match result {
+            Err(error) => format!("the media connection failed: {error}"),
+            Ok(()) if self.joined && !self.peers[connection].is_alive() => "the media connection is over".to_owned(),
+            Ok(()) => return,
+        };
+        self.ends_at.get_or_insert((now + LAST_WORD_WAIT, end));
     }
 
     fn handle_event(&mut self, connection: usize, now: Instant, event: str0m::Event) {

@@ -333,3 +333,26 @@ fn an_empty_room_connects_by_its_channels_alone() {
     let mut world = World::joined_to(Options::v0(), false);
     world.run_until("the connection", |world| world.has(|event| matches!(event, Event::Connected)));
 }
+
+#[test]
+fn the_reason_for_an_end_is_heard_though_the_media_ends_first() {
+    let mut world = World::joined(Options::v1());
+    world.run_until("the connection", |world| world.has(|event| matches!(event, Event::Connected)));
+    world.servers[PUBLISHER].close().unwrap();
+    for _ in 0..20 {
+        world.step();
+    }
+    assert!(!world.has(|event| matches!(event, Event::Closed { .. })));
+    world.say(Response::Leave(proto::LeaveRequest { reason: 2, ..Default::default() }));
+    world.step();
+    assert!(world.has(|event| matches!(event, Event::Leave(leave) if leave.reason == 2)));
+    assert!(world.has(|event| matches!(event, Event::Closed { .. })));
+}
+
+#[test]
+fn a_session_without_media_ends_in_time() {
+    let mut world = World::joined(Options::v1());
+    world.run_until("the connection", |world| world.has(|event| matches!(event, Event::Connected)));
+    world.servers[PUBLISHER].close().unwrap();
+    world.run_until("the end", |world| world.has(|event| matches!(event, Event::Closed { .. })));
+}
