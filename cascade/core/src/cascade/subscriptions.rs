@@ -65,10 +65,11 @@ struct FlowNumbers {
 
 impl FlowNumbers {
     fn take(&mut self, now: Instant) -> Flow {
-        if self.resting.front().is_some_and(|(until, _)| *until <= now) || self.last == FLOW_MAX {
-            if let Some((_, flow)) = self.resting.pop_front() {
-                return flow;
-            }
+        let rested = self.resting.front().is_some_and(|(until, _)| *until <= now);
+        if (rested || self.last == FLOW_MAX)
+            && let Some((_, flow)) = self.resting.pop_front()
+        {
+            return flow;
         }
         self.last += 1;
         Flow(self.last)
