@@ -5,9 +5,9 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use anyhow::Context;
-use origo_auth::{NodeId, NodeIdentity, RoomKey};
+use origo_auth::{NodeId, NodeIdentity};
 use origo_cascade::{Mesh, MeshConfig, MeshEvent};
-use origo_cascade_core::{self as cascade, Node, NodeAddress};
+use origo_cascade_core::{Node, NodeAddress};
 use origo_node_core::room::{Rooms, RoomsConfig};
 use origo_node_core::{media, worker_of};
 use tokio::net::TcpListener;
@@ -19,7 +19,7 @@ use crate::config::{self, Config, LiveKeys, Sources};
 use crate::geo::Geo;
 use crate::http::{self, Surface};
 use crate::metrics::Dropped;
-use crate::rooms::{self, RoomsTask};
+use crate::rooms::{self, RoomsTask, ToMesh, ToWorker};
 use crate::state::AppState;
 use crate::worker::{self, WorkerHandle};
 
@@ -66,14 +66,7 @@ impl Running {
 
         let keys = LiveKeys::new(config.keys.clone());
         let watchers = [follow_keys(sources, keys.clone()), load::announce(&workers, &mesh)];
-        let app = AppState {
-            config: config.clone(),
-            node,
-            rooms: handle,
-            keys,
-            nodes: nodes(&mesh),
-            dropped,
-        };
+        let app = AppState { config: config.clone(), node, rooms: handle, keys, nodes: nodes(&mesh), dropped };
         let surface = Surface::new(app, geo);
         let (stop, stopped) = watch::channel(());
         let page = metrics_page::Source { surface: surface.clone(), workers: weak(&workers), mesh: weak(&mesh) };
@@ -175,12 +168,12 @@ fn link(workers: &[WorkerHandle], mesh: &Mesh) {
     }
 }
 
-fn commands(workers: &Arc<Vec<WorkerHandle>>) -> Box<dyn Fn(&RoomKey, media::Command) + Send> {
+fn commands(workers: &Arc<Vec<WorkerHandle>>) -> ToWorker {
     let workers = workers.clone();
     Box::new(move |room, command| workers[worker_of(room, workers.len())].command(command))
 }
 
-fn asks(mesh: &Arc<Mesh>) -> Box<dyn Fn(cascade::Input) + Send> {
+fn asks(mesh: &Arc<Mesh>) -> ToMesh {
     let mesh = mesh.clone();
     Box::new(move |input| mesh.ask(input))
 }

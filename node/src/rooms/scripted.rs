@@ -25,7 +25,7 @@ pub enum Heard {
     /// A join, refused or not.
     Join(Box<Join>),
     /// A request.
-    Signal(SessionId, Box<proto::SignalRequest>),
+    Signal,
     /// A socket is gone.
     Closed(SessionId),
 }
@@ -72,7 +72,7 @@ fn answer(sessions: &mut BTreeMap<SessionId, mpsc::Sender<SessionOutput>>, reque
                 }
                 _ => {}
             }
-            Some(Heard::Signal(session, request))
+            Some(Heard::Signal)
         }
         Request::Path(_, track, answer) => {
             let _ = answer.send((track.to_string() == TRACK).then(|| vec![NodeId([2; 16]), NodeId([1; 16])]));

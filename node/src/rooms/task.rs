@@ -17,6 +17,11 @@ use tokio::sync::{mpsc, oneshot};
 use super::{Refusal, Request, SessionOutput};
 use crate::metrics::Dropped;
 
+/// Asks something of the media worker of a room; never waits.
+pub type ToWorker = Box<dyn Fn(&RoomKey, Command) + Send>;
+/// Asks something of the cascade; never waits.
+pub type ToMesh = Box<dyn Fn(cascade::Input) + Send>;
+
 /// What the task works with.
 pub struct Parts {
     /// The core.
@@ -25,10 +30,10 @@ pub struct Parts {
     pub media: mpsc::UnboundedReceiver<media::Event>,
     /// What the mesh tells.
     pub news: mpsc::Receiver<MeshEvent>,
-    /// Asks something of the media worker of a room; never waits.
-    pub command: Box<dyn Fn(&RoomKey, Command) + Send>,
-    /// Asks something of the cascade; never waits.
-    pub ask: Box<dyn Fn(cascade::Input) + Send>,
+    /// To the media workers.
+    pub command: ToWorker,
+    /// To the mesh.
+    pub ask: ToMesh,
     /// Counts the sockets that are closed because their queue is full.
     pub dropped: Dropped,
 }
@@ -49,8 +54,8 @@ struct Outlet {
 /// The running task.
 pub(super) struct Task {
     rooms: Rooms,
-    command: Box<dyn Fn(&RoomKey, Command) + Send>,
-    ask: Box<dyn Fn(cascade::Input) + Send>,
+    command: ToWorker,
+    ask: ToMesh,
     dropped: Dropped,
     outlets: BTreeMap<SessionId, Outlet>,
     /// Sessions whose client reads too slowly: their sockets are closed with the next turn.

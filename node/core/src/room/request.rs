@@ -69,7 +69,7 @@ impl Room {
             return Reason::NotAllowed;
         }
         let mut attributes = local.attributes.clone();
-        let changes: BTreeMap<_, _> = request.attributes.iter().collect();
+        let changes = BTreeMap::from_iter(&request.attributes);
         for (key, value) in changes {
             if value.is_empty() {
                 attributes.remove(key);
