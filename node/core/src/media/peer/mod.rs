@@ -356,8 +356,12 @@ impl Peer {
     pub fn renew_stream(&mut self, mid: Mid) {
         let mut api = self.rtc.direct_api();
         let (ssrc, rtx) = (api.new_ssrc(), api.new_ssrc());
-        let has_rtx = api.stream_tx_by_mid(mid, None).is_some_and(|stream| stream.rtx().is_some());
-        api.reset_stream_tx(mid, None, ssrc, has_rtx.then_some(rtx));
+        let Some(stream) = api.stream_tx_by_mid(mid, None) else { return };
+        let (old, has_rtx) = (stream.ssrc(), stream.rtx().is_some());
+        // Not `reset_stream_tx`: str0m 0.25 keeps the stream under its old SSRC then, and `stream_tx` finds nothing
+        // under the new one.
+        api.remove_stream_tx(old);
+        api.declare_stream_tx(ssrc, has_rtx.then_some(rtx), mid, None);
     }
 
     /// How a track of this codec is sent in this section; none when the client does not take the codec there.

@@ -203,6 +203,26 @@ fn a_track_behind_a_link_is_wanted_and_forwarded_while_someone_watches() {
 }
 
 #[test]
+fn the_next_track_of_a_section_is_forwarded_like_the_first() {
+    for single in [true, false] {
+        let mut world = World::new();
+        let viewer = world.join(single);
+        world.run_ms(500);
+        for (picture, letter) in (1..).zip(['a', 'b', 'c']) {
+            world.subscribe(viewer, letter, "video/VP8", 1);
+            world.run_ms(300);
+            let packet = link_packet(&world, 1_000, vp8(picture, true));
+            world.link(Received::Packet { layer: layer(letter, 0), packet });
+            world.run_ms(50);
+            let came = world.received(viewer, letter).iter().any(|packet| packet.payload.last() == Some(&picture));
+            assert!(came, "track {letter}, single connection: {single}");
+            world.unsubscribe(viewer, letter);
+            world.run_ms(300);
+        }
+    }
+}
+
+#[test]
 fn a_wanted_layer_from_which_nothing_comes_gives_way_to_the_next() {
     let mut world = World::new();
     let viewer = world.join(false);
