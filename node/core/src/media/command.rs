@@ -26,6 +26,8 @@ impl Worker {
             Command::Unpublish { session, track } => self.unpublish(session, track),
             Command::Subscribe(subscription) => self.subscribe(subscription),
             Command::Unsubscribe { session, track } => self.unsubscribe(session, track),
+            // Until layers are chosen by size, everybody gets the best that there is.
+            Command::Settings { .. } => {}
             Command::SendData { session, channel, packet } => {
                 let Some(index) = self.sessions.get(&session).map(|session| session.subscriber) else {
                     return self.stats.count_dropped("data", "unknown session");

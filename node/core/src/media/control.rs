@@ -75,6 +75,45 @@ pub struct Subscription {
     pub stream: String,
 }
 
+/// How a client shows a track: what a new size, a hidden tile or a user's wish makes of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TrackSettings {
+    /// Nothing of it is shown, so nothing of it need be sent.
+    pub disabled: bool,
+    /// The wish when no size is known: 0 low, 1 medium, 2 high. At most 2.
+    pub quality: u8,
+    /// Pixels across at which it is shown; 0 when `quality` says it.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+    /// Frames per second that are enough; 0 for all.
+    pub fps: u32,
+    /// The higher, the later it loses bandwidth to others; 0 when the client does not say.
+    pub priority: u32,
+}
+
+impl Default for TrackSettings {
+    /// As before the client has said anything: everything.
+    fn default() -> Self {
+        Self { disabled: false, quality: 2, width: 0, height: 0, fps: 0, priority: 0 }
+    }
+}
+
+/// How well packets make one way between a client and its node, over the last few seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PathQuality {
+    /// Share of packets lost, 0 to 1.
+    pub loss: f32,
+    /// Variation of the delay between packets, in milliseconds (RFC 3550, section 6.4.1).
+    pub jitter_ms: f32,
+    /// There and back, in milliseconds; 0 while unknown.
+    pub rtt_ms: f32,
+    /// Bits per second that came.
+    pub bitrate_bps: u64,
+    /// Bits per second that would have come on a perfect path; 0 when nothing is sent.
+    pub expected_bps: u64,
+}
+
 /// What the rooms ask of a worker.
 #[derive(Clone, Debug)]
 pub enum Command {
@@ -131,6 +170,15 @@ pub enum Command {
         session: SessionId,
         /// The track.
         track: TrackSid,
+    },
+    /// A client shows a track otherwise than before. Before its `Subscribe` it is void.
+    Settings {
+        /// The session.
+        session: SessionId,
+        /// The track.
+        track: TrackSid,
+        /// How it is shown now.
+        settings: TrackSettings,
     },
     /// Send a data packet to a client. Queued until the channel is open, within a bound.
     SendData {
@@ -239,5 +287,34 @@ pub enum Event {
         track: TrackSid,
         /// The union over all local viewers; none when nobody needs it any more.
         layers: LayerSet,
+    },
+    /// How loud sound tracks of this worker are, published here or carried by a link: about every 100 ms,
+    /// those that had a packet since the last word. The level is in -dBov, 0 the loudest and 127 silence
+    /// (RFC 6464), with whether its sender takes it for a voice.
+    Levels(Vec<(TrackSid, u8, bool)>),
+    /// How well a session's packets make their way; every 5 s.
+    Quality {
+        /// The session.
+        session: SessionId,
+        /// From the client.
+        up: PathQuality,
+        /// To the client.
+        down: PathQuality,
+    },
+    /// The layers of a track published here that anybody takes, local viewers and peers together. Told on change.
+    Demand {
+        /// The track.
+        track: TrackSid,
+        /// The union; none when nobody takes it any more.
+        layers: LayerSet,
+    },
+    /// A track is no longer sent to a client because its path has no room for it, or is sent again.
+    StreamState {
+        /// The session.
+        session: SessionId,
+        /// The track.
+        track: TrackSid,
+        /// Whether it is paused now.
+        paused: bool,
     },
 }

@@ -23,6 +23,8 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use control::{Channel, Command, Event, Expected, Kind, OpenSession, Subscription, Target};
+pub use control::{
+    Channel, Command, Event, Expected, Kind, OpenSession, PathQuality, Subscription, Target, TrackSettings,
+};
 pub use stats::{Direction, Stats, Traffic, Via};
 pub use worker::{Input, Output, Transmit, Worker, WorkerConfig};

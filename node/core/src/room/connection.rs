@@ -83,9 +83,14 @@ impl Room {
             }
             media::Event::TrackEnded { track, .. } => self.end_track(cx, identity, track),
             media::Event::Data { channel, packet, .. } => self.data(cx, identity, channel, &packet),
-            // The worker holds packets back until the channels are open, so nothing waits for it here. Wants are about
-            // no participant and are taken before.
-            media::Event::ChannelsOpen(_) | media::Event::Want { .. } => {}
+            // The worker holds packets back until the channels are open, so nothing waits for it here. The rest is not
+            // about one participant, or nobody is told of it yet.
+            media::Event::ChannelsOpen(_)
+            | media::Event::Want { .. }
+            | media::Event::Levels(_)
+            | media::Event::Quality { .. }
+            | media::Event::Demand { .. }
+            | media::Event::StreamState { .. } => {}
         }
     }
 

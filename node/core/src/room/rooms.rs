@@ -255,7 +255,9 @@ fn session_of(event: &media::Event) -> Option<SessionId> {
         | media::Event::TrackStarted { session, .. }
         | media::Event::TrackEnded { session, .. }
         | media::Event::Data { session, .. }
+        | media::Event::Quality { session, .. }
+        | media::Event::StreamState { session, .. }
         | media::Event::ChannelsOpen(session) => Some(*session),
-        media::Event::Want { .. } => None,
+        media::Event::Want { .. } | media::Event::Levels(_) | media::Event::Demand { .. } => None,
     }
 }
