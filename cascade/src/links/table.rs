@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use crossbeam_channel::Receiver;
 use origo_auth::NodeId;
-use origo_cascade_core::link::{Input, Link, Output, Send};
+use origo_cascade_core::link::{Flow, Input, Link, Output, Send};
 use origo_cascade_core::{Forward, TrackLayer};
 use quinn::{Connection, SendDatagramError};
 use tokio::sync::Notify;
@@ -37,8 +37,8 @@ const STATS_EVERY: Duration = Duration::from_millis(100);
 pub(crate) struct Table {
     me: NodeId,
     links: BTreeMap<NodeId, Peer>,
-    /// Who sends us a layer.
-    origins: BTreeMap<TrackLayer, NodeId>,
+    /// Who sends us a layer, and under which of our numbers.
+    origins: BTreeMap<TrackLayer, (NodeId, Flow)>,
     changes: Receiver<Forwarding>,
     inboxes: Inboxes,
     news: NewsSender,
@@ -118,10 +118,13 @@ impl Table {
     fn apply(&mut self, now: Instant, forward: Forward, sink: usize) {
         match forward {
             Forward::Receive { layer, from, flow, .. } => {
-                self.origins.insert(layer, from);
+                self.origins.insert(layer, (from, flow));
                 self.input(from, now, Input::Receive { flow, layer, sink });
             }
-            Forward::StopReceive { from, flow } => self.input(from, now, Input::StopReceive(flow)),
+            Forward::StopReceive { from, flow } => {
+                self.origins.retain(|_, origin| *origin != (from, flow));
+                self.input(from, now, Input::StopReceive(flow));
+            }
             Forward::Serve { layer, to, flow, kind, .. } => {
                 self.input(to, now, Input::Serve { flow, layer, kind, sink });
             }
@@ -133,7 +136,7 @@ impl Table {
         match send {
             Send::Packet { to, flow, class, packet } => self.input(to, now, Input::Packet { flow, class, packet }),
             Send::Keyframe { layer } => {
-                if let Some(origin) = self.origins.get(&layer).copied() {
+                if let Some((origin, _)) = self.origins.get(&layer).copied() {
                     self.input(origin, now, Input::Keyframe(layer));
                 }
             }

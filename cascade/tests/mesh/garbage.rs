@@ -17,7 +17,7 @@ async fn garbage_and_cut_datagrams_do_not_disturb_a_mesh() {
     for round in 0..5000_usize {
         let mut bytes = vec![0; rng.random_range(0..1400)];
         rng.fill_bytes(&mut bytes);
-        if let (true, Some(first)) = (round % 2 == 0, bytes.first_mut()) {
+        if let (true, Some(first)) = (round.is_multiple_of(2), bytes.first_mut()) {
             // Looks like a QUIC Initial of version 1, for as long as one looks.
             *first |= 0xc0;
             let end = bytes.len().min(5);

@@ -18,7 +18,7 @@ pub fn packet(now: Instant, sequence: u64, bytes: usize) -> Packet {
     Packet {
         sequence,
         timestamp: sequence as u32 * 3000,
-        marker: sequence % 3 == 0,
+        marker: sequence.is_multiple_of(3),
         key: false,
         skipped: 0,
         extensions: Extensions::default(),
