@@ -98,7 +98,7 @@ fn nodes_whose_views_of_the_cluster_differ_converge_once_gossip_settles() {
             let node = (turn * 2 + step) % 5;
             world.gossip(node, 0..=node.max(2));
             for other in 0..5 {
-                if other != node && (other + step) % 2 == 0 {
+                if other != node && (other + step).is_multiple_of(2) {
                     world.connect(node, other);
                 }
             }
