@@ -19,6 +19,7 @@ pub const BEGIN_MS: u64 = 1_790_000_000_000;
 
 /// One thing that the rooms did about a session.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a test keeps a few hundred of them")]
 pub enum Deed {
     Said(Response),
     Asked(Command),
@@ -276,9 +277,9 @@ impl World {
                     self.records.remove(&key);
                 }
                 let left = cascade::Event::ParticipantLeft { room: room.clone(), identity, sid, reason };
-                self.to_others(from, &room, left);
+                self.tell_others(from, &room, left);
             }
-            cascade::Input::Data(data) => self.to_others(from, &data.room.clone(), cascade::Event::Data(data)),
+            cascade::Input::Data(data) => self.tell_others(from, &data.room.clone(), cascade::Event::Data(data)),
             cascade::Input::Want { track, layers, .. } => self.wants.push((from, track, layers)),
             other => panic!("rooms never say {other:?}"),
         }
@@ -303,10 +304,10 @@ impl World {
             let (room, identity, sid) = (old.room, old.identity, old.sid);
             self.events.push_back((owner, cascade::Event::Superseded { room, identity, sid }));
         }
-        self.to_others(from, &record.room.clone(), cascade::Event::ParticipantChanged(record));
+        self.tell_others(from, &record.room.clone(), cascade::Event::ParticipantChanged(record));
     }
 
-    fn to_others(&mut self, from: usize, room: &RoomKey, event: cascade::Event) {
+    fn tell_others(&mut self, from: usize, room: &RoomKey, event: cascade::Event) {
         let others = self.present.iter().filter(|(of, node)| of == room && *node != from);
         let others: Vec<_> = others.map(|(_, node)| (*node, event.clone())).collect();
         self.events.extend(others);
