@@ -1,5 +1,6 @@
 //! `origo`: one node of the mesh, and the commands around it.
 
+mod api;
 mod cli;
 mod config;
 mod demo;

@@ -13,7 +13,13 @@ EVENTS = (
     "track_subscribed",
     "track_unsubscribed",
     "track_muted",
+    "track_unpublished",
+    "local_track_unpublished",
     "data_received",
+    "room_metadata_changed",
+    "participant_metadata_changed",
+    "participant_attributes_changed",
+    "participant_permissions_changed",
     "disconnected",
 )
 

@@ -3,6 +3,7 @@
 //! Every (track, layer) crosses a link at most once, however many watch behind it. Media never enters this core: it
 //! emits [`Forward`] changes, which media workers and link threads apply to their tables.
 
+mod asks;
 mod counters;
 mod directory;
 mod machine;
@@ -12,7 +13,7 @@ mod room;
 mod subscriptions;
 mod timers;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey, TrackSid};
@@ -22,6 +23,7 @@ pub use machine::{Cascade, DEAD_NODE_RECORDS_STAY};
 pub use presence::ENTER_WAITS;
 
 use crate::link::Flow;
+pub use crate::wire::message::{Answer, Ask};
 use crate::{LayerSet, LeaveReason, MediaKind, Node, ParticipantRecord, RoomRecord, TrackLayer};
 
 /// What the cascade takes in. Everything from `Enter` to `Data` is asked by the node's own rooms; the rest is told by
@@ -60,6 +62,36 @@ pub enum Input {
     },
     /// A data packet of a local participant, for all nodes of the room.
     Data(RoomData),
+    /// This node is a home of a room that nobody is in yet: its record stands for that long without anybody.
+    Keep {
+        /// The room.
+        record: RoomRecord,
+        /// For how long.
+        stays: Duration,
+    },
+    /// This node is a home of the room, which gets other metadata.
+    Describe {
+        /// The room.
+        room: RoomKey,
+        /// The application's text.
+        metadata: String,
+    },
+    /// A room is over, though somebody may still be on the way out: its next life is another one.
+    Release(RoomKey),
+    /// Ask another node. Answered by [`Event::Answered`] unless the node goes silent.
+    Ask {
+        /// The node.
+        to: NodeId,
+        /// What to ask.
+        ask: Ask,
+    },
+    /// The answer to [`Event::Asked`].
+    Answer {
+        /// Who asked.
+        to: NodeId,
+        /// What to say.
+        answer: Answer,
+    },
     /// Gossip's view of the living nodes (this one among them), whole, whenever it changes.
     Members(Vec<Node>),
     /// Control connection to a peer is up and its HELLO was taken.
@@ -212,4 +244,18 @@ pub enum Event {
     },
     /// A data packet from another node, for the local participants.
     Data(RoomData),
+    /// Another node asks something.
+    Asked {
+        /// The node.
+        from: NodeId,
+        /// What it asks.
+        ask: Ask,
+    },
+    /// Another node answers.
+    Answered {
+        /// The node.
+        from: NodeId,
+        /// What it says.
+        answer: Answer,
+    },
 }

@@ -25,4 +25,4 @@ pub mod wire;
 pub use cascade::{Cascade, Event, Forward, Input, Output};
 pub use cluster::{Node, NodeAddress};
 pub use layer::{LayerSet, MediaKind, TrackLayer};
-pub use record::{LeaveReason, ParticipantRecord, RoomRecord, TrackRecord};
+pub use record::{LeaveReason, ParticipantRecord, RoomRecord, RoomSettings, TrackRecord};

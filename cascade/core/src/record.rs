@@ -57,6 +57,19 @@ pub struct RoomRecord {
     pub metadata: String,
     /// Grows with each change.
     pub version: u64,
+    /// What the application asked for when it made the room.
+    pub settings: RoomSettings,
+}
+
+/// Bounds and times of a room, as `CreateRoom` of the server API gives them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RoomSettings {
+    /// Seconds for which the room waits for its first participant.
+    pub empty_timeout_s: u32,
+    /// Seconds for which the room stays after its last participant.
+    pub departure_timeout_s: u32,
+    /// Participants in all; 0 for no bound.
+    pub max_participants: u32,
 }
 
 /// Why a participant is gone.

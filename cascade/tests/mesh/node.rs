@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use origo_auth::{Identity, MeshAuthority, NodeId, NodeKey, RoomKey, RoomSid, TrackSid};
 use origo_cascade::{Inbox, Mesh, MeshConfig, MeshEvent, StartError};
 use origo_cascade_core::link::{Extensions, Packet, Received};
-use origo_cascade_core::{Event, Input, MediaKind, Node, NodeAddress, ParticipantRecord, RoomRecord, TrackRecord};
+use origo_cascade_core::{
+    Event, Input, MediaKind, Node, NodeAddress, ParticipantRecord, RoomRecord, RoomSettings, TrackRecord,
+};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -32,7 +34,14 @@ pub fn track(number: usize) -> TrackSid {
 
 pub fn fresh(number: usize) -> RoomRecord {
     let sid: RoomSid = format!("RM_{number:0>12}").parse().unwrap();
-    RoomRecord { room: room(), sid, created_ms: 1000 + number as u64, metadata: String::new(), version: 0 }
+    RoomRecord {
+        room: room(),
+        sid,
+        created_ms: 1000 + number as u64,
+        metadata: String::new(),
+        version: 0,
+        settings: RoomSettings::default(),
+    }
 }
 
 pub fn participant(identity: &str, tracks: &[usize]) -> ParticipantRecord {

@@ -18,6 +18,12 @@ pub fn authorize(
     origo_auth::token::verify(token, &surface.app.keys.current(), unix_now())
 }
 
+/// Checks who signed the request's token, whatever it grants, and says what it says and whose rooms it is about.
+pub fn authenticate(surface: &Surface, headers: &HeaderMap) -> Result<(Claims, ProjectId), TokenError> {
+    let token = bearer(headers).ok_or(TokenError::Missing)?;
+    origo_auth::token::authenticate(token, &surface.app.keys.current(), unix_now())
+}
+
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())

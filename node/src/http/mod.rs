@@ -28,7 +28,7 @@ use axum::routing::{get, post};
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
 pub use address::ClientAddress;
-pub use bearer::{authorize, unix_now};
+pub use bearer::{authenticate, authorize, unix_now};
 pub use census::{Census, Counted};
 pub use limiter::{Limit, Limiter};
 pub use parameters::Parameters;
@@ -37,7 +37,7 @@ pub use serve::serve;
 
 use crate::geo::Geo;
 use crate::state::AppState;
-use crate::{route, signal};
+use crate::{api, route, signal};
 
 /// The largest body of a request, bytes: the only one that has a body is a demo token's.
 const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -72,6 +72,7 @@ pub fn router(surface: Arc<Surface>) -> Router {
         .route("/v1/path", get(path::path))
         .route("/v1/demo/token", post(demo_token::demo_token))
         .merge(signal::router())
+        .merge(api::router())
         .fallback(page::page)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(surface);

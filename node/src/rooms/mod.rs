@@ -2,6 +2,7 @@
 //!
 //! Every queue here is bounded: a front-end that asks too fast waits, and a client that reads too slowly is closed.
 
+mod pending;
 #[cfg(test)]
 pub mod scripted;
 mod stream;
@@ -14,8 +15,8 @@ use std::time::Duration;
 use livekit_protocol::SignalRequest;
 use origo_auth::{NodeId, RoomKey, TrackSid};
 use origo_node_core::SessionId;
-use origo_node_core::room::Join;
 pub use origo_node_core::room::Stats as RoomsStats;
+use origo_node_core::room::{Answer, Ask, Join};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -26,6 +27,9 @@ pub use task::{Parts, ToMesh, ToWorker};
 const REQUESTS_MAX: usize = 2048;
 /// How long a join may take, from the request to the first response: a client waits 5 s at most.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// How long another node may take to answer a call: the farthest is 300 ms away.
+const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why a client does not get in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +47,8 @@ enum Request {
     Signal(SessionId, Box<SignalRequest>),
     Path(RoomKey, TrackSid, oneshot::Sender<Option<Vec<NodeId>>>),
     Stats(oneshot::Sender<RoomsStats>),
+    /// A call of the server API, for this node or for another.
+    Admin(Option<NodeId>, Ask, oneshot::Sender<Answer>),
 }
 
 /// Talks to the rooms task. Cheap to clone.
@@ -116,6 +122,21 @@ impl RoomsHandle {
         let (answer, answered) = oneshot::channel();
         self.requests.send(Request::Path(room, track, answer)).await.ok()?;
         answered.await.ok().flatten()
+    }
+
+    /// Has this node, or another, do its part of a call of the server API. The call's number is chosen here.
+    pub async fn admin(&self, node: Option<NodeId>, ask: Ask) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        let unavailable =
+            |sentence: &str| Answer { code: "unavailable".into(), sentence: sentence.into(), ..Answer::default() };
+        if self.requests.send(Request::Admin(node, ask, answer)).await.is_err() {
+            return unavailable("the node is shutting down");
+        }
+        match tokio::time::timeout(ASK_TIMEOUT, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => unavailable("the node is shutting down"),
+            Err(_) => unavailable("a node did not answer in time"),
+        }
     }
 
     /// How much there is on this node right now.

@@ -9,7 +9,7 @@ use livekit_protocol::signal_request::Message as Ask;
 use livekit_protocol::signal_response::Message as Say;
 use origo_auth::NodeId;
 use origo_node_core::SessionId;
-use origo_node_core::room::Join;
+use origo_node_core::room::{Answer, Join};
 use tokio::sync::mpsc;
 
 use super::{Refusal, Request, RoomsHandle, RoomsStats, SessionOutput};
@@ -76,6 +76,11 @@ fn answer(sessions: &mut BTreeMap<SessionId, mpsc::Sender<SessionOutput>>, reque
         }
         Request::Path(_, track, answer) => {
             let _ = answer.send((track.to_string() == TRACK).then(|| vec![NodeId([2; 16]), NodeId([1; 16])]));
+            None
+        }
+        Request::Admin(_, ask, answer) => {
+            let code = if ask.method == "ListRooms" { "" } else { "not_found" };
+            let _ = answer.send(Answer { code: code.into(), ..Answer::default() });
             None
         }
         Request::Stats(answer) => {

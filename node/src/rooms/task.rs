@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use livekit_protocol as proto;
-use origo_auth::RoomKey;
+use origo_auth::{NodeId, RoomKey};
 use origo_cascade::MeshEvent;
 use origo_cascade_core as cascade;
 use origo_node_core::SessionId;
 use origo_node_core::media::{self, Command};
-use origo_node_core::room::{Input, Output, Rooms};
+use origo_node_core::room::{Answer, Ask, Input, Output, Rooms};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
+use super::pending::Pending;
 use super::{Refusal, Request, SessionOutput};
 use crate::metrics::Dropped;
 
@@ -61,13 +62,23 @@ pub(super) struct Task {
     /// Sessions whose client reads too slowly: their sockets are closed with the next turn.
     stalled: Vec<SessionId>,
     wake_at: Instant,
+    pending: Pending,
 }
 
 /// Runs until `stop` comes; then every client is told and everything is withdrawn.
 pub(super) async fn run(parts: Parts, mut front_ends: FrontEnds, mut stop: oneshot::Receiver<()>) {
     let Parts { rooms, mut media, mut news, command, ask, dropped } = parts;
     let now = Instant::now();
-    let mut task = Task { rooms, command, ask, dropped, outlets: BTreeMap::new(), stalled: Vec::new(), wake_at: now };
+    let mut task = Task {
+        rooms,
+        command,
+        ask,
+        dropped,
+        outlets: BTreeMap::new(),
+        stalled: Vec::new(),
+        wake_at: now,
+        pending: Pending::default(),
+    };
     loop {
         tokio::select! {
             Some(request) = front_ends.requests.recv() => task.request(request),
@@ -97,6 +108,19 @@ impl Task {
             // Whoever asked may have gone meanwhile; then nobody misses the answer.
             Request::Path(room, track, answer) => drop(answer.send(self.rooms.path(&room, track))),
             Request::Stats(answer) => drop(answer.send(self.rooms.stats())),
+            Request::Admin(node, ask, answer) => self.admin(node, ask, answer),
+        }
+    }
+
+    /// A call of the server API, for this node or for another.
+    fn admin(&mut self, node: Option<NodeId>, mut ask: Ask, answer: oneshot::Sender<Answer>) {
+        let Some(id) = self.pending.add(node, answer) else {
+            return tracing::warn!("too many calls of the server API wait for other nodes: one is refused");
+        };
+        ask.id = id;
+        match node {
+            None => self.turn(Input::Admin(ask)),
+            Some(to) => (self.ask)(cascade::Input::Ask { to, ask }),
         }
     }
 
@@ -109,6 +133,7 @@ impl Task {
 
     fn news(&mut self, event: MeshEvent) {
         match event {
+            MeshEvent::Rooms(cascade::Event::Answered { from, answer }) => self.pending.answer(Some(from), answer),
             MeshEvent::Rooms(event) => self.turn(Input::Mesh(event)),
             MeshEvent::Forward(room, forward) => (self.command)(&room, Command::Forward(forward)),
         }
@@ -134,6 +159,7 @@ impl Task {
                 Output::Close(session) => self.close(session),
                 Output::Media { room, command } => (self.command)(&room, command),
                 Output::Mesh(input) => (self.ask)(input),
+                Output::Admin(answer) => self.pending.answer(None, answer),
                 Output::Timeout(at) => {
                     self.wake_at = at;
                     return;

@@ -26,6 +26,27 @@ pub(super) struct HomeRoom {
     record: RoomRecord,
     /// Where the room lives, and until when that holds without another word.
     nodes: BTreeMap<NodeId, Instant>,
+    /// Until when the record stands though the room lives nowhere.
+    stays: Option<Instant>,
+}
+
+impl HomeRoom {
+    /// Whether nothing holds it any more.
+    fn is_over(&self, now: Instant) -> bool {
+        self.nodes.is_empty() && self.stays.is_none_or(|until| until <= now)
+    }
+
+    /// The room has just left its last node: it stays for as long as its application asked.
+    fn begin_departure(&mut self, now: Instant) {
+        let seconds = self.record.settings.departure_timeout_s;
+        if self.nodes.is_empty() {
+            self.stays = (seconds > 0).then(|| now + Duration::from_secs(seconds.into()));
+        }
+    }
+
+    fn next_look(&self) -> Option<Instant> {
+        self.nodes.values().copied().chain(self.stays).min()
+    }
 }
 
 impl Cascade {
@@ -70,22 +91,24 @@ impl Cascade {
     /// Notes that the room lives on `node` and tells whom it concerns; `asker` gets an answer in any case.
     pub(super) fn keep_as_home(&mut self, node: NodeId, key: RoomKey, record: RoomRecord, asker: Option<NodeId>) {
         let until = self.now + NODE_STAYS;
-        let is_new_room = !self.homed.contains_key(&key);
-        if is_new_room {
-            if self.homed.len() >= HOMED_ROOMS_MAX {
+        let lives_nowhere = self.homed.get(&key).is_none_or(|home| home.nodes.is_empty());
+        if lives_nowhere {
+            if !self.homed.contains_key(&key) && self.homed.len() >= HOMED_ROOMS_MAX {
                 self.counters.over_limit += 1;
                 return;
             }
             self.timers.set(until, Timer::Expire(key.clone()));
         }
-        let home = self
-            .homed
-            .entry(key.clone())
-            .or_insert_with(|| HomeRoom { record: record.clone(), nodes: BTreeMap::new() });
+        let home = self.homed.entry(key.clone()).or_insert_with(|| HomeRoom {
+            record: record.clone(),
+            nodes: BTreeMap::new(),
+            stays: None,
+        });
         if home.nodes.len() >= NODES_PER_ROOM_MAX && !home.nodes.contains_key(&node) {
             self.counters.over_limit += 1;
             return;
         }
+        home.stays = None;
         let is_news = home.nodes.insert(node, until).is_none() | merge_room_record(&mut home.record, record);
         if is_news {
             let nodes: Vec<NodeId> = home.nodes.keys().copied().collect();
@@ -124,30 +147,75 @@ impl Cascade {
     /// Notes that the room does not live on `node`.
     pub(super) fn drop_as_home(&mut self, node: NodeId, key: &RoomKey) {
         let Some(home) = self.homed.get_mut(key) else { return };
-        home.nodes.remove(&node);
-        if home.nodes.is_empty() {
-            self.homed.remove(key);
+        if home.nodes.remove(&node).is_some() {
+            home.begin_departure(self.now);
+            self.settle_home(key);
         }
     }
 
     /// Drops a dead node from all rooms.
     pub(super) fn forget_node_as_home(&mut self, node: NodeId) {
-        self.homed.retain(|_, home| {
-            home.nodes.remove(&node);
-            !home.nodes.is_empty()
-        });
+        let keys: Vec<RoomKey> =
+            self.homed.iter().filter(|(_, home)| home.nodes.contains_key(&node)).map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            self.drop_as_home(node, &key);
+        }
     }
 
     /// Drops nodes that have not told again.
     pub(super) fn expire_home(&mut self, key: &RoomKey) {
         let now = self.now;
         let Some(home) = self.homed.get_mut(key) else { return };
+        let before = home.nodes.len();
         home.nodes.retain(|_, until| *until > now);
-        match home.nodes.values().min() {
-            Some(next) => self.timers.set(*next, Timer::Expire(key.clone())),
-            None => {
-                self.homed.remove(key);
-            }
+        if home.nodes.len() < before {
+            home.begin_departure(now);
         }
+        self.settle_home(key);
+    }
+
+    /// Forgets a room that nothing holds, or sets the time to look at it again.
+    fn settle_home(&mut self, key: &RoomKey) {
+        let Some(home) = self.homed.get(key) else { return };
+        if home.is_over(self.now) {
+            self.homed.remove(key);
+        } else if let Some(next) = home.next_look() {
+            self.timers.set(next.max(self.now), Timer::Expire(key.clone()));
+        }
+    }
+
+    /// Keeps the record of a room that nobody is in yet.
+    pub(super) fn keep_room(&mut self, record: RoomRecord, stays: Duration) {
+        if !self.homed.contains_key(&record.room) && self.homed.len() >= HOMED_ROOMS_MAX {
+            self.counters.over_limit += 1;
+            return;
+        }
+        let (key, until) = (record.room.clone(), self.now + stays);
+        let empty = HomeRoom { record: record.clone(), nodes: BTreeMap::new(), stays: None };
+        let home = self.homed.entry(key.clone()).or_insert(empty);
+        merge_room_record(&mut home.record, record);
+        if home.nodes.is_empty() {
+            home.stays = Some(until);
+        }
+        self.settle_home(&key);
+    }
+
+    /// Gives a room another text, and tells it wherever the room lives.
+    pub(super) fn describe_room(&mut self, key: &RoomKey, metadata: String) {
+        let Some(home) = self.homed.get_mut(key) else {
+            self.counters.ask_without_room += 1;
+            return;
+        };
+        home.record.metadata = metadata;
+        home.record.version += 1;
+        let nodes: Vec<NodeId> = home.nodes.keys().copied().collect();
+        for to in nodes {
+            self.tell_where_room_lives(to, key, false);
+        }
+    }
+
+    /// Forgets a room that its application has ended.
+    pub(super) fn release_room(&mut self, key: &RoomKey) {
+        self.homed.remove(key);
     }
 }

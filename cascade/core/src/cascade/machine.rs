@@ -15,7 +15,8 @@ use super::{Event, Input, Output, RoomData};
 use crate::home::homes_of;
 use crate::wire::Malformed;
 use crate::wire::message::{
-    Announce, Body, Exit, Kind, Leave, Members, Record, Snapshot, Subscribe, SubscribeErr, SubscribeOk, Unsubscribe,
+    Announce, Answer, Ask, Body, Exit, Kind, Leave, Members, Record, Snapshot, Subscribe, SubscribeErr, SubscribeOk,
+    Unsubscribe,
 };
 use crate::{Forward, Node};
 
@@ -93,6 +94,11 @@ impl Cascade {
             Input::Withdraw { room, identity, sid, reason } => self.withdraw(&room, &identity, sid, reason),
             Input::Want { room, track, layers } => self.want(room, track, layers),
             Input::Data(data) => self.send_data(data),
+            Input::Keep { record, stays } => self.keep_room(record, stays),
+            Input::Describe { room, metadata } => self.describe_room(&room, metadata),
+            Input::Release(room) => self.release_room(&room),
+            Input::Ask { to, ask } => self.ask(to, ask),
+            Input::Answer { to, answer } => self.answer(to, answer),
             Input::Members(nodes) => self.handle_members(&nodes),
             Input::LinkUp(peer) => self.handle_link_up(peer),
             Input::LinkDown(peer) => self.handle_link_down(peer),
@@ -145,6 +151,8 @@ impl Cascade {
             Kind::SubscribeOk => self.handle_subscribe_ok(from, SubscribeOk::from_body(body)?),
             Kind::SubscribeErr => self.handle_subscribe_err(from, SubscribeErr::from_body(body)?),
             Kind::Unsubscribe => self.handle_unsubscribe(from, Unsubscribe::from_body(body)?),
+            Kind::Ask => self.handle_ask(from, Ask::from_body(body)?)?,
+            Kind::Answer => self.handle_answer(from, Answer::from_body(body)?)?,
         }
         Ok(())
     }

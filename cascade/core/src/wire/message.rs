@@ -28,12 +28,16 @@ pub enum Kind {
     SubscribeErr = 10,
     /// [`Unsubscribe`].
     Unsubscribe = 11,
+    /// [`Ask`].
+    Ask = 12,
+    /// [`Answer`].
+    Answer = 13,
 }
 
 impl Kind {
     /// The kind with that number, if this version knows it.
     pub fn of(number: u64) -> Option<Self> {
-        const ALL: [Kind; 11] = [
+        const ALL: [Kind; 13] = [
             Kind::Hello,
             Kind::Announce,
             Kind::Members,
@@ -45,6 +49,8 @@ impl Kind {
             Kind::SubscribeOk,
             Kind::SubscribeErr,
             Kind::Unsubscribe,
+            Kind::Ask,
+            Kind::Answer,
         ];
         ALL.into_iter().find(|kind| *kind as u64 == number)
     }
@@ -78,7 +84,21 @@ macro_rules! body {
         })*
     };
 }
-body!(Hello, Announce, Members, Exit, Record, Leave, Snapshot, Subscribe, SubscribeOk, SubscribeErr, Unsubscribe);
+body!(
+    Hello,
+    Announce,
+    Members,
+    Exit,
+    Record,
+    Leave,
+    Snapshot,
+    Subscribe,
+    SubscribeOk,
+    SubscribeErr,
+    Unsubscribe,
+    Ask,
+    Answer
+);
 
 /// First frame of each side.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -132,6 +152,15 @@ pub struct RoomRecord {
     /// Grows with each change.
     #[prost(uint64, tag = "5")]
     pub version: u64,
+    /// How long it waits for its first participant.
+    #[prost(uint32, tag = "6")]
+    pub empty_timeout_s: u32,
+    /// How long it stays after its last participant.
+    #[prost(uint32, tag = "7")]
+    pub departure_timeout_s: u32,
+    /// 0 for no bound.
+    #[prost(uint32, tag = "8")]
+    pub max_participants: u32,
 }
 
 /// "The room lives on me", to a home.
@@ -309,6 +338,40 @@ pub struct Unsubscribe {
     pub flow: u32,
 }
 
+/// Do that for me: a question of the server API or of the nodes' front-ends, which the cascade does not read.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Ask {
+    /// The asker's number for it.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// Whose rooms it is about.
+    #[prost(string, tag = "2")]
+    pub project: String,
+    /// What to do.
+    #[prost(string, tag = "3")]
+    pub method: String,
+    /// The method's request, protobuf.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub payload: Bytes,
+}
+
+/// What came of an [`Ask`].
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Answer {
+    /// The asker's number.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// Twirp's word for what went wrong; empty when nothing did.
+    #[prost(string, tag = "2")]
+    pub code: String,
+    /// A sentence about what went wrong.
+    #[prost(string, tag = "3")]
+    pub sentence: String,
+    /// The method's response, protobuf.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub payload: Bytes,
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -330,7 +393,7 @@ mod tests {
 
     fn room_record() -> RoomRecord {
         let sid = "RM_23456789ABCD".into();
-        RoomRecord { room: room(), sid, created_ms: 1000, metadata: String::new(), version: 0 }
+        RoomRecord { room: room(), sid, created_ms: 1000, ..RoomRecord::default() }
     }
 
     #[test]
@@ -369,13 +432,18 @@ mod tests {
         let subscribe = Subscribe { room: room(), track, layer: 1, flow: 5, kind: 1, temporal_ceiling: 0 };
         assert_eq!(framed(&subscribe), golden("subscribe"));
         assert_eq!(framed(&SubscribeOk { flow: 5 }), golden("subscribe_ok"));
+        let (project, method) = ("default".to_owned(), "ListRooms".to_owned());
+        let ask = Ask { id: 7, project, method, payload: Bytes::from_static(&[0x0a, 0]) };
+        assert_eq!(framed(&ask), golden("ask"));
+        let (code, sentence) = ("not_found".to_owned(), "no room".to_owned());
+        assert_eq!(framed(&Answer { id: 7, code, sentence, payload: Bytes::new() }), golden("answer"));
     }
 
     #[test]
     fn a_kind_is_known_by_its_number_and_no_other() {
         assert_eq!(Kind::of(5), Some(Kind::Record));
         assert_eq!(Kind::of(0), None);
-        assert_eq!(Kind::of(12), None);
+        assert_eq!(Kind::of(14), None);
     }
 
     proptest! {
@@ -387,6 +455,8 @@ mod tests {
             let _ = Record::from_body(&bytes).map(|body| super::super::record::record_of(body, owner));
             let _ = Snapshot::from_body(&bytes);
             let _ = Subscribe::from_body(&bytes);
+            let _ = Ask::from_body(&bytes);
+            let _ = Answer::from_body(&bytes);
         }
     }
 }

@@ -6,7 +6,7 @@ use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey, TrackSid};
 use super::message as body;
 use super::message::Malformed;
 use crate::layer::LAYERS_MAX;
-use crate::{MediaKind, ParticipantRecord, RoomRecord, TrackRecord};
+use crate::{MediaKind, ParticipantRecord, RoomRecord, RoomSettings, TrackRecord};
 
 /// Longest name, identity, project, MIME type: LiveKit's own limits are at most 256.
 const NAME_BYTES_MAX: usize = 512;
@@ -19,7 +19,8 @@ const TRACKS_MAX: usize = 256;
 /// Nodes named in one message.
 const NODES_MAX: usize = 1024;
 
-fn name(value: String, what: &'static str) -> Result<String, Malformed> {
+/// A name within bounds.
+pub(crate) fn name(value: String, what: &'static str) -> Result<String, Malformed> {
     if value.is_empty() || value.len() > NAME_BYTES_MAX { Err(Malformed(what)) } else { Ok(value) }
 }
 
@@ -43,6 +44,9 @@ impl From<&RoomRecord> for body::RoomRecord {
             created_ms: record.created_ms,
             metadata: record.metadata.clone(),
             version: record.version,
+            empty_timeout_s: record.settings.empty_timeout_s,
+            departure_timeout_s: record.settings.departure_timeout_s,
+            max_participants: record.settings.max_participants,
         }
     }
 }
@@ -60,6 +64,11 @@ impl TryFrom<body::RoomRecord> for RoomRecord {
             created_ms: record.created_ms,
             metadata: record.metadata,
             version: record.version,
+            settings: RoomSettings {
+                empty_timeout_s: record.empty_timeout_s,
+                departure_timeout_s: record.departure_timeout_s,
+                max_participants: record.max_participants,
+            },
         })
     }
 }

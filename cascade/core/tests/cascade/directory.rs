@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use origo_auth::RoomKey;
-use origo_cascade_core::cascade::RoomData;
+use origo_cascade_core::cascade::{Answer, Ask, RoomData};
 use origo_cascade_core::home::homes_of;
-use origo_cascade_core::{Event, Input};
+use origo_cascade_core::{Event, Input, RoomRecord, RoomSettings};
 
-use crate::world::{World, id, room, sid_of};
+use crate::world::{World, fresh, id, room, sid_of};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -210,4 +210,58 @@ fn an_unknown_control_message_is_skipped_and_counted() {
     world.join(1, "ada", &[]);
     world.run_for(SECOND);
     assert!(world.seen(0).contains("ada"), "the link goes on");
+}
+
+#[test]
+fn a_room_that_was_made_keeps_its_record_until_somebody_comes() {
+    let mut world = World::new(3, 8);
+    let homes = homes_of(&room(), &[id(0), id(1), id(2)]);
+    let primary = (0..3).find(|&node| id(node) == homes[0]).unwrap();
+    let made = RoomRecord {
+        metadata: "plan".into(),
+        settings: RoomSettings { max_participants: 5, departure_timeout_s: 20, ..RoomSettings::default() },
+        ..fresh(2, 0)
+    };
+    world.ask(primary, Input::Keep { record: made.clone(), stays: 60 * SECOND });
+    world.run_for(30 * SECOND);
+    let other = (primary + 1) % 3;
+    world.enter(other);
+    world.run_for(SECOND);
+    assert_eq!(world.room_record(other), made);
+    world.ask(primary, Input::Describe { room: room(), metadata: "another plan".into() });
+    world.run_for(SECOND);
+    assert_eq!(world.room_record(other).metadata, "another plan");
+
+    // It stays for a while after the last has left, and not for ever.
+    let enters_after = |world: &mut World, wait| {
+        world.ask(other, Input::Exit(room()));
+        world.run_for(wait);
+        world.enter(other);
+        world.run_for(SECOND);
+        world.room_record(other).sid
+    };
+    assert_eq!(enters_after(&mut world, 10 * SECOND), made.sid);
+    assert_ne!(enters_after(&mut world, 30 * SECOND), made.sid);
+}
+
+#[test]
+fn a_question_reaches_the_other_node_and_its_answer_comes_back() {
+    let mut world = World::new(2, 9);
+    let ask = Ask { id: 4, project: "default".into(), method: "ListRooms".into(), payload: Bytes::from_static(b"?") };
+    world.ask(0, Input::Ask { to: id(1), ask: ask.clone() });
+    world.run_for(SECOND);
+    let asked = world.heard[1]
+        .events
+        .iter()
+        .any(|(_, event)| matches!(event, Event::Asked { from, ask: heard } if *from == id(0) && *heard == ask));
+    assert!(asked);
+    let answer = Answer { id: 4, payload: Bytes::from_static(b"!"), ..Answer::default() };
+    world.ask(1, Input::Answer { to: id(0), answer: answer.clone() });
+    world.run_for(SECOND);
+    let last = world.heard[0].events.last();
+    assert!(matches!(last, Some((_, Event::Answered { answer: heard, .. })) if *heard == answer));
+
+    world.ask(0, Input::Ask { to: id(7), ask });
+    let last = world.heard[0].events.last();
+    assert!(matches!(last, Some((_, Event::Answered { answer, .. })) if answer.code == "unavailable"));
 }

@@ -8,7 +8,7 @@ use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey, RoomSid, TrackSid};
 use origo_cascade_core::cascade::RoomData;
 use origo_cascade_core::{
     Cascade, Event, Forward, Input, LayerSet, LeaveReason, MediaKind, Node, NodeAddress, Output, ParticipantRecord,
-    RoomRecord, TrackRecord,
+    RoomRecord, RoomSettings, TrackRecord,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -67,7 +67,7 @@ pub fn track(number: usize) -> TrackSid {
 
 pub fn fresh(node: usize, created_ms: u64) -> RoomRecord {
     let sid: RoomSid = format!("RM_{node:0>12}").parse().unwrap();
-    RoomRecord { room: room(), sid, created_ms, metadata: String::new(), version: 0 }
+    RoomRecord { room: room(), sid, created_ms, metadata: String::new(), version: 0, settings: RoomSettings::default() }
 }
 
 pub fn participant(identity: &str, session: &str, tracks: &[usize]) -> ParticipantRecord {

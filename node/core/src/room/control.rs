@@ -53,6 +53,8 @@ pub enum Input {
     Media(media::Event),
     /// News from the mesh.
     Mesh(cascade::Event),
+    /// A call of the server API, as far as it concerns this node. Answered by [`Output::Admin`].
+    Admin(cascade::cascade::Ask),
     /// The instant of the last [`Output::Timeout`] has come.
     Timeout,
 }
@@ -87,6 +89,8 @@ pub enum Output {
     },
     /// Ask something of the cascade (`Enter`, `Exit`, `Publish`, `Withdraw`, `Want`, `Data`).
     Mesh(cascade::Input),
+    /// The answer to [`Input::Admin`].
+    Admin(cascade::cascade::Answer),
     /// Nothing more to do until then.
     Timeout(Instant),
 }

@@ -96,7 +96,7 @@ impl Room {
     }
 
     /// Sends a packet to the local clients that it is for, never to its sender.
-    fn deliver(
+    pub(super) fn deliver(
         &self,
         cx: &mut Context,
         sender: Option<&Identity>,

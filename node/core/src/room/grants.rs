@@ -33,6 +33,22 @@ impl Grants {
         }
     }
 
+    /// The rights that an application gives at run time. Who is hidden, records or is an agent is part of them.
+    #[expect(deprecated, reason = "older callers set `recorder` and `agent` here")]
+    pub fn granted(permission: &proto::ParticipantPermission) -> Self {
+        let sources = permission.can_publish_sources.iter();
+        Self {
+            can_publish: permission.can_publish,
+            can_subscribe: permission.can_subscribe,
+            can_publish_data: permission.can_publish_data,
+            can_update_own_metadata: permission.can_update_metadata,
+            sources: sources.filter_map(|&source| TrackSource::try_from(source).ok()).collect(),
+            hidden: permission.hidden,
+            recorder: permission.recorder,
+            agent: permission.agent,
+        }
+    }
+
     /// Whether it may publish a track of this source. Whom nobody sees has nobody to publish to.
     pub fn may_publish(&self, source: i32) -> bool {
         let listed = self.sources.is_empty() || self.sources.iter().any(|&allowed| allowed as i32 == source);

@@ -35,6 +35,9 @@ pub(super) fn room(record: &RoomRecord, participants: usize, publishers: usize) 
         creation_time_ms: record.created_ms as i64,
         enabled_codecs: publication::enabled_codecs(),
         metadata: record.metadata.clone(),
+        empty_timeout: record.settings.empty_timeout_s,
+        departure_timeout: record.settings.departure_timeout_s,
+        max_participants: record.settings.max_participants,
         num_participants: participants as u32,
         num_publishers: publishers as u32,
         ..Default::default()

@@ -12,7 +12,7 @@ use super::grants::{self, Grants};
 use super::participant::Participant;
 use super::room::{Phase, Room};
 use super::session::Session;
-use super::{Join, info, limits};
+use super::{Join, Output, info, limits};
 use crate::SessionId;
 use crate::media::{Command, OpenSession, Target};
 
@@ -27,6 +27,8 @@ pub(super) enum JoinError {
     TooLong { what: &'static str, bytes: usize, max: usize },
     #[error("the room is full: {max} participants are on this node", max = limits::PARTICIPANTS_MAX)]
     RoomFull,
+    #[error("the room is full: its application lets {0} participants in")]
+    RoomLimit(u32),
     #[error("the node is full: it has {max} rooms", max = limits::ROOMS_MAX)]
     NodeFull,
 }
@@ -37,7 +39,7 @@ impl JoinError {
         match self {
             Self::NotAllowed(_) => 401,
             Self::Missing(_) | Self::TooLong { .. } => 400,
-            Self::RoomFull => 429,
+            Self::RoomFull | Self::RoomLimit(_) => 429,
             Self::NodeFull => 503,
         }
     }
@@ -83,7 +85,10 @@ impl Room {
         }
         match &mut self.phase {
             Phase::Entering { waiting, .. } => waiting.push(join),
-            Phase::Live => self.admit(cx, join),
+            Phase::Live => {
+                self.check_limit(&join.identity)?;
+                self.admit(cx, join);
+            }
         }
         Ok(())
     }
@@ -92,9 +97,24 @@ impl Room {
     pub fn go_live(&mut self, cx: &mut Context) {
         if let Phase::Entering { waiting, .. } = std::mem::replace(&mut self.phase, Phase::Live) {
             for join in waiting {
-                self.admit(cx, join);
+                match self.check_limit(&join.identity) {
+                    Ok(()) => self.admit(cx, join),
+                    Err(error) => {
+                        let session = join.session;
+                        cx.seats.remove(&session);
+                        cx.output(Output::Refuse { session, status: error.status(), reason: error.to_string() });
+                    }
+                }
             }
         }
+    }
+
+    /// Whether the application lets one more in. Nodes that let people in at the same instant may go over the bound.
+    fn check_limit(&self, identity: &Identity) -> Result<(), JoinError> {
+        let max = self.record.settings.max_participants;
+        let is_here = self.locals.contains_key(identity) || self.remotes.by_identity.contains_key(identity);
+        let present = self.locals.len() + self.remotes.by_identity.len();
+        if max > 0 && !is_here && present >= max as usize { Err(JoinError::RoomLimit(max)) } else { Ok(()) }
     }
 
     /// A client has gone. Says whether it still waited to be let in.

@@ -17,6 +17,17 @@ pub const LAYERS_LISTED_MAX: usize = 3;
 /// Sids in one subscription request. A client with a room of hundreds of tracks asks for all of them at once.
 pub const SIDS_PER_REQUEST_MAX: usize = 2_000;
 
+/// Rooms in one answer of the server API: 300 bytes each, below what nodes tell each other in one message.
+pub const ROOMS_LISTED_MAX: usize = 2_000;
+/// Rooms that wait on their home for a first participant.
+pub const RESERVED_ROOMS_MAX: usize = 10_000;
+/// Seconds for which a made room waits for its first participant, unless its maker says otherwise (LiveKit's figure).
+pub const EMPTY_TIMEOUT_S: u32 = 300;
+/// Seconds for which a made room stays after its last participant, unless its maker says otherwise (LiveKit's figure).
+pub const DEPARTURE_TIMEOUT_S: u32 = 20;
+/// The longest of these: a day.
+pub const ROOM_STAYS_MAX_S: u32 = 24 * 3_600;
+
 /// Bytes of an identity, a shown name, a room's name, a track's name or client id: LiveKit's bound.
 pub const NAME_BYTES_MAX: usize = 256;
 /// Bytes of a participant's metadata: LiveKit's bound.

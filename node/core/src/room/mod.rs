@@ -2,9 +2,10 @@
 //!
 //! [`Rooms`] is the core. Within it each [`room`](self) is one value whose deeds are grouped by what they are about:
 //! letting in (`join`), requests (`request`), negotiation and connections (`connection`), own tracks (`publish`),
-//! received tracks (`subscribe`), coming back
+//! received tracks (`subscribe`), the server API (`admin`), coming back
 //! (`resume`), data packets (`data`) and other nodes' participants (`remote`).
 
+mod admin;
 mod connection;
 mod context;
 mod control;
@@ -28,6 +29,7 @@ mod subscribe;
 #[cfg(test)]
 mod tests;
 
+pub use admin::{AdminError, Answer, Ask};
 pub use context::RoomsConfig;
 pub use control::{Input, Join, Output};
 pub use rooms::Rooms;

@@ -6,10 +6,11 @@ use std::time::Instant;
 use livekit_protocol as proto;
 use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey, RoomSid, TrackSid};
 use origo_cascade_core as cascade;
-use origo_cascade_core::{MediaKind, RoomRecord};
+use origo_cascade_core::{MediaKind, RoomRecord, RoomSettings};
 use proto::DisconnectReason;
 use proto::leave_request::Action;
 
+use super::admin::Reservations;
 use super::context::{Context, RoomsConfig, Seat};
 use super::join::{self, JoinError};
 use super::room::Room;
@@ -21,14 +22,16 @@ use crate::{SessionId, media};
 ///
 /// Follows the drain rule: handle one input, then poll outputs until [`Output::Timeout`].
 pub struct Rooms {
-    rooms: BTreeMap<RoomKey, Room>,
-    context: Context,
+    pub(super) rooms: BTreeMap<RoomKey, Room>,
+    pub(super) context: Context,
+    /// Rooms that were made and that nobody is in yet.
+    pub(super) reservations: Reservations,
 }
 
 impl Rooms {
     /// No rooms yet.
     pub fn new(now: Instant, config: RoomsConfig) -> Self {
-        Self { rooms: BTreeMap::new(), context: Context::new(now, config) }
+        Self { rooms: BTreeMap::new(), context: Context::new(now, config), reservations: Reservations::default() }
     }
 
     /// Takes one input. `unix_ms` is the wall clock in milliseconds, for what clients are shown; nothing is ordered by
@@ -42,6 +45,10 @@ impl Rooms {
             Input::SocketClosed(session) => self.socket_closed(session),
             Input::Media(event) => self.media(event),
             Input::Mesh(event) => self.mesh(event),
+            Input::Admin(ask) => {
+                let answer = self.admin(&ask);
+                self.context.output(Output::Admin(answer));
+            }
             Input::Timeout => {}
         }
         while let Some(key) = self.context.due() {
@@ -112,13 +119,15 @@ impl Rooms {
     }
 
     fn fresh_room(&mut self, room: RoomKey) -> Room {
-        let fresh = RoomRecord {
+        let reserved = self.reservations.take(&room, self.context.now);
+        let fresh = reserved.unwrap_or_else(|| RoomRecord {
             room,
             sid: RoomSid::random(&mut self.context.rng),
             created_ms: self.context.unix_ms,
             metadata: String::new(),
             version: 0,
-        };
+            settings: RoomSettings::default(),
+        });
         Room::enter(&mut self.context, fresh)
     }
 
@@ -193,6 +202,13 @@ impl Rooms {
                     room.supersede(cx, &identity);
                 }
             }),
+            cascade::Event::Asked { from, ask } => {
+                let answer = self.admin(&ask);
+                self.context.mesh(cascade::Input::Answer { to: from, answer });
+                return;
+            }
+            // Whoever asks takes its answers before they come here.
+            cascade::Event::Answered { .. } => return self.context.stats.drop("mesh event", "unexpected answer"),
             cascade::Event::Data(data) => self.in_room(&data.room, |room, cx| room.remote_data(cx, &data)),
         };
         // Normal just after the room's last local participant has left.
@@ -220,7 +236,7 @@ impl Rooms {
     }
 
     /// Does something in a room, and ends the room when nobody is left.
-    fn in_room<T>(&mut self, key: &RoomKey, act: impl FnOnce(&mut Room, &mut Context) -> T) -> Option<T> {
+    pub(super) fn in_room<T>(&mut self, key: &RoomKey, act: impl FnOnce(&mut Room, &mut Context) -> T) -> Option<T> {
         let room = self.rooms.get_mut(key)?;
         let result = act(room, &mut self.context);
         if room.is_over()

@@ -176,6 +176,7 @@ fn news_of(which: u8, who: u8, seed: &[u8]) -> cascade::Event {
             created_ms: 1,
             metadata: String::new(),
             version: 2,
+            settings: cascade::RoomSettings::default(),
         }),
     }
 }

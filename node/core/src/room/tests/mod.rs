@@ -1,6 +1,7 @@
 //! Small worlds in virtual time: some nodes' rooms, a mesh that relays at once, and clients that are lists of what they
 //! were told.
 
+mod admin;
 mod data;
 mod garbage;
 mod joining;

@@ -46,6 +46,8 @@ pub struct World {
     pub wants: Vec<(usize, TrackSid, cascade::LayerSet)>,
     /// A mesh that answers nobody.
     pub is_mute: bool,
+    /// What nodes answered to calls of the server API.
+    pub answers: Vec<cascade::cascade::Answer>,
 }
 
 pub fn room_key() -> RoomKey {
@@ -106,6 +108,7 @@ impl World {
             events: VecDeque::new(),
             wants: Vec::new(),
             is_mute: false,
+            answers: Vec::new(),
         }
     }
 
@@ -256,6 +259,7 @@ impl World {
                     }
                 }
                 Output::Mesh(input) => self.mesh(node, input),
+                Output::Admin(answer) => self.answers.push(answer),
             }
         }
     }
@@ -281,6 +285,16 @@ impl World {
             }
             cascade::Input::Data(data) => self.tell_others(from, &data.room.clone(), cascade::Event::Data(data)),
             cascade::Input::Want { track, layers, .. } => self.wants.push((from, track, layers)),
+            cascade::Input::Keep { record, .. } => drop(self.rooms.entry(record.room.clone()).or_insert(record)),
+            cascade::Input::Describe { room, metadata } => {
+                let Some(record) = self.rooms.get_mut(&room) else { return };
+                (record.metadata, record.version) = (metadata, record.version + 1);
+                let changed = cascade::Event::RoomChanged(record.clone());
+                let present = self.present.iter().filter(|(of, _)| *of == room).map(|(_, node)| *node);
+                self.events.extend(present.map(|node| (node, changed.clone())));
+            }
+            cascade::Input::Release(room) => drop(self.rooms.remove(&room)),
+            cascade::Input::Answer { answer, .. } => self.answers.push(answer),
             other => panic!("rooms never say {other:?}"),
         }
     }

@@ -1,0 +1,124 @@
+//! Rooms that the application has made and nobody is in yet: their home keeps the record until somebody comes.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use livekit_protocol as proto;
+use origo_auth::{RoomKey, RoomSid};
+use origo_cascade_core as cascade;
+use origo_cascade_core::{RoomRecord, RoomSettings};
+use prost::Message;
+
+use super::{AdminError, Outcome, check_length};
+use crate::room::{Rooms, info, limits};
+
+/// Records without participants, each until its time is up.
+#[derive(Debug, Default)]
+pub struct Reservations(BTreeMap<RoomKey, (RoomRecord, Instant)>);
+
+impl Reservations {
+    /// Those whose time is not up.
+    pub fn living(&self, now: Instant) -> impl Iterator<Item = &RoomRecord> {
+        self.0.values().filter(move |(_, until)| *until > now).map(|(record, _)| record)
+    }
+
+    /// The record of a room.
+    pub fn get(&self, room: &RoomKey, now: Instant) -> Option<&RoomRecord> {
+        self.0.get(room).filter(|(_, until)| *until > now).map(|(record, _)| record)
+    }
+
+    /// Forgets a room. Says whether its time was not up.
+    pub fn remove(&mut self, room: &RoomKey, now: Instant) -> bool {
+        self.0.remove(room).is_some_and(|(_, until)| until > now)
+    }
+
+    /// Somebody came: from now on those who are there keep the record.
+    pub fn take(&mut self, room: &RoomKey, now: Instant) -> Option<RoomRecord> {
+        self.0.remove(room).filter(|(_, until)| *until > now).map(|(record, _)| record)
+    }
+
+    fn put(&mut self, record: RoomRecord, now: Instant, until: Instant) -> Result<(), AdminError> {
+        self.0.retain(|_, (_, until)| *until > now);
+        if self.0.len() >= limits::RESERVED_ROOMS_MAX && !self.0.contains_key(&record.room) {
+            return Err(AdminError::TooMuch { what: "the number of waiting rooms", max: limits::RESERVED_ROOMS_MAX });
+        }
+        self.0.insert(record.room.clone(), (record, until));
+        Ok(())
+    }
+}
+
+impl Rooms {
+    /// Makes a room that waits for its first participant; one that is there already stays as it is.
+    pub(super) fn create_room(&mut self, project: &str, request: proto::CreateRoomRequest) -> Outcome {
+        if request.name.is_empty() {
+            return Err(AdminError::InvalidArgument("name: it is empty"));
+        }
+        check_length("the name", request.name.len(), limits::NAME_BYTES_MAX)?;
+        check_length("the metadata", request.metadata.len(), limits::METADATA_BYTES_MAX)?;
+        let key = RoomKey::new(project, request.name);
+        if let Some(room) = self.rooms.get(&key) {
+            return Ok(room.info().encode_to_vec());
+        }
+        if let Some(record) = self.reservations.get(&key, self.context.now) {
+            return Ok(info::room(record, 0, 0).encode_to_vec());
+        }
+        let or = |given: u32, default: u32| if given == 0 { default } else { given };
+        let record = RoomRecord {
+            room: key,
+            sid: RoomSid::random(&mut self.context.rng),
+            created_ms: self.context.unix_ms,
+            metadata: request.metadata,
+            version: 0,
+            settings: RoomSettings {
+                empty_timeout_s: or(request.empty_timeout, limits::EMPTY_TIMEOUT_S),
+                departure_timeout_s: or(request.departure_timeout, limits::DEPARTURE_TIMEOUT_S),
+                max_participants: request.max_participants,
+            },
+        };
+        let answer = info::room(&record, 0, 0).encode_to_vec();
+        self.reserve(record)?;
+        Ok(answer)
+    }
+
+    /// The primary home has made a room; this is the backup.
+    pub(super) fn keep_room(&mut self, project: &str, room: &proto::Room) -> Outcome {
+        check_length("the name", room.name.len(), limits::NAME_BYTES_MAX)?;
+        check_length("the metadata", room.metadata.len(), limits::METADATA_BYTES_MAX)?;
+        let record = RoomRecord {
+            room: RoomKey::new(project, room.name.as_str()),
+            sid: room.sid.parse().map_err(|_| AdminError::InvalidArgument("sid"))?,
+            created_ms: u64::try_from(room.creation_time_ms).unwrap_or(0),
+            metadata: room.metadata.clone(),
+            version: 0,
+            settings: RoomSettings {
+                empty_timeout_s: room.empty_timeout,
+                departure_timeout_s: room.departure_timeout,
+                max_participants: room.max_participants,
+            },
+        };
+        if !self.rooms.contains_key(&record.room) {
+            self.reserve(record)?;
+        }
+        Ok(Vec::new())
+    }
+
+    /// Gives a room other metadata. Those who are in it hear of it by the mesh.
+    pub(super) fn describe_room(&mut self, project: &str, request: proto::UpdateRoomMetadataRequest) -> Outcome {
+        check_length("the metadata", request.metadata.len(), limits::METADATA_BYTES_MAX)?;
+        let key = RoomKey::new(project, request.room);
+        if let Some((record, _)) = self.reservations.0.get_mut(&key) {
+            record.metadata.clone_from(&request.metadata);
+            record.version += 1;
+        }
+        self.context.mesh(cascade::Input::Describe { room: key, metadata: request.metadata });
+        Ok(Vec::new())
+    }
+
+    fn reserve(&mut self, record: RoomRecord) -> Result<(), AdminError> {
+        let stays = Duration::from_secs(u64::from(record.settings.empty_timeout_s.min(limits::ROOM_STAYS_MAX_S)));
+        let now = self.context.now;
+        self.reservations.put(record.clone(), now, now + stays)?;
+        self.context.mesh(cascade::Input::Keep { record, stays });
+        Ok(())
+    }
+}
