@@ -115,7 +115,7 @@ impl Task {
     /// A call of the server API, for this node or for another.
     fn admin(&mut self, node: Option<NodeId>, mut ask: Ask, answer: oneshot::Sender<Answer>) {
         let Some(id) = self.pending.add(node, answer) else {
-            return tracing::warn!("too many calls of the server API wait for other nodes: one is refused");
+            return self.dropped.count("api call", "too many wait");
         };
         ask.id = id;
         match node {
