@@ -23,11 +23,11 @@ pub enum Encoding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grant {
     /// `roomCreate`.
-    RoomCreate,
+    Create,
     /// `roomList`.
-    RoomList,
+    List,
     /// `roomAdmin` of the request's room.
-    RoomAdmin,
+    Admin,
 }
 
 /// Which nodes do it.
@@ -57,37 +57,33 @@ pub struct Method {
 const SERVICE: &str = "livekit.RoomService";
 
 static METHODS: [Method; 11] = [
-    method::<proto::CreateRoomRequest, proto::Room>("CreateRoom", Grant::RoomCreate, Scope::Home),
-    method::<proto::ListRoomsRequest, proto::ListRoomsResponse>("ListRooms", Grant::RoomList, Scope::All),
-    method::<proto::DeleteRoomRequest, proto::DeleteRoomResponse>("DeleteRoom", Grant::RoomCreate, Scope::All),
+    method::<proto::CreateRoomRequest, proto::Room>("CreateRoom", Grant::Create, Scope::Home),
+    method::<proto::ListRoomsRequest, proto::ListRoomsResponse>("ListRooms", Grant::List, Scope::All),
+    method::<proto::DeleteRoomRequest, proto::DeleteRoomResponse>("DeleteRoom", Grant::Create, Scope::All),
     method::<proto::ListParticipantsRequest, proto::ListParticipantsResponse>(
         "ListParticipants",
-        Grant::RoomAdmin,
+        Grant::Admin,
         Scope::All,
     ),
-    method::<proto::RoomParticipantIdentity, proto::ParticipantInfo>("GetParticipant", Grant::RoomAdmin, Scope::Owner),
+    method::<proto::RoomParticipantIdentity, proto::ParticipantInfo>("GetParticipant", Grant::Admin, Scope::Owner),
     method::<proto::RoomParticipantIdentity, proto::RemoveParticipantResponse>(
         "RemoveParticipant",
-        Grant::RoomAdmin,
+        Grant::Admin,
         Scope::Owner,
     ),
     method::<proto::MuteRoomTrackRequest, proto::MuteRoomTrackResponse>(
         "MutePublishedTrack",
-        Grant::RoomAdmin,
+        Grant::Admin,
         Scope::Owner,
     ),
-    method::<proto::UpdateParticipantRequest, proto::ParticipantInfo>(
-        "UpdateParticipant",
-        Grant::RoomAdmin,
-        Scope::Owner,
-    ),
+    method::<proto::UpdateParticipantRequest, proto::ParticipantInfo>("UpdateParticipant", Grant::Admin, Scope::Owner),
     method::<proto::UpdateSubscriptionsRequest, proto::UpdateSubscriptionsResponse>(
         "UpdateSubscriptions",
-        Grant::RoomAdmin,
+        Grant::Admin,
         Scope::Owner,
     ),
-    method::<proto::SendDataRequest, proto::SendDataResponse>("SendData", Grant::RoomAdmin, Scope::All),
-    method::<proto::UpdateRoomMetadataRequest, proto::Room>("UpdateRoomMetadata", Grant::RoomAdmin, Scope::Home),
+    method::<proto::SendDataRequest, proto::SendDataResponse>("SendData", Grant::Admin, Scope::All),
+    method::<proto::UpdateRoomMetadataRequest, proto::Room>("UpdateRoomMetadata", Grant::Admin, Scope::Home),
 ];
 
 const fn method<Q, R>(name: &'static str, grant: Grant, scope: Scope) -> Method

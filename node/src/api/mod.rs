@@ -80,9 +80,9 @@ async fn answer(
 fn permit(method: &Method, claims: &Claims, request: &Bytes) -> Result<(), Fault> {
     let video = &claims.video;
     let (granted, word) = match method.grant {
-        Grant::RoomCreate => (video.room_create, "roomCreate"),
-        Grant::RoomList => (video.room_list, "roomList"),
-        Grant::RoomAdmin => (video.room_admin && video.room == method::room_of(request)?, "roomAdmin of this room"),
+        Grant::Create => (video.room_create, "roomCreate"),
+        Grant::List => (video.room_list, "roomList"),
+        Grant::Admin => (video.room_admin && video.room == method::room_of(request)?, "roomAdmin of this room"),
     };
     if granted { Ok(()) } else { Err(Fault::permission_denied(format!("the token does not grant {word}"))) }
 }
