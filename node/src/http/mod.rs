@@ -21,9 +21,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::header::RETRY_AFTER;
+use axum::http::header::{ETAG, LINK, LOCATION, RETRY_AFTER};
 use axum::http::{Method, Uri};
-use axum::middleware::map_request;
+use axum::middleware::{from_fn, map_request};
 use axum::routing::{get, post};
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
@@ -54,13 +54,21 @@ pub struct Surface {
     pub routes: Limiter,
     /// Bounds how many signaling sockets one address holds.
     pub sockets: Arc<Census>,
+    /// Sessions of clients without a socket.
+    pub resources: signal::Resources,
 }
 
 impl Surface {
     /// Puts the surface before a node.
     pub fn new(app: AppState, geo: Geo) -> Arc<Self> {
         let sockets = Census::new(signal::SOCKETS_PER_ADDRESS_MAX, signal::SOCKETS_MAX);
-        Arc::new(Self { app, geo, routes: Limiter::new(route::LIMIT), sockets })
+        Arc::new(Self {
+            app,
+            geo,
+            routes: Limiter::new(route::LIMIT),
+            sockets,
+            resources: signal::Resources::default(),
+        })
     }
 }
 
@@ -77,7 +85,11 @@ pub fn router(surface: Arc<Surface>) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(surface);
     // The outer router has no route of its own: its layers see a request before the inner one picks the endpoint.
-    Router::new().fallback_service(endpoints).layer(map_request(collapse_slashes)).layer(cors())
+    Router::new()
+        .fallback_service(endpoints)
+        .layer(map_request(collapse_slashes))
+        .layer(cors())
+        .layer(from_fn(signal::name_accepted))
 }
 
 /// Browser SDKs read `/rtc/validate` and `HEAD /` across origins; without these headers a refused join looks to them
@@ -87,7 +99,7 @@ fn cors() -> CorsLayer {
         .allow_origin(Any)
         .allow_methods([Method::OPTIONS, Method::HEAD, Method::GET, Method::POST, Method::PATCH, Method::DELETE])
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers([RETRY_AFTER])
+        .expose_headers([ETAG, LINK, LOCATION, RETRY_AFTER])
         .max_age(CORS_MAX_AGE)
 }
 

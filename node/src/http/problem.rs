@@ -43,6 +43,54 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// What the rooms refuse with a status of their own.
+    pub fn of_status(status: u16, message: impl Into<String>) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self { status, code: "refused", message: message.into() }
+    }
+
+    /// The method is not for this URL.
+    pub fn method_not_allowed(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::METHOD_NOT_ALLOWED, code: "method_not_allowed", message: message.into() }
+    }
+
+    /// What would be answered is not what the caller takes.
+    pub fn not_acceptable(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::NOT_ACCEPTABLE, code: "not_acceptable", message: message.into() }
+    }
+
+    /// The state of things does not allow it now.
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::CONFLICT, code: "conflict", message: message.into() }
+    }
+
+    /// `If-Match` names something that is over.
+    pub fn precondition(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::PRECONDITION_FAILED, code: "precondition_failed", message: message.into() }
+    }
+
+    /// `If-Match` is missing.
+    pub fn precondition_required(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::PRECONDITION_REQUIRED, code: "precondition_required", message: message.into() }
+    }
+
+    /// The body is of another type than the URL takes.
+    pub fn unsupported_type(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, code: "unsupported_media_type", message: message.into() }
+    }
+
+    /// The body is well-formed but cannot be acted upon.
+    pub fn unprocessable(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, code: "unprocessable", message: message.into() }
+    }
+
+    /// Not now.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, code: "unavailable", message: message.into() }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         (self.status, Json(self)).into_response()

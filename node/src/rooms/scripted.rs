@@ -19,6 +19,14 @@ pub const REFUSED: &str = "refused";
 /// The one track of which a path is known.
 pub const TRACK: &str = "TR_abcdefghijkm";
 
+/// An offer that says this is refused as the worker refuses what is no valid one.
+pub const BAD_OFFER: &str = "a=bad";
+/// A room where nobody publishes; in all others ben shows [`TRACK`].
+pub const EMPTY_ROOM: &str = "empty";
+/// How every offer is answered.
+pub const ANSWER: &str = "v=0\r\na=ice-lite\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=ice-ufrag:node\r\n\
+    a=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=candidate:1 1 udp 2 127.0.0.1 9 typ host\r\n";
+
 /// What front-ends asked.
 #[derive(Debug)]
 pub enum Heard {
@@ -57,7 +65,8 @@ fn answer(sessions: &mut BTreeMap<SessionId, mpsc::Sender<SessionOutput>>, reque
                 let _ = answer.send(Err(Refusal { status: 503, reason: "the node is full".into() }));
                 return Some(Heard::Join(join));
             }
-            say(&outgoing, Say::Join(proto::JoinResponse { ping_interval: 5, ..Default::default() }));
+            say(&outgoing, Say::Join(joined(&join)));
+            join.offer.iter().for_each(|offer| answer_offer(&outgoing, offer));
             sessions.insert(join.session, outgoing);
             let _ = answer.send(Ok(()));
             Some(Heard::Join(join))
@@ -65,6 +74,7 @@ fn answer(sessions: &mut BTreeMap<SessionId, mpsc::Sender<SessionOutput>>, reque
         Request::Signal(session, request) => {
             let outgoing = &sessions[&session];
             match &request.message {
+                Some(Ask::Offer(offer)) => answer_offer(outgoing, offer),
                 Some(Ask::Ping(time)) => say(outgoing, Say::Pong(*time)),
                 Some(Ask::Leave(leave)) => {
                     say(outgoing, Say::Leave(leave.clone()));
@@ -88,6 +98,28 @@ fn answer(sessions: &mut BTreeMap<SessionId, mpsc::Sender<SessionOutput>>, reque
             None
         }
     }
+}
+
+fn joined(join: &Join) -> proto::JoinResponse {
+    let track =
+        proto::TrackInfo { sid: TRACK.into(), r#type: proto::TrackType::Video as i32, ..proto::TrackInfo::default() };
+    let ben = proto::ParticipantInfo { identity: "ben".into(), tracks: vec![track], ..Default::default() };
+    let stun = proto::IceServer { urls: vec!["stun:stun.example".into()], ..Default::default() };
+    proto::JoinResponse {
+        ping_interval: 5,
+        other_participants: if join.room.name == EMPTY_ROOM { Vec::new() } else { vec![ben] },
+        ice_servers: vec![stun],
+        ..Default::default()
+    }
+}
+
+fn answer_offer(outgoing: &mpsc::Sender<SessionOutput>, offer: &proto::SessionDescription) {
+    if offer.sdp.contains(BAD_OFFER) {
+        let reason = proto::DisconnectReason::MediaFailure.into();
+        return say(outgoing, Say::Leave(proto::LeaveRequest { reason, ..Default::default() }));
+    }
+    let answer = proto::SessionDescription { id: offer.id, sdp: ANSWER.into(), ..Default::default() };
+    say(outgoing, Say::Answer(answer));
 }
 
 fn say(outgoing: &mpsc::Sender<SessionOutput>, message: Say) {

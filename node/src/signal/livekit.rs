@@ -29,7 +29,7 @@ const READ_BUFFER_BYTES: usize = 8 * 1024;
 const WRITE_BUFFER_BYTES_MAX: usize = 4 << 20;
 
 /// All of LiveKit's signaling endpoints.
-pub fn router() -> Router<Arc<Surface>> {
+pub(super) fn router() -> Router<Arc<Surface>> {
     Router::new()
         .route("/rtc", get(connect))
         .route(V1, get(connect))

@@ -3,7 +3,7 @@
 mod world;
 
 use serde_json::json;
-pub(crate) use world::{World, grant};
+pub(crate) use world::{Answer, World, grant};
 
 use crate::rooms::scripted;
 
