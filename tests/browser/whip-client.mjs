@@ -68,7 +68,7 @@ export function install(page) {
     async function watch(name, url, token, options = {}) {
       const pc = new RTCPeerConnection();
       const video = document.createElement('video');
-      Object.assign(video, { autoplay: true, muted: true, id: name, srcObject: new MediaStream() });
+      Object.assign(video, { autoplay: true, id: name, srcObject: new MediaStream() });
       document.body.append(video);
       pc.addEventListener('track', ({ track }) => video.srcObject.addTrack(track));
       pc.addTransceiver('audio', { direction: 'recvonly' });

@@ -33,7 +33,7 @@ pub enum Heard {
     /// A join, refused or not.
     Join(Box<Join>),
     /// A request.
-    Signal,
+    Signal(Box<proto::SignalRequest>),
     /// A socket is gone.
     Closed(SessionId),
 }
@@ -82,7 +82,7 @@ fn answer(sessions: &mut BTreeMap<SessionId, mpsc::Sender<SessionOutput>>, reque
                 }
                 _ => {}
             }
-            Some(Heard::Signal)
+            Some(Heard::Signal(request))
         }
         Request::Path(_, track, answer) => {
             let _ = answer.send((track.to_string() == TRACK).then(|| vec![NodeId([2; 16]), NodeId([1; 16])]));

@@ -40,7 +40,7 @@ async fn patch(world: &World, url: &str, who: &str, condition: &str, body: &str)
 /// The next request of a session that is no join.
 async fn next_ask(world: &mut World) -> Ask {
     loop {
-        if let Heard::Signal(_, request) = world.next_heard().await {
+        if let Heard::Signal(request) = world.next_heard().await {
             return request.message.unwrap();
         }
     }

@@ -57,7 +57,10 @@ enum Ask {
 
 /// All open resources of a node.
 #[derive(Clone, Default)]
-pub struct Resources(Arc<Mutex<HashMap<String, (Owner, mpsc::Sender<Ask>)>>>);
+pub struct Resources(Arc<Mutex<Open>>);
+
+/// By name.
+type Open = HashMap<String, (Owner, mpsc::Sender<Ask>)>;
 
 /// A session that has just been answered.
 pub(super) struct Opened {
@@ -121,7 +124,7 @@ impl Resources {
         Ok(asks.clone())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, (Owner, mpsc::Sender<Ask>)>> {
+    fn lock(&self) -> MutexGuard<'_, Open> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -76,8 +76,8 @@ async fn a_v0_client_joins_pings_and_leaves_and_everything_is_sent_before_the_cl
     ask(&mut socket, Ask::Leave(Default::default())).await;
     assert!(matches!(hear(&mut socket).await, Say::Leave(_)));
     assert_eq!(closed(&mut socket).await, (1000, "the session is over".into()));
-    assert!(matches!(world.next_heard().await, Heard::Signal));
-    assert!(matches!(world.next_heard().await, Heard::Signal));
+    assert!(matches!(world.next_heard().await, Heard::Signal(_)));
+    assert!(matches!(world.next_heard().await, Heard::Signal(_)));
     assert!(matches!(world.next_heard().await, Heard::Closed(session) if session == join.session));
 }
 
