@@ -1,17 +1,15 @@
 //! chitchat over control connections: which nodes live, where, and how busy they are.
 
-mod codec;
-
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chitchat::transport::{RecvOutcome, SendOutcome, Socket, Transport};
+use chitchat::transport::{Socket, Transport};
 use chitchat::{
-    ChitchatConfig, ChitchatEnvelope, ChitchatHandle, ChitchatId, FailureDetectorConfig, NodeState, ProtocolVersion,
-    spawn_chitchat,
+    ChitchatConfig, ChitchatHandle, ChitchatId, ChitchatMessage, Deserializable, FailureDetectorConfig, NodeState,
+    Serializable, spawn_chitchat,
 };
 use origo_cascade_core::Node;
 use quinn::Connection;
@@ -19,7 +17,6 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use self::codec::Codec;
 use crate::news::{News, NewsSender};
 use crate::stats::{Drops, Shared};
 
@@ -99,7 +96,6 @@ impl Gossip {
             marked_for_deletion_grace_period: DEAD_STAY,
             catchup_callback: None,
             extra_liveness_predicate: None,
-            protocol_version: ProtocolVersion::V1,
         };
         let info = serde_json::to_string(&parts.node)?;
         let transport =
@@ -167,67 +163,45 @@ struct LinkTransport {
 
 #[async_trait]
 impl Transport for LinkTransport {
-    async fn open(&self, address: SocketAddr) -> anyhow::Result<Box<dyn Socket>> {
+    async fn open(&self, _: SocketAddr) -> anyhow::Result<Box<dyn Socket>> {
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((routes, heard, news, shared)) = parts else { anyhow::bail!("gossip is open already") };
-        let (decoded, outcomes) = mpsc::channel(HEARD_MAX);
-        tokio::spawn(decode_all(Codec::open().await?, heard, decoded, shared));
-        Ok(Box::new(LinkSocket { address, routes, outcomes, news, encoder: Codec::open().await? }))
-    }
-}
-
-/// Decodes what is heard, apart from the socket: chitchat drops the future of `recv` at any time.
-async fn decode_all(
-    mut decoder: Codec,
-    mut heard: mpsc::Receiver<Heard>,
-    decoded: mpsc::Sender<RecvOutcome>,
-    shared: Arc<Shared>,
-) {
-    while let Some(Heard { from, message }) = heard.recv().await {
-        match decoder.decode(&message).await {
-            Ok(Some(envelope)) => {
-                let outcome = RecvOutcome { from_addr: from, envelope, num_bytes_received: message.len() };
-                if decoded.send(outcome).await.is_err() {
-                    return;
-                }
-            }
-            _ => {
-                Drops::count(&shared.drops.gossip);
-                debug!(%from, "a gossip message cannot be read");
-            }
-        }
+        Ok(Box::new(LinkSocket { routes, heard, news, shared }))
     }
 }
 
 /// chitchat's socket: a unidirectional stream per message.
 struct LinkSocket {
-    address: SocketAddr,
     routes: Routes,
-    outcomes: mpsc::Receiver<RecvOutcome>,
+    heard: mpsc::Receiver<Heard>,
     news: NewsSender,
-    encoder: Codec,
+    shared: Arc<Shared>,
 }
 
 #[async_trait]
 impl Socket for LinkSocket {
-    fn local_addr(&self) -> anyhow::Result<SocketAddr> {
-        Ok(self.address)
-    }
-
-    async fn send(&mut self, to: SocketAddr, envelope: ChitchatEnvelope) -> anyhow::Result<SendOutcome> {
+    async fn send(&mut self, to: SocketAddr, message: ChitchatMessage) -> anyhow::Result<()> {
         let Some(connection) = self.routes.find(to) else {
             // What is lost is said again in the next round; by then there may be a connection.
             let _ = self.news.try_send(News::Wanted(to));
-            return Ok(SendOutcome { num_bytes_sent: 0 });
+            return Ok(());
         };
-        let message = self.encoder.encode(envelope).await?;
-        let num_bytes_sent = message.len();
-        tokio::spawn(timeout(SEND_MAX, send_message(connection, message)));
-        Ok(SendOutcome { num_bytes_sent })
+        tokio::spawn(timeout(SEND_MAX, send_message(connection, message.serialize_to_vec())));
+        Ok(())
     }
 
-    async fn recv(&mut self) -> anyhow::Result<RecvOutcome> {
-        self.outcomes.recv().await.ok_or_else(|| anyhow::anyhow!("the mesh has ended"))
+    async fn recv(&mut self) -> anyhow::Result<(SocketAddr, ChitchatMessage)> {
+        loop {
+            let Heard { from, message } =
+                self.heard.recv().await.ok_or_else(|| anyhow::anyhow!("the mesh has ended"))?;
+            match ChitchatMessage::deserialize(&mut message.as_slice()) {
+                Ok(message) => return Ok((from, message)),
+                Err(error) => {
+                    Drops::count(&self.shared.drops.gossip);
+                    debug!(%from, %error, "a gossip message cannot be read");
+                }
+            }
+        }
     }
 }
 
