@@ -53,6 +53,7 @@ impl Running {
         link(&workers, &mesh);
 
         let dropped = Dropped::default();
+        let keys = LiveKeys::new(config.keys.clone());
         let rooms = Rooms::new(Instant::now(), rooms_config(&config, node));
         let parts = rooms::Parts {
             rooms,
@@ -60,11 +61,11 @@ impl Running {
             news,
             command: commands(&workers),
             ask: asks(&mesh),
+            keys: keys.clone(),
             dropped: dropped.clone(),
         };
         let (handle, rooms) = rooms::start(parts);
 
-        let keys = LiveKeys::new(config.keys.clone());
         let watchers = [follow_keys(sources, keys.clone()), load::announce(&workers, &mesh)];
         let app = AppState { config: config.clone(), node, rooms: handle, keys, nodes: nodes(&mesh), dropped };
         let surface = Surface::new(app, geo);

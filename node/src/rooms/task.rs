@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use livekit_protocol as proto;
-use origo_auth::{NodeId, RoomKey};
+use origo_auth::token::{TOKEN_BYTES_MAX, mint};
+use origo_auth::{Claims, NodeId, RoomKey};
 use origo_cascade::MeshEvent;
 use origo_cascade_core as cascade;
 use origo_node_core::SessionId;
@@ -16,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::pending::Pending;
 use super::{Refusal, Request, SessionOutput};
+use crate::config::LiveKeys;
 use crate::metrics::Dropped;
 
 /// Asks something of the media worker of a room; never waits.
@@ -35,6 +37,8 @@ pub struct Parts {
     pub command: ToWorker,
     /// To the mesh.
     pub ask: ToMesh,
+    /// Sign the tokens that clients are given.
+    pub keys: LiveKeys,
     /// Counts the sockets that are closed because their queue is full.
     pub dropped: Dropped,
 }
@@ -57,6 +61,7 @@ pub(super) struct Task {
     rooms: Rooms,
     command: ToWorker,
     ask: ToMesh,
+    keys: LiveKeys,
     dropped: Dropped,
     outlets: BTreeMap<SessionId, Outlet>,
     /// Sessions whose client reads too slowly: their sockets are closed with the next turn.
@@ -67,12 +72,13 @@ pub(super) struct Task {
 
 /// Runs until `stop` comes; then every client is told and everything is withdrawn.
 pub(super) async fn run(parts: Parts, mut front_ends: FrontEnds, mut stop: oneshot::Receiver<()>) {
-    let Parts { rooms, mut media, mut news, command, ask, dropped } = parts;
+    let Parts { rooms, mut media, mut news, command, ask, keys, dropped } = parts;
     let now = Instant::now();
     let mut task = Task {
         rooms,
         command,
         ask,
+        keys,
         dropped,
         outlets: BTreeMap::new(),
         stalled: Vec::new(),
@@ -156,6 +162,7 @@ impl Task {
             match self.rooms.poll_output() {
                 Output::Signal { session, response } => self.signal(session, response),
                 Output::Refuse { session, status, reason } => self.refuse(session, Refusal { status, reason }),
+                Output::RefreshToken { session, claims } => self.refresh_token(session, &claims),
                 Output::Close(session) => self.close(session),
                 Output::Media { room, command } => (self.command)(&room, command),
                 Output::Mesh(input) => (self.ask)(input),
@@ -183,6 +190,18 @@ impl Task {
             }
             // The socket is gone, and the news of it is on its way.
             Err(TrySendError::Closed(_)) => {}
+        }
+    }
+
+    fn refresh_token(&mut self, session: SessionId, claims: &Claims) {
+        let keys = self.keys.current();
+        // A key that is no longer ours signs nothing: the client keeps the token that it has.
+        let Some(key) = keys.0.get(&claims.iss) else { return };
+        let token = mint(claims, &key.secret);
+        // Large metadata may make it too long to be taken back.
+        if token.len() <= TOKEN_BYTES_MAX {
+            let message = Some(proto::signal_response::Message::RefreshToken(token));
+            self.signal(session, Box::new(proto::SignalResponse { message }));
         }
     }
 

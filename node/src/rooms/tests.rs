@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use livekit_protocol as proto;
-use origo_auth::{Claims, Identity, VideoGrant};
+use origo_auth::{Claims, Identity, Keys, VideoGrant};
 use origo_cascade::MeshEvent;
 use origo_cascade_core as cascade;
 use origo_node_core::room::{Rooms, RoomsConfig};
@@ -11,6 +11,7 @@ use proto::signal_request::Message as Asked;
 use proto::signal_response::Message as Said;
 
 use super::*;
+use crate::config::LiveKeys;
 use crate::metrics::Dropped;
 
 /// The task, and what it asked of the cascade.
@@ -37,8 +38,15 @@ impl World {
             heard.lock().unwrap().push(input);
         };
         let rooms = Rooms::new(std::time::Instant::now(), config);
-        let parts =
-            Parts { rooms, media, news, command: Box::new(|_, _| {}), ask: Box::new(ask), dropped: Dropped::default() };
+        let parts = Parts {
+            rooms,
+            media,
+            news,
+            command: Box::new(|_, _| {}),
+            ask: Box::new(ask),
+            keys: LiveKeys::new(Keys::only("key", "secret", "default")),
+            dropped: Dropped::default(),
+        };
         let (handle, task) = start(parts);
         Self { handle, task, asked }
     }

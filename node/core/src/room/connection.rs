@@ -83,15 +83,27 @@ impl Room {
             }
             media::Event::TrackEnded { track, .. } => self.end_track(cx, identity, track),
             media::Event::Data { channel, packet, .. } => self.data(cx, identity, channel, &packet),
-            // The worker holds packets back until the channels are open, so nothing waits for it here. The rest is not
-            // about one participant, or nobody is told of it yet.
+            media::Event::Quality { up, down, .. } => self.rate(cx, identity, &up, &down),
+            media::Event::StreamState { track, paused, .. } => self.tell_stream_state(cx, identity, track, paused),
+            // The worker holds packets back until the channels are open, so nothing waits for it here. The rest is
+            // about no one participant and is taken before.
             media::Event::ChannelsOpen(_)
             | media::Event::Want { .. }
             | media::Event::Levels(_)
-            | media::Event::Quality { .. }
-            | media::Event::Demand { .. }
-            | media::Event::StreamState { .. } => {}
+            | media::Event::Demand { .. } => {}
         }
+    }
+
+    /// A track is paused for want of bandwidth, or goes on.
+    fn tell_stream_state(&self, cx: &mut Context, identity: &Identity, track: TrackSid, paused: bool) {
+        let Some(publisher) = self.publisher_of(track).and_then(|publisher| self.sid_of(publisher)) else { return };
+        let state = if paused { proto::StreamState::Paused } else { proto::StreamState::Active };
+        let info = proto::StreamStateInfo {
+            participant_sid: publisher.to_string(),
+            track_sid: track.to_string(),
+            state: state as i32,
+        };
+        self.tell(cx, identity, Message::StreamStateUpdate(proto::StreamStateUpdate { stream_states: vec![info] }));
     }
 
     /// The client's socket is gone without a word.

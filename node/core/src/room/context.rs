@@ -43,6 +43,8 @@ pub(super) struct Context {
     pub seats: BTreeMap<SessionId, Seat>,
     /// The room of each track that is published on another node.
     pub remote_tracks: BTreeMap<TrackSid, RoomKey>,
+    /// The room of each track that is published here.
+    pub local_tracks: BTreeMap<TrackSid, RoomKey>,
     timers: BTreeSet<(Instant, RoomKey)>,
     outputs: VecDeque<Output>,
 }
@@ -57,6 +59,7 @@ impl Context {
             stats: Stats::default(),
             seats: BTreeMap::new(),
             remote_tracks: BTreeMap::new(),
+            local_tracks: BTreeMap::new(),
             timers: BTreeSet::new(),
             outputs: VecDeque::new(),
         }

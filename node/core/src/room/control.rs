@@ -78,6 +78,13 @@ pub enum Output {
         /// A sentence.
         reason: String,
     },
+    /// Sign a token with the key that these claims name, and send it to the client.
+    RefreshToken {
+        /// The session.
+        session: SessionId,
+        /// What the token is to say.
+        claims: Box<origo_auth::Claims>,
+    },
     /// Close the client's socket once everything before this has been sent.
     Close(SessionId),
     /// Ask something of the media worker of this room.

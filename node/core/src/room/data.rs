@@ -27,6 +27,9 @@ impl Room {
         match self.stamp(identity, channel, raw) {
             Err(Dropped(reason)) => cx.stats.drop("data packet", reason),
             Ok((data, packet)) => {
+                if data.reliable {
+                    self.history.keep(cx.now, data.publisher, &packet, &data.packet);
+                }
                 self.deliver(cx, Some(identity), channel, &packet, &data.packet);
                 cx.mesh(cascade::Input::Data(data));
             }
@@ -41,6 +44,9 @@ impl Room {
         let numbered = data.reliable && packet.sequence != 0;
         if numbered && !self.remotes.advance(data.publisher, packet.sequence) {
             return cx.stats.drop("remote data packet", "came before");
+        }
+        if data.reliable {
+            self.history.keep(cx.now, data.publisher, &packet, &data.packet);
         }
         let channel = if data.reliable { Channel::Reliable } else { Channel::Lossy };
         self.deliver(cx, None, channel, &packet, &data.packet);

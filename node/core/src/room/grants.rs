@@ -55,6 +55,17 @@ impl Grants {
         self.can_publish && !self.hidden && listed
     }
 
+    /// Writes the rights into a grant of a token.
+    pub fn write(&self, grant: &mut VideoGrant) {
+        grant.can_publish = Some(self.can_publish);
+        grant.can_subscribe = Some(self.can_subscribe);
+        grant.can_publish_data = Some(self.can_publish_data);
+        grant.can_update_own_metadata = Some(self.can_update_own_metadata);
+        let named = self.sources.iter().filter(|&&source| source != TrackSource::Unknown);
+        grant.can_publish_sources = named.map(|source| source.as_str_name().to_ascii_lowercase()).collect();
+        grant.hidden = self.hidden;
+    }
+
     /// The rights as clients are told of them.
     #[expect(deprecated, reason = "older clients read `recorder` and `agent` here")]
     pub fn permission(&self) -> proto::ParticipantPermission {

@@ -145,6 +145,8 @@ impl Room {
         self.locals.insert(identity.clone(), local);
         let response = self.join_response(cx, &identity);
         cx.signal(join.session, Message::Join(response));
+        self.refresh_token(cx, &identity);
+        self.tell_of_speakers(cx, &identity);
         self.announce(cx, &identity);
         self.subscribe_to_everything(cx, &identity);
         for request in join.add_tracks {
@@ -198,11 +200,14 @@ fn seated(cx: &mut Context, join: &Join, stored_incarnation: u64) -> Participant
         attributes: join.claims.attributes.clone(),
         kind: grants::kind(&join.claims.kind),
         grants,
+        claims: join.claims.clone(),
         state: State::Joined,
         joined_ms: cx.unix_ms,
         session: Session::new(join, subscriber_primary, cx.now),
         publications: Default::default(),
         queued: Default::default(),
+        audience: Default::default(),
+        quality: Default::default(),
         last_sequence: 0,
         owner_epoch: 0,
         version: 0,

@@ -60,6 +60,27 @@ pub const ROOM_UPDATE_INTERVAL: Duration = Duration::from_secs(5);
 /// The driver is woken at least this often; nothing hangs on it.
 pub const IDLE: Duration = Duration::from_secs(3_600);
 
+/// How a track is shown is passed on to the media worker at most this often. A person does not see a layer change later
+/// than this as late.
+pub const SETTINGS_INTERVAL: Duration = Duration::from_millis(100);
+/// A layer that nobody takes any more is still asked for this long, since whoever turned away may turn back (LiveKit's
+/// figure).
+pub const DYNACAST_LINGER: Duration = Duration::from_secs(5);
+/// Participants whom a publisher may name as those who may receive its tracks.
+pub const ADMITTED_MAX: usize = 1_000;
+/// Bytes of their names and of the tracks. With the rest of a participant's record it fits into one message of a link.
+pub const ADMITTED_BYTES_MAX: usize = 64_000;
+/// A token is refreshed this often (LiveKit's figure).
+pub const TOKEN_INTERVAL: Duration = Duration::from_secs(300);
+/// And is valid this long, so that a client that missed one refresh still comes back (LiveKit's figure).
+pub const TOKEN_VALID: Duration = Duration::from_secs(600);
+/// Reliable packets of one publisher that are kept for those who come back.
+pub const HISTORY_PACKETS_MAX: usize = 256;
+/// Bytes of them: a few packets of the largest size.
+pub const HISTORY_BYTES_MAX: usize = 256 * 1024;
+/// How long they are kept: as long as a session lives without its socket, and a while for the way back.
+pub const HISTORY_KEPT: Duration = Duration::from_secs(30);
+
 /// Seconds between a client's pings.
 pub const PING_INTERVAL_S: i32 = 5;
 /// Seconds without an answer after which a client gives up its socket.

@@ -2,21 +2,28 @@
 //!
 //! [`Rooms`] is the core. Within it each [`room`](self) is one value whose deeds are grouped by what they are about:
 //! letting in (`join`), requests (`request`), negotiation and connections (`connection`), own tracks (`publish`),
-//! received tracks (`subscribe`), the server API (`admin`), coming back
-//! (`resume`), data packets (`data`) and other nodes' participants (`remote`).
+//! received tracks (`subscribe`), whom a publisher lets have them (`audience`) and how they are shown (`shown`), which
+//! layers publishers need send (`dynacast`), who speaks (`speakers`), how good connections are (`quality`), coming back
+//! (`resume`, `history`, `token`), data packets (`data`), faults on request (`simulate`), the server API (`admin`) and
+//! other nodes' participants (`remote`).
 
 mod admin;
+mod annex;
+mod audience;
 mod connection;
 mod context;
 mod control;
 mod data;
+mod dynacast;
 mod grants;
+mod history;
 mod info;
 mod join;
 pub mod limits;
 mod participant;
 mod publication;
 mod publish;
+mod quality;
 mod remote;
 mod request;
 mod resume;
@@ -24,10 +31,14 @@ mod resume;
 mod room;
 mod rooms;
 mod session;
+mod shown;
+mod simulate;
+mod speakers;
 mod stats;
 mod subscribe;
 #[cfg(test)]
 mod tests;
+mod token;
 
 pub use admin::{AdminError, Answer, Ask};
 pub use context::RoomsConfig;

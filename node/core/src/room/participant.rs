@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use livekit_protocol as proto;
-use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey, TrackSid};
+use origo_auth::{Claims, Identity, NodeId, ParticipantSid, RoomKey, TrackSid};
 use origo_cascade_core::ParticipantRecord;
 use prost::Message;
 use proto::DisconnectReason;
 use proto::participant_info::{Kind, State};
 
+use super::annex::Annex;
+use super::audience::Audience;
 use super::grants::Grants;
 use super::publication::Publication;
+use super::quality::Quality;
 use super::session::Session;
 
 /// `ParticipantInfo.version` has 16 bits for the changes under one owner epoch.
@@ -27,12 +30,17 @@ pub(super) struct Participant {
     pub attributes: BTreeMap<String, String>,
     pub kind: Kind,
     pub grants: Grants,
+    /// What its token said.
+    pub claims: Claims,
     pub state: State,
     pub joined_ms: u64,
     pub session: Session,
     pub publications: BTreeMap<TrackSid, Publication>,
     /// Announcements that wait for an earlier track of the same client id to end.
     pub queued: VecDeque<proto::AddTrackRequest>,
+    /// Who may receive its tracks.
+    pub audience: Audience,
+    pub quality: Quality,
     /// The last numbered reliable packet that it sent.
     pub last_sequence: u32,
     pub owner_epoch: u32,
@@ -91,6 +99,8 @@ impl Participant {
 
     /// The participant as other nodes are told of it.
     pub fn record(&self, room: &RoomKey, owner: NodeId, region: &str) -> ParticipantRecord {
+        let mut info = self.info(region).encode_to_vec();
+        Annex::new(&self.audience, self.quality.verdict()).append(&mut info);
         ParticipantRecord {
             room: room.clone(),
             identity: self.identity.clone(),
@@ -99,7 +109,7 @@ impl Participant {
             incarnation: self.incarnation,
             owner_epoch: self.owner_epoch,
             version: self.version,
-            info: self.info(region).encode_to_vec(),
+            info,
             tracks: self.announced().map(Publication::record).collect(),
         }
     }

@@ -5,6 +5,7 @@ use origo_auth::TrackSid;
 use origo_cascade_core::{MediaKind, TrackRecord};
 use proto::{AudioTrackFeature, TrackSource, TrackType, request_response::Reason, video_layer::Mode};
 
+use super::dynacast::Demand;
 use super::limits;
 use crate::media;
 
@@ -58,6 +59,7 @@ pub(super) struct Publication {
     pub announced: bool,
     /// Its publisher knows that somebody takes it.
     pub subscribed: bool,
+    pub demand: Demand,
     layer_bitrates_bps: Vec<u32>,
 }
 
@@ -80,6 +82,7 @@ impl Publication {
             info: described(sid, kind, request),
             announced: false,
             subscribed: false,
+            demand: Demand::default(),
             layer_bitrates_bps: Vec::new(),
         };
         publication.layer_bitrates_bps = publication.bitrates();
@@ -115,6 +118,11 @@ impl Publication {
         }
         self.copy_layers();
         self.touch(unix_ms);
+    }
+
+    /// RTP streams that carry its layers: one each, or one with all of them within.
+    pub fn streams(&self) -> usize {
+        self.layer_bitrates_bps.len()
     }
 
     /// Marks a change, for clients that compare.

@@ -53,6 +53,8 @@ impl Room {
         let Some(publication) = local.publications.remove(&track) else {
             return cx.stats.drop("media event", "unknown track");
         };
+        cx.local_tracks.remove(&track);
+        self.forget_shown(track);
         if publication.announced {
             self.announce(cx, identity);
             self.unsubscribe_all(cx, track);
@@ -130,7 +132,7 @@ impl Room {
         self.subscribe_all(cx, track);
     }
 
-    fn publication(&mut self, identity: &Identity, track: TrackSid) -> Option<&mut Publication> {
+    pub fn publication(&mut self, identity: &Identity, track: TrackSid) -> Option<&mut Publication> {
         self.locals.get_mut(identity)?.publications.get_mut(&track)
     }
 
@@ -163,6 +165,7 @@ impl Room {
             proto::TrackPublishedResponse { cid: request.cid.clone(), track: Some(publication.info.clone()) };
         cx.media(&self.key, Command::Expect { session, track: publication.expected(&request) });
         local.publications.insert(track, publication);
+        cx.local_tracks.insert(track, self.key.clone());
         self.tell(cx, identity, Message::TrackPublished(published));
         if request.muted {
             self.show_track(cx, identity, track);

@@ -10,6 +10,7 @@ use prost::Message;
 use proto::participant_info::State;
 use proto::{DisconnectReason, ParticipantInfo};
 
+use super::annex::Annex;
 use super::context::Context;
 use super::limits;
 use super::room::Room;
@@ -19,6 +20,7 @@ use super::room::Room;
 pub(super) struct Remote {
     pub record: ParticipantRecord,
     pub info: ParticipantInfo,
+    pub annex: Annex,
 }
 
 impl Remote {
@@ -27,7 +29,8 @@ impl Remote {
         let mut info = ParticipantInfo::decode(&record.info[..]).ok()?;
         info.sid = record.sid.to_string();
         info.identity.clone_from(&record.identity.0);
-        Some(Self { record, info })
+        let annex = Annex::read(&record.info)?;
+        Some(Self { record, info, annex })
     }
 
     pub fn is_hidden(&self) -> bool {
@@ -115,12 +118,20 @@ impl Room {
             cx.remote_tracks.insert(track.sid, self.key.clone());
         }
         let tracks = remote.record.tracks.clone();
-        let news = (!remote.is_hidden()).then(|| remote.info.clone());
+        let (info, is_hidden) = (remote.info.clone(), remote.is_hidden());
+        let annex = remote.annex.clone();
         let old = self.remotes.by_identity.insert(identity.clone(), remote);
-        if let Some(info) = news {
+        if !is_hidden && old.as_ref().is_none_or(|old| is_news(&old.info, &info)) {
             self.tell_others(cx, &identity, info);
         }
+        if annex.verdict().is_some() {
+            self.gather_qualities(cx);
+        }
+        let has_other_audience = old.as_ref().is_some_and(|old| old.annex.audience != annex.audience);
         self.follow_tracks(cx, old.map(|old| old.record.tracks).unwrap_or_default(), &tracks);
+        if has_other_audience {
+            self.apply_audience(cx, &identity);
+        }
         self.note_counts(cx);
     }
 
@@ -196,8 +207,14 @@ impl Room {
 
     fn forget_track(&mut self, cx: &mut Context, track: TrackSid) {
         cx.remote_tracks.remove(&track);
+        self.forget_shown(track);
         if self.remotes.wanted.remove(&track) {
             cx.mesh(cascade::Input::Want { room: self.key.clone(), track, layers: LayerSet::NONE });
         }
     }
+}
+
+/// Whether clients see a change. What nodes tell each other beside it counts up the version, too.
+fn is_news(before: &ParticipantInfo, now: &ParticipantInfo) -> bool {
+    ParticipantInfo { version: now.version, ..before.clone() } != *now
 }

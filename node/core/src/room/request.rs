@@ -24,6 +24,9 @@ impl Room {
             Message::AddTrack(request) => self.add_track(cx, identity, request),
             Message::Mute(request) => self.mute(cx, identity, &request),
             Message::Subscription(request) => self.update_subscription(cx, identity, request),
+            Message::TrackSetting(request) => self.show(cx, identity, &request),
+            Message::SubscriptionPermission(request) => self.restrict(cx, identity, request),
+            Message::Simulate(request) => self.simulate(cx, identity, &request),
             Message::UpdateMetadata(request) => self.update_metadata(cx, identity, request),
             Message::UpdateAudioTrack(request) => self.update_audio(cx, identity, request),
             Message::UpdateVideoTrack(request) => self.update_video(cx, identity, &request),
@@ -110,10 +113,7 @@ fn reason_of(leave: &proto::LeaveRequest) -> DisconnectReason {
 fn name(message: &Message) -> &'static str {
     #[expect(deprecated, reason = "older clients still send the deprecated request")]
     match message {
-        Message::TrackSetting(_) => "track_setting",
         Message::UpdateLayers(_) => "update_layers",
-        Message::SubscriptionPermission(_) => "subscription_permission",
-        Message::Simulate(_) => "simulate",
         Message::PublishDataTrackRequest(_) => "publish_data_track",
         Message::UnpublishDataTrackRequest(_) => "unpublish_data_track",
         Message::UpdateDataSubscription(_) => "update_data_subscription",

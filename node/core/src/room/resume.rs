@@ -11,6 +11,7 @@ use proto::{DisconnectReason, ParticipantInfo};
 
 use super::context::Context;
 use super::room::Room;
+use super::simulate::CutOnResume;
 use super::{Join, Output, info, limits};
 
 /// Who left lately: a client whose socket was gone may not have heard of it.
@@ -51,12 +52,22 @@ impl Room {
         if had_socket {
             cx.output(Output::Close(old));
         }
+        let cut = local.session.cut_on_resume.take();
+        if cut == Some(CutOnResume::BeforeMessages) {
+            self.cut(cx, &join.identity, false);
+            return true;
+        }
         let server_info = Some(info::server(&cx.config));
         let reconnect = proto::ReconnectResponse { server_info, last_message_seq, ..Default::default() };
         self.tell(cx, &join.identity, Message::Reconnect(reconnect));
         let update = info::update(self.all_for(cx, &join.identity));
         self.tell(cx, &join.identity, update);
         self.tell(cx, &join.identity, Message::RoomUpdate(proto::RoomUpdate { room: Some(self.info()) }));
+        self.refresh_token(cx, &join.identity);
+        self.tell_of_speakers(cx, &join.identity);
+        if cut == Some(CutOnResume::AfterMessages) {
+            self.cut(cx, &join.identity, false);
+        }
         true
     }
 
@@ -66,8 +77,9 @@ impl Room {
         let known = |sid: &str| sid.parse().is_ok_and(|sid| local.publications.contains_key(&sid));
         let sids = state.publish_tracks.iter().filter_map(|published| published.track.as_ref()).map(|track| &track.sid);
         if sids.into_iter().any(|sid| !known(sid)) {
-            self.remove(cx, identity, DisconnectReason::StateMismatch, Some(Action::Reconnect));
+            return self.remove(cx, identity, DisconnectReason::StateMismatch, Some(Action::Reconnect));
         }
+        self.replay(cx, identity, &state.datachannel_receive_states);
     }
 
     /// Whom a participant is to know of: who left lately and did not come back, itself, and everybody it sees.

@@ -13,10 +13,13 @@ use proto::{DisconnectReason, ParticipantInfo};
 use rand::RngCore;
 
 use super::context::Context;
+use super::history::History;
 use super::participant::Participant;
 use super::remote::Remotes;
 use super::resume::Departed;
 use super::session::Overdue;
+use super::shown::Shown;
+use super::speakers::Speakers;
 use super::{Join, Output, info, limits};
 use crate::media::Command;
 
@@ -42,6 +45,11 @@ pub(super) struct Room {
     pub locals: BTreeMap<Identity, Participant>,
     pub remotes: Remotes,
     pub departed: Departed,
+    pub shown: Shown,
+    pub speakers: Speakers,
+    pub history: History,
+    /// When clients are told of the quality of connections, if there is news.
+    pub qualities_at: Option<Instant>,
     /// When its counts were last told, and whether they have changed since.
     counts_told: Instant,
     counts_changed: bool,
@@ -63,6 +71,10 @@ impl Room {
             locals: BTreeMap::new(),
             remotes: Remotes::default(),
             departed: Departed::default(),
+            shown: Shown::default(),
+            speakers: Speakers::default(),
+            history: History::default(),
+            qualities_at: None,
             counts_told: cx.now,
             counts_changed: false,
         }
@@ -102,6 +114,11 @@ impl Room {
             };
             self.remove(cx, &identity, reason, Some(action));
         }
+        self.pass_on_settings(cx);
+        self.tell_speakers(cx);
+        self.tell_qualities(cx);
+        self.lower_demands(cx);
+        self.refresh_tokens(cx);
         self.tell_counts(cx);
     }
 
@@ -133,6 +150,7 @@ impl Room {
             }
             cx.output(Output::Close(socket));
         }
+        self.forget_shown_to(session);
         cx.media(&self.key, Command::Close(session));
         cx.mesh(cascade::Input::Withdraw {
             room: self.key.clone(),
@@ -146,6 +164,8 @@ impl Room {
             self.tell_others(cx, who, parting);
         }
         for track in local.publications.keys() {
+            cx.local_tracks.remove(track);
+            self.forget_shown(*track);
             self.unsubscribe_all(cx, *track);
         }
         self.note_counts(cx);

@@ -135,8 +135,11 @@ impl Rooms {
     /// left of the old one goes first, so that nobody sees both.
     fn resume(&mut self, join: &Join, sid: ParticipantSid) {
         if self.in_room(&join.room, |room, cx| room.resume(cx, join, sid)) == Some(true) {
-            let seat = Seat { room: join.room.clone(), identity: join.identity.clone() };
-            self.context.seats.insert(join.session, seat);
+            // Nobody sits there when the client asked for its socket to be cut and had nothing else.
+            if self.rooms.get(&join.room).is_some_and(|room| room.locals.contains_key(&join.identity)) {
+                let seat = Seat { room: join.room.clone(), identity: join.identity.clone() };
+                self.context.seats.insert(join.session, seat);
+            }
             return;
         }
         self.context.signal(join.session, info::leave(DisconnectReason::StateMismatch, Action::Reconnect));
@@ -167,15 +170,32 @@ impl Rooms {
     }
 
     fn media(&mut self, event: media::Event) {
-        if let media::Event::Want { track, layers } = event {
-            let Some(key) = self.context.remote_tracks.get(&track).cloned() else { return };
-            self.in_room(&key, |room, cx| room.want(cx, track, layers));
-            return;
-        }
-        let Some(session) = session_of(&event) else { return };
+        let Some(session) = session_of(&event) else { return self.media_of_tracks(event) };
         // A worker may still speak of a session that has just ended.
         if !self.with_participant(session, by_name, |room, cx, identity| room.media_event(cx, identity, event)) {
             self.context.stats.drop("media event", "no such session");
+        }
+    }
+
+    /// News about tracks. A worker may still speak of one that has just ended.
+    fn media_of_tracks(&mut self, event: media::Event) {
+        match event {
+            media::Event::Want { track, layers } => {
+                let Some(key) = self.context.remote_tracks.get(&track).cloned() else { return };
+                self.in_room(&key, |room, cx| room.want(cx, track, layers));
+            }
+            media::Event::Demand { track, layers } => {
+                let Some(key) = self.context.local_tracks.get(&track).cloned() else { return };
+                self.in_room(&key, |room, cx| room.demand(cx, track, layers));
+            }
+            media::Event::Levels(levels) => {
+                for (track, dbov, _) in levels {
+                    let tracks = (&self.context.local_tracks, &self.context.remote_tracks);
+                    let key = tracks.0.get(&track).or_else(|| tracks.1.get(&track)).cloned();
+                    key.and_then(|key| self.in_room(&key, |room, cx| room.hear(cx, track, dbov)));
+                }
+            }
+            _ => {}
         }
     }
 

@@ -1,14 +1,16 @@
 //! A client's session with this node: its socket, its connections, and what it receives.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use livekit_protocol as proto;
-use origo_auth::TrackSid;
+use origo_auth::{ParticipantSid, TrackSid};
 
+use super::quality::Verdict;
+use super::simulate::CutOnResume;
 use super::{Join, limits};
 use crate::SessionId;
-use crate::media::Target;
+use crate::media::{Target, TrackSettings};
 
 /// One client's session.
 #[derive(Debug)]
@@ -24,6 +26,18 @@ pub(super) struct Session {
     pub primary: Target,
     /// Tracks that it receives or is about to.
     pub subscriptions: BTreeSet<TrackSid>,
+    /// Tracks that it would receive if their publishers let it.
+    pub denied: BTreeSet<TrackSid>,
+    /// How it shows tracks, as far as it has said.
+    pub settings: BTreeMap<TrackSid, TrackSettings>,
+    /// What it was told of connections.
+    pub qualities: BTreeMap<ParticipantSid, Verdict>,
+    /// When it joined.
+    pub since: Instant,
+    /// When its token is refreshed.
+    pub token_at: Instant,
+    /// It wants to see what happens when coming back fails.
+    pub cut_on_resume: Option<CutOnResume>,
     /// A track was taken from it, so that the section of it may carry another one next.
     pub has_idle_sections: bool,
     connected: BTreeSet<Target>,
@@ -53,6 +67,12 @@ impl Session {
             client: join.client.clone(),
             primary: if subscriber_primary { Target::Subscriber } else { Target::Publisher },
             subscriptions: BTreeSet::new(),
+            denied: BTreeSet::new(),
+            settings: BTreeMap::new(),
+            qualities: BTreeMap::new(),
+            since: now,
+            token_at: now,
+            cut_on_resume: None,
             has_idle_sections: false,
             connected: BTreeSet::new(),
             socket_lost: false,
@@ -74,6 +94,7 @@ impl Session {
 
     /// It is no longer to receive a track. Says whether it was.
     pub fn unsubscribe(&mut self, track: TrackSid) -> bool {
+        self.denied.remove(&track);
         let was = self.subscriptions.remove(&track);
         self.has_idle_sections |= was;
         was

@@ -1,5 +1,7 @@
 //! Who receives which track.
 
+use std::collections::BTreeMap;
+
 use livekit_protocol as proto;
 use origo_auth::{Identity, ParticipantSid, TrackSid};
 use origo_cascade_core::TrackRecord;
@@ -70,29 +72,38 @@ impl Room {
         }
     }
 
-    /// Has a participant receive a track. Says whether there is such a track that it may have.
-    fn subscribe(&mut self, cx: &mut Context, identity: &Identity, track: TrackSid) -> bool {
+    /// Has a participant receive a track, or wait until its publisher lets it. Says whether there is such a track that it may have.
+    pub fn subscribe(&mut self, cx: &mut Context, identity: &Identity, track: TrackSid) -> bool {
         self.source(track).is_some_and(|source| self.give(cx, identity, &source))
     }
 
-    /// Has a participant receive a track, unless it is its own or it may not. Says whether it has it now.
+    /// Has a participant receive a track, unless it is its own or it may not receive any. When only the publisher does
+    /// not let it, it waits. Says whether it has it or waits.
     fn give(&mut self, cx: &mut Context, identity: &Identity, source: &Source) -> bool {
         let track = source.record.sid;
-        let Some(local) = self.locals.get_mut(identity) else { return false };
+        let Some(local) = self.locals.get(identity) else { return false };
         if !local.grants.can_subscribe || source.identity == *identity {
             return false;
         }
+        if !self.admits(&source.identity, local, track) {
+            self.deny(cx, identity, source.publisher, track);
+            return true;
+        }
+        let Some(local) = self.locals.get_mut(identity) else { return false };
         if !local.session.subscriptions.insert(track) {
             return true;
         }
         cx.media(&self.key, Command::Subscribe(subscription(local, source)));
+        if let Some(&settings) = local.session.settings.get(&track) {
+            cx.media(&self.key, Command::Settings { session: local.session.id, track, settings });
+        }
         if source.is_local {
             self.tell_of_first_subscriber(cx, &source.identity, track);
         }
         true
     }
 
-    fn unsubscribe(&mut self, cx: &mut Context, identity: &Identity, track: TrackSid) {
+    pub fn unsubscribe(&mut self, cx: &mut Context, identity: &Identity, track: TrackSid) {
         let Some(local) = self.locals.get_mut(identity) else { return };
         if local.session.unsubscribe(track) {
             cx.media(&self.key, Command::Unsubscribe { session: local.session.id, track });
@@ -105,13 +116,38 @@ impl Room {
         self.tell(cx, identity, Message::SubscriptionResponse(proto::SubscriptionResponse { track_sid, err }));
     }
 
-    fn tell_of_first_subscriber(&mut self, cx: &mut Context, publisher: &Identity, track: TrackSid) {
+    pub fn tell_of_first_subscriber(&mut self, cx: &mut Context, publisher: &Identity, track: TrackSid) {
         let local = self.locals.get_mut(publisher);
         let Some(publication) = local.and_then(|local| local.publications.get_mut(&track)) else { return };
         if !std::mem::replace(&mut publication.subscribed, true) {
             let track_sid = track.to_string();
             self.tell(cx, publisher, Message::TrackSubscribed(proto::TrackSubscribed { track_sid }));
         }
+    }
+
+    /// The publisher of a track that can be received.
+    pub fn publisher_of(&self, track: TrackSid) -> Option<&Identity> {
+        let here = self.locals.values().find(|local| local.announced().any(|known| known.sid == track));
+        let here = here.map(|local| &local.identity);
+        here.or_else(|| self.remotes.find(track).map(|(remote, _)| &remote.record.identity))
+    }
+
+    /// The tracks of a participant that can be received.
+    pub fn tracks_of(&self, identity: &Identity) -> Vec<TrackSid> {
+        let here = self.locals.get(identity).into_iter().flat_map(|local| local.announced().map(|known| known.sid));
+        let elsewhere = self.remotes.by_identity.get(identity).filter(|remote| !remote.is_hidden());
+        here.chain(elsewhere.into_iter().flat_map(|remote| remote.record.tracks.iter().map(|track| track.sid)))
+            .collect()
+    }
+
+    /// The publisher of every track that can be received.
+    pub fn publishers(&self) -> BTreeMap<TrackSid, ParticipantSid> {
+        let here = self.locals.values().flat_map(|local| local.announced().map(|known| (known.sid, local.sid)));
+        let elsewhere = self
+            .remotes
+            .visible()
+            .flat_map(|remote| remote.record.tracks.iter().map(|track| (track.sid, remote.record.sid)));
+        here.chain(elsewhere).collect()
     }
 
     fn source(&self, track: TrackSid) -> Option<Source> {

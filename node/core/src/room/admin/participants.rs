@@ -85,6 +85,7 @@ impl Rooms {
             }
             room.set_permission(cx, identity, permission.as_ref());
             room.announce(cx, identity);
+            room.refresh_token(cx, identity);
             let own = room.locals.get(identity).map(|local| local.info(&cx.config.region));
             room.tell(cx, identity, info::update(own.into_iter().collect()));
             Ok(own_info(room, cx, identity))
@@ -150,6 +151,7 @@ impl Room {
     fn unsubscribe_from_everything(&mut self, cx: &mut Context, identity: &Identity) {
         let Some(local) = self.locals.get_mut(identity) else { return };
         let session = local.session.id;
+        local.session.denied.clear();
         for track in std::mem::take(&mut local.session.subscriptions) {
             cx.media(&self.key, Command::Unsubscribe { session, track });
         }

@@ -7,6 +7,7 @@ use origo_cascade_core as cascade;
 use proptest::prelude::*;
 use proto::signal_request::Message as Request;
 use proto::signal_response::Message as Response;
+use proto::simulate_scenario::Scenario;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -21,12 +22,12 @@ fn an_unknown_request_is_counted_and_changes_nothing() {
     let before = (world.deeds(ann).len(), world.deeds(ben).len());
     let unknown = Box::new(proto::SignalRequest { message: None });
     world.input(0, Input::Signal { session: ann.1, request: unknown });
-    world.request(ann, Request::SubscriptionPermission(proto::SubscriptionPermission::default()));
+    world.request(ann, Request::GetDataBlobRequest(proto::GetDataBlobRequest::default()));
     world.request(ann, Request::Simulate(proto::SimulateScenario::default()));
     assert_eq!((world.deeds(ann).len(), world.deeds(ben).len()), before);
     let dropped = world.node(0).stats().dropped;
-    for reason in ["unknown", "subscription_permission", "simulate"] {
-        assert_eq!(dropped[&("request", reason)], 1);
+    for counted in [("request", "unknown"), ("request", "get_data_blob"), ("simulate", "unknown")] {
+        assert_eq!(dropped[&counted], 1);
     }
 }
 
@@ -77,9 +78,9 @@ fn steps() -> impl Strategy<Value = Step> {
             v1,
             auto
         }),
-        (any::<usize>(), 0..14u8, any::<usize>(), ".{0,12}", any::<bool>())
+        (any::<usize>(), 0..18u8, any::<usize>(), ".{0,12}", any::<bool>())
             .prop_map(|(client, which, track, text, flag)| Step::Request { client, which, track, text, flag }),
-        (any::<usize>(), 0..11u8, any::<usize>(), bytes()).prop_map(|(client, which, track, bytes)| Step::Media {
+        (any::<usize>(), 0..15u8, any::<usize>(), bytes()).prop_map(|(client, which, track, bytes)| Step::Media {
             client,
             which,
             track,
@@ -115,11 +116,35 @@ fn request_of(which: u8, track: &str, text: String, flag: bool) -> Request {
         7 => Request::UpdateMetadata(proto::UpdateParticipantMetadata { metadata: text, ..Default::default() }),
         8 => Request::UpdateAudioTrack(proto::UpdateLocalAudioTrack { track_sid: track.into(), features: vec![0] }),
         9 => Request::UpdateVideoTrack(proto::UpdateLocalVideoTrack { track_sid: track.into(), width: 1, height: 1 }),
-        10 => Request::TrackSetting(proto::UpdateTrackSettings::default()),
+        10 => Request::TrackSetting(proto::UpdateTrackSettings {
+            track_sids: vec![track.into(), text],
+            disabled: flag,
+            ..Default::default()
+        }),
         11 => Request::Ping(i64::MAX),
         12 => Request::SyncState(proto::SyncState::default()),
+        13 => Request::SubscriptionPermission(proto::SubscriptionPermission {
+            all_participants: flag,
+            track_permissions: vec![proto::TrackPermission {
+                participant_identity: text,
+                track_sids: vec![track.into()],
+                ..Default::default()
+            }],
+        }),
+        14..17 => Request::Simulate(proto::SimulateScenario { scenario: scenario_of(which, flag) }),
         _ => Request::Leave(proto::LeaveRequest::default()),
     }
+}
+
+fn scenario_of(which: u8, flag: bool) -> Option<Scenario> {
+    Some(match (which, flag) {
+        (14, true) => Scenario::SpeakerUpdate(i32::MAX),
+        (14, false) => Scenario::Migration(true),
+        (15, true) => Scenario::DisconnectSignalOnResume(true),
+        (15, false) => Scenario::DisconnectSignalOnResumeNoMessages(true),
+        (_, true) => Scenario::LeaveRequestFullReconnect(true),
+        (_, false) => Scenario::ServerLeave(true),
+    })
 }
 
 fn event_of(which: u8, client: Client, track: TrackSid, bytes: Vec<u8>) -> media::Event {
@@ -137,6 +162,13 @@ fn event_of(which: u8, client: Client, track: TrackSid, bytes: Vec<u8>) -> media
         }
         8 => media::Event::TrackEnded { session, track },
         9 => media::Event::Want { track, layers: cascade::LayerSet(bytes.first().copied().unwrap_or(0)) },
+        10 => media::Event::Levels(vec![(track, bytes.first().copied().unwrap_or(0), true); 3]),
+        11 => media::Event::Demand { track, layers: cascade::LayerSet(bytes.first().copied().unwrap_or(0)) },
+        12 => media::Event::StreamState { session, track, paused: bytes.is_empty() },
+        13 => {
+            let quality = media::PathQuality { loss: f32::INFINITY, jitter_ms: f32::NAN, ..Default::default() };
+            media::Event::Quality { session, up: quality, down: quality }
+        }
         _ => media::Event::Data { session, channel: Channel::Reliable, packet: Bytes::from(bytes) },
     }
 }

@@ -7,5 +7,7 @@ mod garbage;
 mod joining;
 mod leaving;
 mod publishing;
+mod reporting;
 mod resuming;
+mod watching;
 mod world;

@@ -45,8 +45,12 @@ fn a_late_joiner_is_told_before_it_is_given_anything() {
     let ann = world.join(0, "ann");
     world.publish(ann, "cam");
     let late = world.join(1, "late");
-    let [Deed::Asked(Command::Open(_)), Deed::Said(Response::Join(_)), Deed::Asked(Command::Subscribe(taken))] =
-        world.deeds(late)
+    let [
+        Deed::Asked(Command::Open(_)),
+        Deed::Said(Response::Join(_)),
+        Deed::Token(_),
+        Deed::Asked(Command::Subscribe(taken)),
+    ] = world.deeds(late)
     else {
         panic!("{:?}", world.deeds(late))
     };

@@ -23,6 +23,7 @@ pub const BEGIN_MS: u64 = 1_790_000_000_000;
 pub enum Deed {
     Said(Response),
     Asked(Command),
+    Token(Box<Claims>),
     Closed,
     Refused(u16),
 }
@@ -258,6 +259,7 @@ impl World {
                         self.note(node, session, Deed::Asked(command));
                     }
                 }
+                Output::RefreshToken { session, claims } => self.note(node, session, Deed::Token(claims)),
                 Output::Mesh(input) => self.mesh(node, input),
                 Output::Admin(answer) => self.answers.push(answer),
             }
@@ -339,6 +341,7 @@ fn session_of(command: &Command) -> Option<SessionId> {
         | Command::Expect { session, .. }
         | Command::Unpublish { session, .. }
         | Command::Unsubscribe { session, .. }
+        | Command::Settings { session, .. }
         | Command::SendData { session, .. } => Some(*session),
         _ => None,
     }

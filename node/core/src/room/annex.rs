@@ -1,0 +1,62 @@
+//! What nodes tell each other of a participant beside what clients are told.
+//!
+//! It rides behind the `ParticipantInfo` in a participant's record: protobuf reads two messages laid end to end as one,
+//! and a reader passes over the fields of the other.
+
+use livekit_protocol as proto;
+use prost::Message;
+use proto::ConnectionQuality;
+
+use super::audience::Audience;
+use super::quality::Verdict;
+
+/// The annex of a participant's record.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Annex {
+    /// Who may receive its tracks.
+    pub audience: Audience,
+    verdict: Option<Verdict>,
+}
+
+/// Its protobuf. The tags are far above those of `ParticipantInfo`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Encoded {
+    #[prost(message, optional, tag = "1000")]
+    restriction: Option<proto::SubscriptionPermission>,
+    #[prost(message, optional, tag = "1001")]
+    quality: Option<proto::ConnectionQualityInfo>,
+}
+
+impl Annex {
+    pub fn new(audience: &Audience, verdict: Option<Verdict>) -> Self {
+        Self { audience: audience.clone(), verdict }
+    }
+
+    /// How good its connection is, as its own node says.
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.verdict
+    }
+
+    /// Lays it behind what is in `record` already.
+    pub fn append(&self, record: &mut Vec<u8>) {
+        let quality = self.verdict.map(|verdict| proto::ConnectionQualityInfo {
+            quality: verdict.quality as i32,
+            score: verdict.score,
+            ..Default::default()
+        });
+        let encoded = Encoded { restriction: self.audience.restriction(), quality };
+        record.extend(encoded.encode_to_vec());
+    }
+
+    /// Reads it out of a record's info. A restriction that is too long lets nobody in, which is safer than everybody.
+    pub fn read(record: &[u8]) -> Option<Self> {
+        let Encoded { restriction, quality } = Encoded::decode(record).ok()?;
+        let nobody = || Audience::read(proto::SubscriptionPermission::default()).unwrap_or_default();
+        let audience = restriction.map(|restriction| Audience::read(restriction).unwrap_or_else(nobody));
+        let verdict = quality.and_then(|quality| {
+            let score = if quality.score.is_finite() { quality.score.clamp(1.0, 4.5) } else { 1.0 };
+            Some(Verdict { quality: ConnectionQuality::try_from(quality.quality).ok()?, score })
+        });
+        Some(Self { audience: audience.unwrap_or_default(), verdict })
+    }
+}
