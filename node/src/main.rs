@@ -14,6 +14,7 @@ mod route;
 mod signal;
 mod state;
 mod token;
+mod webhooks;
 mod worker;
 
 use std::process::ExitCode;

@@ -8,6 +8,7 @@ use origo_cascade_core::Node;
 use crate::config::{Config, LiveKeys};
 use crate::metrics::Dropped;
 use crate::rooms::RoomsHandle;
+use crate::webhooks::Inlet;
 
 /// Shared by all handlers; cheap to clone. `http::router(AppState)` makes the router.
 #[derive(Clone)]
@@ -18,6 +19,8 @@ pub struct AppState {
     pub node: NodeId,
     /// The node's rooms.
     pub rooms: RoomsHandle,
+    /// Where applications hear of what happens, if they are to.
+    pub webhooks: Option<Inlet>,
     /// The API keys that count right now.
     pub keys: LiveKeys,
     /// The living nodes as gossip tells it, this one among them. `/health` shows how many.

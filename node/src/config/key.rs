@@ -60,6 +60,8 @@ pub const KEYS: &[Key] = &[
     key("data_dir", "FOLDER", "origo-data", "Where the node keeps its key (created, readable by its owner alone)"),
     key("api_key", "ID", "devkey, on loopback alone", "An API key's id; more of them go into the file as [keys.<id>]"),
     secret("api_secret", "TEXT", "secret, on loopback alone", "The secret of api_key, which signs tokens"),
+    key("webhook_urls", "URL,…", "none", "Where applications are told what happens in rooms (http or https)"),
+    key("webhook_api_key", "ID", "api_key", "The API key that signs webhooks; rooms of its project are told of"),
     key("geoip", "FILE", "the embedded country table", "Location database in MaxMind's format (.mmdb)"),
     key("trusted_proxies", "CIDR,…", "none", "Proxies whose X-Forwarded-For counts"),
     key("bwe", "BOOL", "true", "Estimate each subscriber's bandwidth"),

@@ -27,6 +27,17 @@ pub use live_keys::LiveKeys;
 pub use reload::follow as follow_keys;
 pub use source::Sources;
 
+/// Whom to tell what happens in rooms of one project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webhooks {
+    /// Where to.
+    pub urls: Vec<String>,
+    /// The API key that signs.
+    pub api_key: String,
+    /// Its project.
+    pub project: String,
+}
+
 /// A checked configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -56,6 +67,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Who may sign tokens.
     pub keys: Keys,
+    /// Whom to tell what happens in rooms.
+    pub webhooks: Option<Webhooks>,
     /// A location database in MaxMind's format, instead of the embedded one.
     pub geoip: Option<PathBuf>,
     /// Proxies whose `X-Forwarded-For` counts.

@@ -11,6 +11,7 @@ use origo_cascade::MeshStats;
 use origo_node_core::media;
 
 use crate::rooms::RoomsStats;
+use crate::webhooks;
 
 pub use dropped::Dropped;
 pub use page::render;
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub rooms: RoomsStats,
     /// Each media worker's counters and busy share.
     pub workers: Vec<(media::Stats, f64)>,
+    /// Webhooks, if applications are to be told.
+    pub webhooks: Option<webhooks::Stats>,
     /// Links to other nodes.
     pub mesh: MeshStats,
     /// Living nodes, this one among them.

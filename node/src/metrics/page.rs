@@ -8,6 +8,7 @@ use origo_node_core::media::{self, Direction, Via};
 
 use super::Snapshot;
 use crate::rooms::RoomsStats;
+use crate::webhooks;
 
 /// Labels of the directions, in the order of [`LinkStats`].
 const DIRECTIONS: [&str; 2] = ["out", "in"];
@@ -23,6 +24,9 @@ pub fn render(snapshot: &Snapshot) -> String {
         rooms(&snapshot.rooms);
         workers(&snapshot.workers);
         mesh(&snapshot.mesh);
+        if let Some(stats) = &snapshot.webhooks {
+            webhooks(stats);
+        }
         let front_ends = snapshot.dropped.iter().copied();
         let rooms = snapshot.rooms.dropped.iter().map(|(&(what, reason), &count)| (what, reason, count));
         let workers = snapshot.workers.iter().flat_map(|(stats, _)| stats.dropped());
@@ -52,6 +56,8 @@ fn describe() {
     describe_gauge!("origo_link_copies", "Track layers that this node sends to the peer right now");
     describe_counter!("origo_nacks_total", "Packets asked for again; out: asked by this node");
     describe_counter!("origo_keyframe_requests_total", "Keyframes asked for; out: asked by this node");
+    describe_counter!("origo_webhooks_total", "Attempts to deliver a webhook, by what came of them");
+    describe_gauge!("origo_webhooks_waiting", "Webhooks in the queue on disk");
     describe_counter!("origo_dropped_total", "What came and was not acted upon, and why");
     describe_counter!("origo_srtp_sessions", "WebRTC connections whose SRTP came up, by protection profile");
     describe_counter!("origo_datagrams_total", "Datagrams to clients, retransmissions and RTCP among them");
@@ -70,6 +76,13 @@ fn rooms(stats: &RoomsStats) {
     gauge!("origo_participants").set(stats.participants as f64);
     gauge!("origo_tracks", "kind" => "audio").set(stats.audio_tracks as f64);
     gauge!("origo_tracks", "kind" => "video").set(stats.video_tracks as f64);
+}
+
+fn webhooks(stats: &webhooks::Stats) {
+    for (result, count) in stats.results {
+        counter!("origo_webhooks_total", "result" => result).absolute(count);
+    }
+    gauge!("origo_webhooks_waiting").set(stats.waiting as f64);
 }
 
 fn workers(workers: &[(media::Stats, f64)]) {
@@ -151,6 +164,7 @@ mod tests {
             region: "frankfurt".to_owned(),
             rooms: RoomsStats { participants: 4, video_tracks: 5, ..RoomsStats::default() },
             workers: vec![(worker.clone(), 0.25), (worker, 0.0)],
+            webhooks: Some(webhooks::Stats::default()),
             mesh: MeshStats { links: vec![(NodeId([2; 16]), link)], dropped: vec![("datagram", "unknown flow", 6)] },
             nodes: 2,
             dropped: vec![("socket", "idle", 1)],

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 
 use crate::http::Surface;
 use crate::metrics::{Snapshot, render};
+use crate::webhooks;
 use crate::worker::WorkerHandle;
 
 /// What the page is gathered from.
@@ -51,6 +52,7 @@ async fn gather(source: &Source) -> Option<Snapshot> {
         region: app.config.region.clone(),
         rooms,
         workers: workers.iter().map(|worker| (worker.stats(), worker.load())).collect(),
+        webhooks: app.webhooks.as_ref().map(webhooks::Inlet::stats),
         mesh: mesh.stats(),
         nodes: mesh.nodes().len(),
         dropped: app.dropped.counts(),

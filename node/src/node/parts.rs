@@ -21,6 +21,7 @@ use crate::http::{self, Surface};
 use crate::metrics::Dropped;
 use crate::rooms::{self, RoomsTask, ToMesh, ToWorker};
 use crate::state::AppState;
+use crate::webhooks;
 use crate::worker::{self, WorkerHandle};
 
 /// A node that serves.
@@ -28,6 +29,7 @@ pub struct Running {
     rooms: RoomsTask,
     mesh: Arc<Mesh>,
     workers: Arc<Vec<WorkerHandle>>,
+    webhooks: Option<webhooks::Running>,
     /// Ends the listeners when it is dropped.
     stop: watch::Sender<()>,
     listeners: [JoinHandle<()>; 2],
@@ -54,6 +56,7 @@ impl Running {
 
         let dropped = Dropped::default();
         let keys = LiveKeys::new(config.keys.clone());
+        let (inlet, outlet) = config.webhooks.as_ref().map(|_| webhooks::channel()).unzip();
         let rooms = Rooms::new(Instant::now(), rooms_config(&config, node));
         let parts = rooms::Parts {
             rooms,
@@ -63,11 +66,28 @@ impl Running {
             ask: asks(&mesh),
             keys: keys.clone(),
             dropped: dropped.clone(),
+            webhooks: inlet.clone(),
         };
         let (handle, rooms) = rooms::start(parts);
 
         let watchers = [follow_keys(sources, keys.clone()), load::announce(&workers, &mesh)];
-        let app = AppState { config: config.clone(), node, rooms: handle, keys, nodes: nodes(&mesh), dropped };
+        let webhooks = match outlet.zip(config.webhooks.clone()) {
+            Some((outlet, settings)) => {
+                let (rooms, nodes) = (handle.clone(), nodes(&mesh));
+                let parts = webhooks::Parts { node, settings, keys: keys.clone(), rooms, ask: asks(&mesh), nodes };
+                Some(webhooks::start(outlet, parts, &config.data_dir.join("webhooks"))?)
+            }
+            None => None,
+        };
+        let app = AppState {
+            config: config.clone(),
+            node,
+            rooms: handle,
+            webhooks: inlet,
+            keys,
+            nodes: nodes(&mesh),
+            dropped,
+        };
         let surface = Surface::new(app, geo);
         let (stop, stopped) = watch::channel(());
         let page = metrics_page::Source { surface: surface.clone(), workers: weak(&workers), mesh: weak(&mesh) };
@@ -76,14 +96,18 @@ impl Running {
             tokio::spawn(metrics_page::serve(metrics_listener, page, ended(stopped))),
         ];
         tracing::info!(region = config.region, url = config.url, metrics = %config.metrics, "the node serves");
-        Ok(Self { rooms, mesh, workers, stop, listeners, watchers })
+        Ok(Self { rooms, mesh, workers, webhooks, stop, listeners, watchers })
     }
 
     /// Ends everything, from the top down.
     pub async fn stop(self) {
-        let Self { rooms, mesh, workers, stop, listeners, watchers } = self;
+        let Self { rooms, mesh, workers, webhooks, stop, listeners, watchers } = self;
         watchers.iter().for_each(JoinHandle::abort);
         rooms.stop().await;
+        // What the rooms have just told is on disk after this.
+        if let Some(webhooks) = webhooks {
+            webhooks.stop().await;
+        }
         drop(stop);
         for listener in listeners {
             if let Err(error) = listener.await {

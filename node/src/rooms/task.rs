@@ -19,6 +19,7 @@ use super::pending::Pending;
 use super::{Refusal, Request, SessionOutput};
 use crate::config::LiveKeys;
 use crate::metrics::Dropped;
+use crate::webhooks;
 
 /// Asks something of the media worker of a room; never waits.
 pub type ToWorker = Box<dyn Fn(&RoomKey, Command) + Send>;
@@ -41,6 +42,8 @@ pub struct Parts {
     pub keys: LiveKeys,
     /// Counts the sockets that are closed because their queue is full.
     pub dropped: Dropped,
+    /// Where applications hear of what happens, if they are to.
+    pub webhooks: Option<webhooks::Inlet>,
 }
 
 /// What front-ends send.
@@ -68,11 +71,12 @@ pub(super) struct Task {
     stalled: Vec<SessionId>,
     wake_at: Instant,
     pending: Pending,
+    webhooks: Option<webhooks::Inlet>,
 }
 
 /// Runs until `stop` comes; then every client is told and everything is withdrawn.
 pub(super) async fn run(parts: Parts, mut front_ends: FrontEnds, mut stop: oneshot::Receiver<()>) {
-    let Parts { rooms, mut media, mut news, command, ask, keys, dropped } = parts;
+    let Parts { rooms, mut media, mut news, command, ask, keys, dropped, webhooks } = parts;
     let now = Instant::now();
     let mut task = Task {
         rooms,
@@ -84,6 +88,7 @@ pub(super) async fn run(parts: Parts, mut front_ends: FrontEnds, mut stop: onesh
         stalled: Vec::new(),
         wake_at: now,
         pending: Pending::default(),
+        webhooks,
     };
     loop {
         tokio::select! {
@@ -139,10 +144,19 @@ impl Task {
 
     fn news(&mut self, event: MeshEvent) {
         match event {
+            MeshEvent::Rooms(cascade::Event::Asked { from, ask }) if self.is_for_webhooks(&ask) => {
+                if let Some(webhooks) = &self.webhooks {
+                    webhooks.put(webhooks::Message::Asked(from, ask));
+                }
+            }
             MeshEvent::Rooms(cascade::Event::Answered { from, answer }) => self.pending.answer(Some(from), answer),
             MeshEvent::Rooms(event) => self.turn(Input::Mesh(event)),
             MeshEvent::Forward(room, forward) => (self.command)(&room, Command::Forward(forward)),
         }
+    }
+
+    fn is_for_webhooks(&self, ask: &Ask) -> bool {
+        self.webhooks.is_some() && [webhooks::HAND_EVENT, webhooks::HAND_ROOM].contains(&ask.method.as_str())
     }
 
     /// One input, and everything that it leads to.
@@ -166,6 +180,11 @@ impl Task {
                 Output::Close(session) => self.close(session),
                 Output::Media { room, command } => (self.command)(&room, command),
                 Output::Mesh(input) => (self.ask)(input),
+                Output::Notice(notice) => {
+                    if let Some(webhooks) = &self.webhooks {
+                        webhooks.put(webhooks::Message::Notice(notice));
+                    }
+                }
                 Output::Admin(answer) => self.pending.answer(None, answer),
                 Output::Timeout(at) => {
                     self.wake_at = at;

@@ -46,6 +46,7 @@ impl World {
             ask: Box::new(ask),
             keys: LiveKeys::new(Keys::only("key", "secret", "default")),
             dropped: Dropped::default(),
+            webhooks: None,
         };
         let (handle, task) = start(parts);
         Self { handle, task, asked }

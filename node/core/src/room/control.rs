@@ -96,6 +96,8 @@ pub enum Output {
     },
     /// Ask something of the cascade (`Enter`, `Exit`, `Publish`, `Withdraw`, `Want`, `Data`).
     Mesh(cascade::Input),
+    /// Something that the application may want to hear of.
+    Notice(Box<super::Notice>),
     /// The answer to [`Input::Admin`].
     Admin(cascade::cascade::Answer),
     /// Nothing more to do until then.

@@ -209,6 +209,7 @@ fn seated(cx: &mut Context, join: &Join, stored_incarnation: u64) -> Participant
         audience: Default::default(),
         quality: Default::default(),
         last_sequence: 0,
+        noticed: Default::default(),
         owner_epoch: 0,
         version: 0,
     }

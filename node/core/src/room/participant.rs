@@ -12,6 +12,7 @@ use proto::participant_info::{Kind, State};
 use super::annex::Annex;
 use super::audience::Audience;
 use super::grants::Grants;
+use super::notice::Noticed;
 use super::publication::Publication;
 use super::quality::Quality;
 use super::session::Session;
@@ -43,6 +44,8 @@ pub(super) struct Participant {
     pub quality: Quality,
     /// The last numbered reliable packet that it sent.
     pub last_sequence: u32,
+    /// What the application was told of it.
+    pub noticed: Noticed,
     pub owner_epoch: u32,
     pub version: u32,
 }

@@ -133,6 +133,7 @@ impl Room {
         if !hidden {
             self.tell_others(cx, identity, info);
         }
+        self.notice(cx, identity);
         self.note_counts(cx);
     }
 
@@ -168,6 +169,8 @@ impl Room {
             self.forget_shown(*track);
             self.unsubscribe_all(cx, *track);
         }
+        let parting = local.parting(&cx.config.region, reason);
+        self.notice_departure(cx, &local.noticed, &parting);
         self.note_counts(cx);
     }
 

@@ -73,6 +73,7 @@ impl World {
             config: Arc::new(config),
             node: NodeId([1; 16]),
             rooms,
+            webhooks: None,
             nodes: Arc::new({
                 let nodes = nodes.clone();
                 move || nodes.lock().unwrap().clone()
@@ -172,6 +173,7 @@ fn config(demo: bool) -> Config {
         mesh_secret: Secret::new("mesh"),
         data_dir: std::env::temp_dir(),
         keys: Keys::only("devkey", SECRET, "default"),
+        webhooks: None,
         geoip: None,
         trusted_proxies: vec![],
         demo,

@@ -160,3 +160,31 @@ fn what_is_no_request_is_refused() {
     let long = proto::SendDataRequest { room: "standup".into(), data: vec![0; 64_001], ..Default::default() };
     assert_eq!(ask(&mut world, 0, "SendData", &long).code, "resource_exhausted");
 }
+
+#[test]
+fn an_application_hears_of_people_and_tracks_once_and_in_order() {
+    let mut world = World::new(1);
+    let [ann, bob] = [world.join(0, "ann"), world.join(0, "bob")];
+    world.connect(ann, Target::Publisher);
+    let track = world.publish(ann, "cam").to_string();
+    world.request(ann, proto::signal_request::Message::Leave(proto::LeaveRequest::default()));
+    world.request(bob, proto::signal_request::Message::Leave(proto::LeaveRequest::default()));
+    let told: Vec<_> = world
+        .notices
+        .iter()
+        .map(|event| {
+            let identity = event.participant.as_ref().map_or("", |participant| &participant.identity);
+            (event.event.as_str(), identity, event.track.as_ref().map(|track| track.sid.clone()))
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("participant_joined", "ann", None),
+            ("track_published", "ann", Some(track.clone())),
+            ("track_unpublished", "ann", Some(track)),
+            ("participant_left", "ann", None),
+            ("participant_connection_aborted", "bob", None),
+        ]
+    );
+}

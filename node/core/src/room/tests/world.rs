@@ -47,6 +47,8 @@ pub struct World {
     pub wants: Vec<(usize, TrackSid, cascade::LayerSet)>,
     /// A mesh that answers nobody.
     pub is_mute: bool,
+    /// What applications are told.
+    pub notices: Vec<proto::WebhookEvent>,
     /// What nodes answered to calls of the server API.
     pub answers: Vec<cascade::cascade::Answer>,
 }
@@ -110,6 +112,7 @@ impl World {
             wants: Vec::new(),
             is_mute: false,
             answers: Vec::new(),
+            notices: Vec::new(),
         }
     }
 
@@ -261,6 +264,7 @@ impl World {
                 }
                 Output::RefreshToken { session, claims } => self.note(node, session, Deed::Token(claims)),
                 Output::Mesh(input) => self.mesh(node, input),
+                Output::Notice(notice) => self.notices.push(notice.event),
                 Output::Admin(answer) => self.answers.push(answer),
             }
         }

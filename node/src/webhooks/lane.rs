@@ -1,0 +1,170 @@
+//! Emptying one lane of the queue: to a receiver, or to the room's home.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use livekit_protocol::WebhookEvent;
+use origo_auth::{NodeId, RoomKey};
+use origo_cascade_core::Node;
+use origo_cascade_core::home::homes_of;
+use origo_node_core::room::Ask;
+use prost::Message as _;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::client::Client;
+use super::event::proof;
+use super::queue::{Lane, Queue};
+use super::{Counts, HAND_EVENT, Message, Parts};
+use crate::config::{LiveKeys, Webhooks as Settings};
+use crate::http::unix_now;
+use crate::rooms::RoomsHandle;
+
+/// How long a receiver may take.
+const POST_TIMEOUT: Duration = Duration::from_secs(5);
+/// A node that has just started does not know all others yet and would take itself for the home of every room.
+const SETTLES: Duration = Duration::from_secs(3);
+/// Deliveries at a time, to all receivers.
+const AT_A_TIME: usize = 64;
+/// Waits between attempts: doubled from the first to the last.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+const RETRY_LAST: Duration = Duration::from_secs(30);
+/// An event that nobody took for this long is given up, seconds.
+const KEEP_SECONDS: i64 = 24 * 3_600;
+
+/// An event on its way to the room's home.
+pub struct Handed {
+    /// The node of the participant.
+    pub owner: NodeId,
+    /// The room.
+    pub room: RoomKey,
+    /// The event.
+    pub event: WebhookEvent,
+}
+
+/// Empties lanes.
+pub struct Sender {
+    /// When other nodes are known, and with them the homes.
+    settled: Instant,
+    node: NodeId,
+    settings: Settings,
+    keys: LiveKeys,
+    rooms: RoomsHandle,
+    nodes: Arc<dyn Fn() -> Vec<Node> + Send + Sync>,
+    queue: Queue,
+    inlet: mpsc::Sender<Message>,
+    client: Client,
+    slots: Semaphore,
+    counts: Arc<Counts>,
+}
+
+impl Sender {
+    /// One for all lanes of a node.
+    pub fn new(
+        parts: &Parts,
+        queue: Queue,
+        inlet: mpsc::Sender<Message>,
+        counts: Arc<Counts>,
+    ) -> anyhow::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            settled: Instant::now() + SETTLES,
+            node: parts.node,
+            settings: parts.settings.clone(),
+            keys: parts.keys.clone(),
+            rooms: parts.rooms.clone(),
+            nodes: parts.nodes.clone(),
+            queue,
+            inlet,
+            client: Client::new()?,
+            slots: Semaphore::new(AT_A_TIME),
+            counts,
+        }))
+    }
+
+    /// The primary home of a room.
+    pub fn home(&self, room: &RoomKey) -> NodeId {
+        let alive: Vec<NodeId> = (self.nodes)().into_iter().map(|node| node.id).chain([self.node]).collect();
+        homes_of(room, &alive).first().copied().unwrap_or(self.node)
+    }
+
+    /// Delivers a lane's events one after the other until it is empty.
+    pub async fn empty(&self, lane: &Lane) -> anyhow::Result<()> {
+        let mut wait = RETRY_FIRST;
+        while let Some((key, event)) = self.queue.first(lane)? {
+            let outcome = match &lane.url {
+                Some(url) => self.post(url, &event).await,
+                None => self.hand_over(lane, event.clone()).await,
+            };
+            let is_expired = unix_now() as i64 - event.created_at > KEEP_SECONDS;
+            let count = match &outcome {
+                Ok(()) if lane.url.is_some() => Some(&self.counts.delivered),
+                Ok(()) => None,
+                Err(_) if is_expired => Some(&self.counts.expired),
+                Err(_) => Some(&self.counts.failed),
+            };
+            if let Some(count) = count {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            if outcome.is_ok() || is_expired {
+                self.queue.remove(&key)?;
+                wait = RETRY_FIRST;
+                continue;
+            }
+            if let Err(error) = outcome {
+                tracing::debug!(?lane, id = event.id, %error, "a webhook is not taken");
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(RETRY_LAST);
+        }
+        Ok(())
+    }
+
+    /// Hands a room to its new home; the task hears when it has it. One that does not take it is asked again.
+    pub fn hand_room(&self, home: NodeId, sid: String, ask: Ask) {
+        let (rooms, inlet) = (self.rooms.clone(), self.inlet.clone());
+        tokio::spawn(async move {
+            let mut wait = RETRY_FIRST;
+            while !rooms.admin(Some(home), ask.clone()).await.code.is_empty() {
+                if wait > RETRY_LAST {
+                    let _ = inlet.send(Message::Stays(sid)).await;
+                    return;
+                }
+                tokio::time::sleep(wait).await;
+                wait *= 2;
+            }
+            // Fails only when the node ends.
+            let _ = inlet.send(Message::Moved(sid)).await;
+        });
+    }
+
+    async fn post(&self, url: &str, event: &WebhookEvent) -> anyhow::Result<()> {
+        let body = Bytes::from(serde_json::to_vec(event)?);
+        let keys = self.keys.current();
+        let key = &self.settings.api_key;
+        let secret = &keys.0.get(key).ok_or_else(|| anyhow::anyhow!("there is no API key {key} any more"))?.secret;
+        let proof = proof(key, secret, &body, unix_now());
+        // The semaphore is never closed.
+        let _slot = self.slots.acquire().await?;
+        let status = tokio::time::timeout(POST_TIMEOUT, self.client.post(url, &proof, body)).await??;
+        anyhow::ensure!((200..300).contains(&status), "the receiver answers {status}");
+        Ok(())
+    }
+
+    async fn hand_over(&self, lane: &Lane, event: WebhookEvent) -> anyhow::Result<()> {
+        tokio::time::sleep_until(self.settled).await;
+        let room = RoomKey::new(lane.project.as_str(), lane.room.as_str());
+        let home = self.home(&room);
+        if home == self.node {
+            let (done, taken) = oneshot::channel();
+            self.inlet.send(Message::Home(Box::new(Handed { owner: self.node, room, event }), done)).await?;
+            return Ok(taken.await?);
+        }
+        let (project, payload) = (lane.project.clone(), event.encode_to_vec().into());
+        let ask = Ask { id: 0, project, method: HAND_EVENT.into(), payload };
+        let answer = self.rooms.admin(Some(home), ask).await;
+        anyhow::ensure!(answer.code.is_empty(), "{home} answers {}: {}", answer.code, answer.sentence);
+        Ok(())
+    }
+}

@@ -1,0 +1,143 @@
+//! The queue on disk: events in lanes, each lane in order, until they are delivered.
+//!
+//! A lane is one room's way to one receiver. What is pushed and flushed outlives the process, however it ends.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use livekit_protocol::WebhookEvent;
+use prost::Message;
+
+/// Events that wait in all: a day of a busy node whose receiver is down, some 200 MB.
+pub const WAITING_MAX: usize = 100_000;
+/// Separates the parts of a key; no UTF-8 text has this byte.
+const SEPARATOR: u8 = 0xff;
+
+/// Where an event has to go.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lane {
+    /// The receiver's URL; none: the room's home, which sends it to receivers.
+    pub url: Option<String>,
+    /// The room's project.
+    pub project: String,
+    /// The room's name.
+    pub room: String,
+}
+
+/// Lanes on disk. Cheap to clone.
+#[derive(Clone)]
+pub struct Queue {
+    database: sled::Db,
+    lanes: sled::Tree,
+    /// Counted here, because the tree would count by reading itself.
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Lane {
+    fn prefix(&self) -> Vec<u8> {
+        let url = self.url.as_deref().unwrap_or_default();
+        let parts = [url.as_bytes(), self.project.as_bytes(), self.room.as_bytes(), &[]];
+        parts.join(&SEPARATOR)
+    }
+
+    fn read(key: &[u8]) -> Option<Self> {
+        let mut parts = key.splitn(4, |&byte| byte == SEPARATOR);
+        let mut text = || String::from_utf8(parts.next()?.to_vec()).ok();
+        let (url, project, room) = (text()?, text()?, text()?);
+        Some(Self { url: (!url.is_empty()).then_some(url), project, room })
+    }
+}
+
+impl Queue {
+    /// Opens the queue in a folder.
+    pub fn open(folder: &Path) -> anyhow::Result<Self> {
+        let database = sled::Config::new().path(folder).cache_capacity(8 << 20).open()?;
+        let lanes = database.open_tree("lanes")?;
+        let waiting = Arc::new(AtomicUsize::new(lanes.len()));
+        Ok(Self { database, lanes, waiting })
+    }
+
+    /// Other things that have to outlive the process.
+    pub fn tree(&self, name: &str) -> anyhow::Result<sled::Tree> {
+        Ok(self.database.open_tree(name)?)
+    }
+
+    /// Puts an event at the end of a lane. Says whether there was room.
+    pub fn push(&self, lane: &Lane, event: &WebhookEvent) -> anyhow::Result<bool> {
+        if self.len() >= WAITING_MAX {
+            return Ok(false);
+        }
+        let number = self.database.generate_id()?.to_be_bytes();
+        self.lanes.insert([lane.prefix(), number.to_vec()].concat(), event.encode_to_vec())?;
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Ok(true)
+    }
+
+    /// Waits until all that was pushed is on disk.
+    pub async fn flush(&self) -> anyhow::Result<()> {
+        self.database.flush_async().await?;
+        Ok(())
+    }
+
+    /// The first event of a lane, and its key.
+    pub fn first(&self, lane: &Lane) -> anyhow::Result<Option<(sled::IVec, WebhookEvent)>> {
+        while let Some((key, value)) = self.lanes.scan_prefix(lane.prefix()).next().transpose()? {
+            match WebhookEvent::decode(&value[..]) {
+                Ok(event) => return Ok(Some((key, event))),
+                // Written by another version; nobody could send it.
+                Err(_) => self.remove(&key)?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes an event out.
+    pub fn remove(&self, key: &sled::IVec) -> anyhow::Result<()> {
+        if self.lanes.remove(key)?.is_some() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Lanes that hold something.
+    pub fn lanes(&self) -> Vec<Lane> {
+        let mut lanes: Vec<Lane> = self.lanes.iter().keys().flatten().filter_map(|key| Lane::read(&key)).collect();
+        lanes.dedup();
+        lanes
+    }
+
+    /// Events that wait.
+    pub fn len(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_keeps_its_order_and_is_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let lane = |room: &str| Lane { url: Some("http://a/b".into()), project: "p".into(), room: room.into() };
+        let event = |name: &str| WebhookEvent { event: name.into(), ..Default::default() };
+        {
+            let queue = Queue::open(folder.path()).unwrap();
+            for name in ["one", "two"] {
+                assert!(queue.push(&lane("x"), &event(name)).unwrap());
+            }
+            queue.push(&lane("xy"), &event("other")).unwrap();
+            queue.database.flush().unwrap();
+        }
+        let queue = Queue::open(folder.path()).unwrap();
+        assert_eq!(queue.lanes(), [lane("x"), lane("xy")]);
+        for name in ["one", "two"] {
+            let (key, first) = queue.first(&lane("x")).unwrap().unwrap();
+            assert_eq!(first.event, name);
+            queue.remove(&key).unwrap();
+        }
+        assert!(queue.first(&lane("x")).unwrap().is_none());
+        assert_eq!(queue.len(), 1);
+    }
+}
