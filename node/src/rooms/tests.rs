@@ -62,6 +62,7 @@ impl World {
             client: proto::ClientInfo { protocol: 17, ..proto::ClientInfo::default() },
             single_connection: false,
             auto_subscribe: true,
+            may_pause: false,
             disable_ice_lite: false,
             resume: None,
             offer: None,

@@ -46,6 +46,8 @@ pub(super) struct Asked {
     pub(super) client: proto::ClientInfo,
     pub(super) single_connection: bool,
     pub(super) auto_subscribe: bool,
+    /// Pictures may be paused when the path has no room for them.
+    pub(super) may_pause: bool,
     pub(super) disable_ice_lite: bool,
     /// The client wants to go on with a session; its id as the client gave it.
     pub(super) resume: Option<String>,
@@ -90,6 +92,7 @@ impl Asked {
             client: self.client,
             single_connection: self.single_connection,
             auto_subscribe: self.auto_subscribe,
+            may_pause: self.may_pause,
             disable_ice_lite: self.disable_ice_lite,
             // A session that was never given out is as good as one that is gone: the client joins anew.
             resume: self.resume.map(|sid| sid.parse().unwrap_or_else(|_| ParticipantSid::random(&mut rand::rng()))),

@@ -59,6 +59,7 @@ fn asked(request: JoinRequest) -> Result<Asked, AskedError> {
         client: request.client_info.unwrap_or_default(),
         single_connection: true,
         auto_subscribe: settings.as_ref().is_none_or(|settings| settings.auto_subscribe),
+        may_pause: settings.as_ref().is_some_and(|settings| settings.subscriber_allow_pause == Some(true)),
         disable_ice_lite: settings.as_ref().is_some_and(|settings| settings.disable_ice_lite),
         resume: request.reconnect.then_some(request.participant_sid),
         offer: request.publisher_offer,

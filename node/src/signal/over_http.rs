@@ -105,6 +105,7 @@ pub(super) fn join(surface: &Surface, claims: Claims, owner: &Owner) -> Join {
         client: proto::ClientInfo { protocol: 17, ..Default::default() },
         single_connection: true,
         auto_subscribe: false,
+        may_pause: false,
         disable_ice_lite: false,
         resume: None,
         offer: None,

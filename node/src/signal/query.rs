@@ -14,6 +14,7 @@ pub(super) fn read(parameters: &Parameters) -> Result<Asked, AskedError> {
         client: client(parameters),
         single_connection: false,
         auto_subscribe: parameters.flag("auto_subscribe").unwrap_or(true),
+        may_pause: parameters.flag("subscriber_allow_pause").unwrap_or(false),
         disable_ice_lite: parameters.flag("disable_ice_lite").unwrap_or(false),
         resume: parameters.flag("reconnect").unwrap_or(false).then(|| parameters.text("sid")),
         attributes: parameters.get("attributes").map(attributes).transpose()?.unwrap_or_default(),
@@ -86,8 +87,11 @@ mod tests {
 
     #[test]
     fn a_resume_names_its_session() {
-        let asked = read("reconnect=1&sid=PA_abcdefghijkm&auto_subscribe=false&publish=screen").unwrap();
+        let asked =
+            read("reconnect=1&sid=PA_abcdefghijkm&auto_subscribe=false&publish=screen&subscriber_allow_pause=1")
+                .unwrap();
         assert_eq!(asked.resume.as_deref(), Some("PA_abcdefghijkm"));
+        assert!(asked.may_pause);
         assert_eq!((asked.auto_subscribe, asked.publish_only.as_deref()), (false, Some("screen")));
     }
 

@@ -43,7 +43,7 @@ fn a_worker_without_an_address_to_advertise_does_not_start() {
 #[tokio::test]
 async fn a_session_is_offered_a_connection_at_the_bound_port() {
     let (handle, address, mut said) = worker();
-    let open = OpenSession { session: SessionId(1), single_connection: false, ice_lite: true };
+    let open = OpenSession { session: SessionId(1), single_connection: false, ice_lite: true, may_pause: false };
     handle.command(Command::Open(open));
     let Event::Offer { session, id, sdp, .. } = next(&mut said).await else { panic!("an offer comes first") };
     assert_eq!((session, id), (SessionId(1), 1));

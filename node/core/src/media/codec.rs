@@ -67,6 +67,19 @@ impl Codec {
             (Self::H264, _) => h264_has_parameters(payload),
         }
     }
+
+    /// Width and height of the keyframe that begins with this payload, where the codec's clear header tells. End-to-end
+    /// encryption leaves a VP8 keyframe's first ten bytes as they are.
+    pub fn keyframe_size(self, payload: &[u8]) -> Option<(u16, u16)> {
+        if self != Self::Vp8 {
+            return None;
+        }
+        // RFC 6386 9.1: three bytes of frame tag, the start code, 14 bits each.
+        let [_, _, _, 0x9d, 0x01, 0x2a, size @ ..] = payload.get(Vp8::parse(payload)?.length..)? else { return None };
+        let [w0, w1, h0, h1, ..] = size else { return None };
+        let side = |low: u8, high: u8| u16::from_le_bytes([low, high]) & 0x3fff;
+        Some((side(*w0, *w1), side(*h0, *h1))).filter(|&(width, height)| width > 0 && height > 0)
+    }
 }
 
 /// AV1 RTP A.8: the first packet of a frame that brings a new template structure, which only a keyframe does.
@@ -192,6 +205,14 @@ mod tests {
     }
 
     #[test]
+    fn a_vp8_keyframe_tells_its_size() {
+        let payload = [0x90, 0x80, 0x42, 0x50, 1, 2, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x41, 7];
+        assert_eq!(Codec::Vp8.keyframe_size(&payload), Some((640, 360)), "without the bits of scaling");
+        assert_eq!(Codec::Vp8.keyframe_size(&payload[..12]), None);
+        assert_eq!(Codec::H264.keyframe_size(&payload), None);
+    }
+
+    #[test]
     fn a_vp9_keyframe_begins_at_the_lowest_spatial_layer_alone() {
         assert!(Codec::Vp9.begins_keyframe(&[0x88, 0x01, 0x82], None));
         assert!(Codec::Vp9.begins_keyframe(&[0xa8, 0x81, 0x01, 0x00, 0x00], None));
@@ -223,6 +244,7 @@ mod tests {
         ) {
             for codec in [Codec::Opus, Codec::Vp8, Codec::H264, Codec::Vp9, Codec::Av1] {
                 codec.begins_keyframe(&payload, descriptor.as_deref());
+                codec.keyframe_size(&payload);
             }
             Vp8::parse(&payload);
         }

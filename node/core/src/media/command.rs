@@ -6,9 +6,10 @@ use origo_cascade_core::{Forward, LayerSet, TrackLayer, link};
 use super::forward::Forwarder;
 use super::peer::Peer;
 use super::session::{Session, Wanted};
-use super::track::{LAYERS, Origin, Track, Viewer};
+use super::track::{LAYERS, Origin, Track};
+use super::viewer::Viewer;
 use super::worker::Worker;
-use super::{Command, Event, Expected, Kind, OpenSession, Subscription, Target};
+use super::{Command, Event, Expected, Kind, OpenSession, Subscription, Target, TrackSettings};
 use crate::SessionId;
 
 impl Worker {
@@ -27,7 +28,7 @@ impl Worker {
             Command::Subscribe(subscription) => self.subscribe(subscription),
             Command::Unsubscribe { session, track } => self.unsubscribe(session, track),
             // Until layers are chosen by size, everybody gets the best that there is.
-            Command::Settings { .. } => {}
+            Command::Settings { session, track, settings } => self.set_settings(session, track, settings),
             Command::SendData { session, channel, packet } => {
                 let Some(index) = self.sessions.get(&session).map(|session| session.subscriber) else {
                     return self.stats.count_dropped("data", "unknown session");
@@ -59,7 +60,7 @@ impl Worker {
         }
         let publisher = self.add_peer(open, Target::Publisher, open.single_connection);
         let subscriber = if open.single_connection { publisher } else { self.add_peer(open, Target::Subscriber, true) };
-        self.sessions.insert(open.session, Session::new(open.single_connection, publisher, subscriber));
+        self.sessions.insert(open.session, Session::new(open.single_connection, publisher, subscriber, open.may_pause));
         self.touched.insert(open.session);
     }
 
@@ -127,6 +128,7 @@ impl Worker {
         self.remove_track(sid);
         let index = self.tracks.insert(track);
         self.tracks_by_sid.insert(sid, index);
+        self.update_want(index);
     }
 
     fn unpublish(&mut self, id: SessionId, sid: TrackSid) {
@@ -167,7 +169,7 @@ impl Worker {
             return;
         }
         let peer = session.subscriber;
-        let publisher = subscription.publisher;
+        let (publisher, screen) = (subscription.publisher, subscription.screen);
         session.wanted.insert(record.sid, Wanted { subscription, mid: None, ready_at: None });
         self.touched.insert(id);
 
@@ -180,7 +182,21 @@ impl Worker {
         if track.kind == Kind::Audio {
             forwarder.set_target(Some(0));
         }
-        track.viewers.push(Viewer::new(id, peer, forwarder));
+        track.viewers.push(Viewer::new(id, peer, forwarder, screen));
+    }
+
+    /// A client shows a track otherwise.
+    fn set_settings(&mut self, id: SessionId, sid: TrackSid, settings: TrackSettings) {
+        let Some(&index) = self.tracks_by_sid.get(&sid) else { return };
+        let Some(track) = self.tracks.get_mut(index) else { return };
+        let kind = track.kind;
+        let Some(viewer) = track.viewer(id) else { return };
+        viewer.settings = settings;
+        if kind == Kind::Audio {
+            viewer.forwarder.set_target((!settings.disabled).then_some(0));
+            self.update_want(index);
+        }
+        self.touched.insert(id);
     }
 
     fn unsubscribe(&mut self, id: SessionId, track: TrackSid) {
@@ -200,15 +216,23 @@ impl Worker {
         }
     }
 
-    /// Tells the rooms when the layers that are needed of a link track changed.
+    /// Tells the rooms when the layers that are needed of a track changed: of one behind a link, by viewers here; of
+    /// one published here, by peers as well.
     pub(super) fn update_want(&mut self, index: usize) {
-        let Some(track) = self.tracks.get_mut(index).filter(|track| !track.is_local()) else { return };
-        let layers = track.watched();
-        if layers != track.wanted {
+        let Some(track) = self.tracks.get_mut(index) else { return };
+        let is_local = track.is_local();
+        let layers = if is_local { track.taken() } else { track.watched() };
+        let changed = layers != track.wanted;
+        if changed || is_local || layers != LayerSet::NONE {
             track.note_wanted(layers, self.now);
-            self.events.push_back(Event::Want { track: track.sid, layers });
-        } else if layers != LayerSet::NONE {
-            track.note_wanted(layers, self.now);
+        }
+        if changed {
+            let track = track.sid;
+            self.events.push_back(if is_local {
+                Event::Demand { track, layers }
+            } else {
+                Event::Want { track, layers }
+            });
         }
     }
 
@@ -239,9 +263,11 @@ impl Worker {
         if serves.is_empty() {
             self.serves.remove(&layer);
         }
-        let track = self.tracks_by_sid.get(&layer.track).and_then(|&index| self.tracks.get_mut(index));
+        let Some(&index) = self.tracks_by_sid.get(&layer.track) else { return };
+        let track = self.tracks.get_mut(index).filter(|track| track.is_local());
         if let Some(state) = track.and_then(|track| track.layers.get_mut(usize::from(layer.layer))) {
             state.serves = serves;
+            self.update_want(index);
         }
     }
 

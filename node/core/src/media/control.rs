@@ -40,6 +40,8 @@ pub struct OpenSession {
     pub single_connection: bool,
     /// Clear when the client asked for full ICE.
     pub ice_lite: bool,
+    /// The client agrees that pictures are paused when its path has no room even for their lowest layers.
+    pub may_pause: bool,
 }
 
 /// A track that the client announced by `add_track` and that its offer will carry.
@@ -73,6 +75,8 @@ pub struct Subscription {
     pub publisher: ParticipantSid,
     /// The msid's stream id, such as `PA_…|camera`.
     pub stream: String,
+    /// It is a shared screen, which is served before cameras.
+    pub screen: bool,
 }
 
 /// How a client shows a track: what a new size, a hidden tile or a user's wish makes of it.

@@ -11,6 +11,7 @@ mod forward;
 mod ingest;
 mod negotiate;
 mod peer;
+mod quality;
 mod route;
 mod sdp;
 mod session;
@@ -18,6 +19,7 @@ mod slab;
 mod stats;
 mod timer;
 mod track;
+mod viewer;
 mod worker;
 
 #[cfg(test)]

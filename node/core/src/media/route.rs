@@ -3,12 +3,12 @@
 use origo_cascade_core::TrackLayer;
 use origo_cascade_core::link::{self, Class};
 
-use super::Kind;
-use super::allocate::{Allocate, HighestThatFits};
+use super::allocate::Share;
 use super::egress::Sender;
 use super::stats::{Direction, Stats, Via};
 use super::track::{LAYERS, Origin, Track};
 use super::worker::Worker;
+use super::{Event, Kind};
 use crate::SessionId;
 
 /// Room above a subscriber's layers that the estimator is asked to find, in percent: without it a step up would never
@@ -35,6 +35,7 @@ impl Worker {
             let Some(stream) = viewer.stream else { continue };
             let Some(peer) = self.peers.get_mut(viewer.peer) else { continue };
             let mut written = false;
+            let before = viewer.forwarder.current();
             for (layer, state) in (0u8..).zip(&track.layers) {
                 if viewer.forwarder.current() != Some(layer) && viewer.forwarder.target() != Some(layer) {
                     continue;
@@ -46,6 +47,10 @@ impl Worker {
                     written = true;
                 }
             }
+            if before.is_none() && viewer.forwarder.current().is_some() {
+                // It sees something, so it may wait for something better.
+                self.touched.insert(viewer.session);
+            }
             if written && !std::mem::replace(&mut peer.queued, true) {
                 self.queue.push_back(viewer.peer);
             }
@@ -55,25 +60,38 @@ impl Worker {
 
     /// Chooses the layers of one session's videos anew.
     pub(super) fn allocate(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.get(&id) else { return };
+        let now = self.now;
+        let Some(session) = self.sessions.get_mut(&id) else { return };
         let (mut audio_bps, mut best_bps) = (0, 0);
-        let (mut videos, mut demands) = (Vec::new(), Vec::new());
+        let (mut videos, mut demands, mut hidden) = (Vec::new(), Vec::new(), Vec::new());
         for sid in session.wanted.keys() {
             let Some(&index) = self.tracks_by_sid.get(sid) else { continue };
             let Some(track) = self.tracks.get(index) else { continue };
             let Some(viewer) = track.viewers.iter().find(|viewer| viewer.session == id) else { continue };
             if track.kind == Kind::Audio {
                 audio_bps += track.bitrate_bps(0).min(AUDIO_BPS_MAX);
+            } else if viewer.settings.disabled {
+                hidden.push(index);
             } else {
                 videos.push(index);
                 demands.push(track.demand(viewer));
-                best_bps += track.best_bitrate_bps();
+                best_bps += track.best_bitrate_bps(viewer);
             }
         }
         let budget_bps = session.estimate_bps.map(|estimate| estimate.saturating_sub(audio_bps));
-        let layers = HighestThatFits.allocate(budget_bps, &demands);
-        for (index, layer) in videos.into_iter().zip(layers) {
-            self.set_target(index, id, layer);
+        let shares = session.allocator.allocate(now, budget_bps, &demands);
+        for (index, share) in videos.into_iter().zip(shares) {
+            self.set_paused(index, id, share == Share::Paused);
+            match share {
+                Share::Layer(layer) => self.set_target(index, id, Some(layer)),
+                Share::Paused => self.set_target(index, id, None),
+                // It may come back any moment on the layer that it was on.
+                Share::Silent => {}
+            }
+        }
+        for index in hidden {
+            self.set_paused(index, id, false);
+            self.set_target(index, id, None);
         }
         self.set_desired(id, (audio_bps + best_bps) * DESIRED_PERCENT / 100);
     }
@@ -81,17 +99,24 @@ impl Worker {
     fn set_target(&mut self, index: usize, id: SessionId, layer: Option<u8>) {
         let Some(track) = self.tracks.get_mut(index) else { return };
         let Some(viewer) = track.viewer(id) else { return };
-        // A track whose layers are all silent may come back any moment on the layer that it was on.
-        let Some(layer) = layer else { return };
-        if viewer.forwarder.target() == Some(layer) {
+        if viewer.forwarder.target() == layer {
             return;
         }
-        viewer.forwarder.set_target(Some(layer));
+        viewer.forwarder.set_target(layer);
         let asks = viewer.stream.is_some() && viewer.forwarder.waits();
         tracing::debug!(session = ?id, track = %track.sid, layer, "layer chosen");
         self.update_want(index);
-        if asks {
+        if let Some(layer) = layer.filter(|_| asks) {
             self.want_keyframe(index, layer);
+        }
+    }
+
+    fn set_paused(&mut self, index: usize, id: SessionId, paused: bool) {
+        let Some(track) = self.tracks.get_mut(index) else { return };
+        let sid = track.sid;
+        let Some(viewer) = track.viewer(id) else { return };
+        if std::mem::replace(&mut viewer.paused, paused) != paused {
+            self.events.push_back(Event::StreamState { session: id, track: sid, paused });
         }
     }
 
@@ -174,11 +199,18 @@ impl Worker {
         }
     }
 
-    /// Finds layers that fell silent and keyframes that are still awaited.
+    /// Finds layers that fell silent, keyframes that are still awaited, and climbs that may be tried again; tells levels.
     pub(super) fn sweep_tracks(&mut self) {
         let now = self.now;
+        for (&id, session) in &mut self.sessions {
+            if session.allocator.hold_ended(now) {
+                self.touched.insert(id);
+            }
+        }
+        let mut levels = Vec::new();
         for index in self.tracks.indexes() {
             let Some(track) = self.tracks.get_mut(index) else { continue };
+            levels.extend(track.level.take().map(|(level, voice)| (track.sid, level, voice)));
             if track.find_silent(now) | track.bar_silent(now) {
                 self.touched.extend(track.viewers.iter().map(|viewer| viewer.session));
             }
@@ -187,6 +219,9 @@ impl Worker {
                     self.request_keyframe(index, layer as u8);
                 }
             }
+        }
+        if !levels.is_empty() {
+            self.events.push_back(Event::Levels(levels));
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use origo_auth::TrackSid;
 use origo_cascade_core::MediaKind;
 
+use super::allocate::Allocator;
 use super::clock::SenderClock;
 use super::peer::{Mid, Pending, Rid};
 use super::sdp::{Flow, Section};
@@ -37,6 +38,8 @@ pub(crate) struct Session {
     pub asked: Option<Instant>,
     /// What the way to the client carries, in bits per second, as far as known.
     pub estimate_bps: Option<u64>,
+    /// Shares out what it carries.
+    pub allocator: Allocator,
     /// What was last told to the estimator.
     pub desired_bps: u64,
     /// The client's clock.
@@ -103,7 +106,7 @@ pub(crate) struct Exchange {
 
 impl Session {
     /// A session that has said nothing yet.
-    pub fn new(single: bool, publisher: usize, subscriber: usize) -> Self {
+    pub fn new(single: bool, publisher: usize, subscriber: usize, may_pause: bool) -> Self {
         Self {
             single,
             publisher,
@@ -117,6 +120,7 @@ impl Session {
             exchange: Exchange::default(),
             asked: None,
             estimate_bps: None,
+            allocator: Allocator::new(may_pause),
             desired_bps: 0,
             clock: SenderClock::default(),
         }
@@ -322,13 +326,14 @@ mod tests {
             layer_bitrates_bps: vec![1],
         };
         let publisher = "PA_abcdefghjkmn".parse().unwrap();
-        let subscription = Subscription { session: SessionId(1), track, publisher, stream: "PA_a|camera".to_owned() };
+        let subscription =
+            Subscription { session: SessionId(1), track, publisher, stream: "PA_a|camera".to_owned(), screen: false };
         session.wanted.insert(sid(letter), Wanted { subscription, mid: None, ready_at: None });
     }
 
     #[test]
     fn a_section_is_matched_by_the_clients_id_and_else_by_kind() {
-        let mut session = Session::new(true, 0, 0);
+        let mut session = Session::new(true, 0, 0, false);
         session.expected = vec![
             expected('a', MediaKind::Video, "screen"),
             expected('b', MediaKind::Video, "camera"),
@@ -351,7 +356,7 @@ mod tests {
 
     #[test]
     fn a_section_is_idle_for_one_exchange_before_it_carries_another_track() {
-        let mut session = Session::new(true, 0, 0);
+        let mut session = Session::new(true, 0, 0, false);
         let offered = sections(&[("video", "1", "recvonly", "")]);
         want(&mut session, 'a', MediaKind::Video);
         assert!(session.assign_sections(&offered).is_empty());
@@ -370,7 +375,7 @@ mod tests {
 
     #[test]
     fn missing_sections_are_counted_by_kind() {
-        let mut session = Session::new(true, 0, 0);
+        let mut session = Session::new(true, 0, 0, false);
         session.assign_sections(&sections(&[("video", "1", "recvonly", ""), ("audio", "2", "recvonly", "")]));
         for (letter, kind) in [('a', MediaKind::Video), ('b', MediaKind::Video), ('c', MediaKind::Audio)] {
             want(&mut session, letter, kind);

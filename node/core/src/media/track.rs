@@ -9,9 +9,7 @@ use origo_cascade_core::{LayerSet, MediaKind};
 use super::allocate::Demand;
 use super::clock::LayerClock;
 use super::codec::Codec;
-use super::egress::Stream;
-use super::forward::Forwarder;
-use super::peer::Mid;
+use super::viewer::Viewer;
 use crate::SessionId;
 
 /// Simulcast layers of a track.
@@ -62,10 +60,12 @@ pub(crate) struct Track {
     pub layers: [Layer; LAYERS],
     /// Who receives it here.
     pub viewers: Vec<Viewer>,
-    /// What was last said of a link track: see [`super::Event::Want`].
+    /// What was last said: see [`super::Event::Want`] and [`super::Event::Demand`].
     pub wanted: LayerSet,
     /// In the list of tracks with packets to route.
     pub dirty: bool,
+    /// The loudest that came since levels were last told: see [`super::Event::Levels`].
+    pub level: Option<(u8, bool)>,
 }
 
 /// One simulcast layer.
@@ -81,6 +81,8 @@ pub(crate) struct Layer {
     pub report: Option<(u64, u32)>,
     /// Peers that get each packet.
     pub serves: Vec<(NodeId, Flow)>,
+    /// Width and height, as the last keyframe said.
+    pub size: Option<(u16, u16)>,
     declared_bps: u64,
     newest: Option<Instant>,
     rate: Rate,
@@ -90,20 +92,8 @@ pub(crate) struct Layer {
     wanted_since: Option<Instant>,
     barred_until: Option<Instant>,
     flows: bool,
-}
-
-/// A session that receives the track.
-pub(crate) struct Viewer {
-    /// The session.
-    pub session: SessionId,
-    /// Its connection.
-    pub peer: usize,
-    /// Where to write, once the client can receive it.
-    pub stream: Option<Stream>,
-    /// The section of that stream.
-    pub mid: Option<Mid>,
-    /// Which layer, and with which numbers.
-    pub forwarder: Forwarder,
+    /// It is silent and nobody took it: its publisher may have ceased to encode it for that reason.
+    dozes: bool,
 }
 
 /// Bits per second over the last whole window.
@@ -128,6 +118,7 @@ impl Track {
             viewers: Vec::new(),
             wanted: LayerSet::NONE,
             dirty: false,
+            level: None,
         };
         for (layer, &bps) in track.layers.iter_mut().zip(layer_bitrates_bps) {
             layer.declared_bps = bps.into();
@@ -148,7 +139,10 @@ impl Track {
     /// Takes a packet of a layer for the current burst. Says whether the layer began to flow with it.
     pub fn take(&mut self, layer: usize, mut packet: Packet, now: Instant) -> bool {
         packet.key = packet.key || self.codec.begins_keyframe(&packet.payload, packet.extensions.dependency.as_deref());
-        let begins = !self.layers[layer].flows;
+        let mut begins = !self.layers[layer].flows;
+        if let Some((level, voice)) = packet.extensions.audio_level {
+            self.level = Some(self.level.filter(|(loudest, _)| *loudest <= level).unwrap_or((level, voice)));
+        }
         if begins && !self.layers.iter().any(|layer| layer.flows) {
             // The whole track was silent, so the silence of the other layers says nothing about them.
             self.layers.iter_mut().for_each(|layer| layer.barred_until = None);
@@ -157,8 +151,11 @@ impl Track {
         let state = &mut self.layers[layer];
         if packet.key {
             state.key_pending = false;
+            let size = self.codec.keyframe_size(&packet.payload).or(state.size);
+            begins |= std::mem::replace(&mut state.size, size) != size;
         }
         state.flows = true;
+        state.dozes = false;
         state.wanted_since = None;
         state.newest = Some(now);
         state.rate.add(packet.payload.len(), now);
@@ -200,17 +197,38 @@ impl Track {
     /// What a viewer could get.
     pub fn demand(&self, viewer: &Viewer) -> Demand {
         let mut bitrates_bps = [None; LAYERS];
-        for (index, rate) in bitrates_bps.iter_mut().enumerate() {
-            *rate = self.can_flow(index).then(|| self.bitrate_bps(index));
+        let useful = self.useful(viewer);
+        // Who sees nothing yet begins with what is there.
+        let begins = self.is_local() && viewer.forwarder.current().is_none();
+        let flowing = begins && (0..=useful).any(|layer| self.layers[layer].flows);
+        let takes = |layer: usize| if flowing { self.layers[layer].flows } else { self.can_flow(layer) };
+        for (layer, rate) in bitrates_bps.iter_mut().enumerate().take(useful + 1) {
+            *rate = takes(layer).then(|| self.bitrate_bps(layer));
         }
-        Demand { bitrates_bps, current: viewer.forwarder.current() }
+        if bitrates_bps == [None; LAYERS]
+            && let Some(above) = (useful + 1..LAYERS).find(|&layer| self.can_flow(layer))
+        {
+            bitrates_bps[above] = Some(self.bitrate_bps(above));
+        }
+        Demand { bitrates_bps, current: viewer.forwarder.target(), paused: viewer.paused, rank: viewer.rank() }
     }
 
-    /// A local layer flows when packets of it come. One behind a link only comes when it is wanted, so it gets its
-    /// chance first.
+    /// The highest layer that a viewer has use for.
+    pub fn useful(&self, viewer: &Viewer) -> usize {
+        let sizes = std::array::from_fn(|layer| self.layers[layer].size);
+        viewer.useful_layer(&sizes, self.layers_sent())
+    }
+
+    /// How many layers the publisher announced, or sends beyond that.
+    fn layers_sent(&self) -> usize {
+        (self.announced..LAYERS).rev().find(|&layer| self.layers[layer].flows).map_or(self.announced, |top| top + 1)
+    }
+
+    /// A local layer flows when packets of it come. One behind a link, or one that its publisher may have laid to rest,
+    /// only comes when it is wanted, so it gets its chance first.
     fn can_flow(&self, layer: usize) -> bool {
         let state = &self.layers[layer];
-        if self.is_local() || state.flows {
+        if state.flows || (self.is_local() && !state.dozes) {
             return state.flows;
         }
         layer < self.announced && state.barred_until.is_none()
@@ -223,14 +241,20 @@ impl Track {
         state.rate.bps.unwrap_or(declared)
     }
 
-    /// Bits per second of the best layer that the publisher announced or sends.
-    pub fn best_bitrate_bps(&self) -> u64 {
+    /// Bits per second of the best layer that a viewer has use for, announced or sent.
+    pub fn best_bitrate_bps(&self, viewer: &Viewer) -> u64 {
         let sent = |&layer: &usize| layer < self.announced || self.layers[layer].flows;
-        (0..LAYERS)
+        (0..=self.useful(viewer))
             .filter(sent)
             .map(|layer| self.bitrate_bps(layer).max(self.layers[layer].declared_bps))
             .max()
             .unwrap_or(0)
+    }
+
+    /// Bits per second of the best layer that flows and that a viewer has use for.
+    pub fn flowing_bitrate_bps(&self, viewer: &Viewer) -> u64 {
+        let flowing = (0..=self.useful(viewer)).rev().find(|&layer| self.layers[layer].flows);
+        flowing.map_or(0, |layer| self.bitrate_bps(layer))
     }
 
     /// The layers that local viewers take or are about to take. One whose client cannot take anything yet does not
@@ -241,12 +265,20 @@ impl Track {
         layers.flatten().fold(LayerSet::NONE, LayerSet::with)
     }
 
-    /// Remembers since when each layer of a link track is wanted.
+    /// The layers that anybody takes: local viewers, and peers.
+    pub fn taken(&self) -> LayerSet {
+        let served = (0u8..).zip(&self.layers).filter(|(_, layer)| !layer.serves.is_empty());
+        served.fold(self.watched(), |taken, (layer, _)| taken.with(layer))
+    }
+
+    /// Remembers since when each layer is wanted, and which silent ones nobody wants.
     pub fn note_wanted(&mut self, wanted: LayerSet, now: Instant) {
         self.wanted = wanted;
         for (index, layer) in self.layers.iter_mut().enumerate() {
-            let awaited = wanted.contains(index as u8) && !layer.flows && layer.barred_until.is_none();
+            let is_wanted = wanted.contains(index as u8);
+            let awaited = is_wanted && !layer.flows && layer.barred_until.is_none();
             layer.wanted_since = awaited.then(|| layer.wanted_since.unwrap_or(now));
+            layer.dozes |= self.started && !is_wanted && !layer.flows;
         }
     }
 
@@ -275,22 +307,6 @@ impl Track {
     }
 }
 
-impl Viewer {
-    /// A viewer to whom nothing can be written yet.
-    pub fn new(session: SessionId, peer: usize, forwarder: Forwarder) -> Self {
-        Self { session, peer, stream: None, mid: None, forwarder }
-    }
-
-    /// Writes from now on to another stream, whose numbers begin anew; `None` stops.
-    pub fn set_stream(&mut self, mid: Mid, stream: Option<Stream>, codec: Codec) {
-        let target = self.forwarder.target();
-        self.forwarder = Forwarder::new(codec);
-        self.forwarder.set_target(target);
-        self.stream = stream;
-        self.mid = stream.map(|_| mid);
-    }
-}
-
 impl Rate {
     fn add(&mut self, bytes: usize, now: Instant) {
         let window = *self.window.get_or_insert(now);
@@ -308,6 +324,7 @@ impl Rate {
 
 #[cfg(test)]
 mod tests {
+    use super::super::forward::Forwarder;
     use super::*;
 
     fn track(origin: Origin) -> Track {
@@ -335,7 +352,7 @@ mod tests {
     #[test]
     fn a_local_layer_flows_while_packets_come_and_a_far_one_gets_its_chance() {
         let now = Instant::now();
-        let viewer = Viewer::new(SessionId(2), 1, Forwarder::new(Codec::Vp8));
+        let viewer = Viewer::new(SessionId(2), 1, Forwarder::new(Codec::Vp8), false);
         assert_eq!(local().demand(&viewer).bitrates_bps, [None; 3]);
 
         let mut far = track(Origin::Link { publisher: "PA_abcdefghjkmn".parse().unwrap() });

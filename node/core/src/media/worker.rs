@@ -20,7 +20,7 @@ use super::session::Session;
 use super::slab::Slab;
 use super::timer::Timer;
 use super::track::Track;
-use super::{Command, Event, Stats};
+use super::{Command, Event, Stats, quality};
 use crate::SessionId;
 
 /// How often everything is looked over for what no packet or message sets off: layers that fell silent, keyframes
@@ -109,6 +109,7 @@ pub struct Worker {
     pub(super) sends: Vec<link::Send>,
     pub(super) stats: Stats,
     sweep_at: Instant,
+    quality_at: Instant,
 }
 
 impl Worker {
@@ -133,6 +134,7 @@ impl Worker {
             sends: Vec::new(),
             stats: Stats::default(),
             sweep_at: now,
+            quality_at: now + quality::SPACING,
         }
     }
 
@@ -215,6 +217,10 @@ impl Worker {
     fn sweep(&mut self) {
         self.sweep_tracks();
         self.sweep_sessions();
+        if self.now >= self.quality_at {
+            self.quality_at = self.now + quality::SPACING;
+            self.tell_quality();
+        }
     }
 
     fn next_timeout(&self) -> Instant {

@@ -25,6 +25,8 @@ pub struct Join {
     pub single_connection: bool,
     /// Receive everything without asking for it.
     pub auto_subscribe: bool,
+    /// It agrees that pictures are paused when its path has no room for them.
+    pub may_pause: bool,
     /// The client asked for full ICE.
     pub disable_ice_lite: bool,
     /// The session that the client wants to resume.

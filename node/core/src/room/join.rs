@@ -139,6 +139,7 @@ impl Room {
             session: join.session,
             single_connection: join.single_connection,
             ice_lite: !join.disable_ice_lite,
+            may_pause: join.may_pause,
         };
         cx.media(&self.key, Command::Open(opening));
         cx.wake(&self.key, cx.now + limits::CONNECT_TIMEOUT);

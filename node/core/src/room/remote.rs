@@ -39,8 +39,17 @@ impl Remote {
 
     /// The msid stream of one of its tracks.
     pub fn stream(&self, track: TrackSid) -> &str {
+        self.track_info(track).map_or("", |info| &info.stream)
+    }
+
+    /// Whether one of its tracks is a shared screen.
+    pub fn is_screen(&self, track: TrackSid) -> bool {
+        self.track_info(track).is_some_and(|info| info.source() == proto::TrackSource::ScreenShare)
+    }
+
+    fn track_info(&self, track: TrackSid) -> Option<&proto::TrackInfo> {
         let sid = track.to_string();
-        self.info.tracks.iter().find(|info| info.sid == sid).map_or("", |info| &info.stream)
+        self.info.tracks.iter().find(|info| info.sid == sid)
     }
 }
 

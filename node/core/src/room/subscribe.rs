@@ -19,6 +19,7 @@ struct Source {
     publisher: ParticipantSid,
     identity: Identity,
     stream: String,
+    screen: bool,
     is_local: bool,
 }
 
@@ -158,6 +159,7 @@ impl Room {
                 publisher: local.sid,
                 identity: local.identity.clone(),
                 stream: publication.info.stream.clone(),
+                screen: publication.info.source() == proto::TrackSource::ScreenShare,
                 is_local: true,
             })
         });
@@ -168,6 +170,7 @@ impl Room {
                 publisher: remote.record.sid,
                 identity: remote.record.identity.clone(),
                 stream: remote.stream(track).to_owned(),
+                screen: remote.is_screen(track),
                 is_local: false,
             })
         })
@@ -181,5 +184,11 @@ fn subscription(local: &Participant, source: &Source) -> Subscription {
     } else {
         format!("{}|{}", source.publisher, source.stream)
     };
-    Subscription { session: local.session.id, track: source.record.clone(), publisher: source.publisher, stream: named }
+    Subscription {
+        session: local.session.id,
+        track: source.record.clone(),
+        publisher: source.publisher,
+        stream: named,
+        screen: source.screen,
+    }
 }

@@ -29,6 +29,7 @@ use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
 use super::codec::{Codec, Vp8};
 use super::egress::{Sender, Stream};
 use super::forward::Rewrite;
+use super::quality::{Measured, Meter};
 use super::{Channel, Target};
 use crate::SessionId;
 
@@ -83,6 +84,8 @@ pub(super) struct Peer {
     pacing_steps: usize,
     /// NACKs seen by layer, to count only what is new: (received, sent).
     nacks: HashMap<(Mid, Option<Rid>), (u64, u64)>,
+    /// How well packets make their way.
+    pub meter: Meter,
     paced: bool,
     /// In the list of connections to be polled.
     pub queued: bool,
@@ -156,6 +159,7 @@ impl Peer {
             clock: now,
             pacing_steps: 0,
             nacks: HashMap::new(),
+            meter: Meter::default(),
             paced: setup.bwe && sends,
             queued: false,
             dead: false,
@@ -267,11 +271,35 @@ impl Peer {
                 0 => return None,
                 _ => PeerEvent::Ignored("data", "refused"),
             },
-            Event::MediaEgressStats(stats) => self.new_nacks((stats.mid, stats.rid), stats.nacks, 0)?,
-            Event::MediaIngressStats(stats) => self.new_nacks((stats.mid, stats.rid), 0, stats.nacks)?,
+            Event::PeerStats(stats) => {
+                self.meter.measured(Measured {
+                    at: stats.timestamp,
+                    bytes_in: stats.bytes_rx,
+                    bytes_out: stats.bytes_tx,
+                    loss_in: stats.ingress_loss_fraction,
+                    loss_out: stats.egress_loss_fraction,
+                    rtt: stats.rtt,
+                });
+                return None;
+            }
+            Event::MediaEgressStats(stats) => {
+                let jitter = stats.remote.as_ref().map_or(0, |remote| remote.jitter);
+                self.meter.jitter(false, jitter, self.clock_rate(stats.mid));
+                self.new_nacks((stats.mid, stats.rid), stats.nacks, 0)?
+            }
+            Event::MediaIngressStats(stats) => {
+                self.meter.jitter(true, stats.jitter, self.clock_rate(stats.mid));
+                self.new_nacks((stats.mid, stats.rid), 0, stats.nacks)?
+            }
             Event::Closed => PeerEvent::Closed("closed by the client"),
             _ => return None,
         })
+    }
+
+    /// RTP ticks in a second of a section.
+    fn clock_rate(&self, mid: Mid) -> u32 {
+        let is_audio = self.rtc.media(mid).is_some_and(|media| media.kind() == str0m::media::MediaKind::Audio);
+        if is_audio { Codec::Opus.clock_rate() } else { Codec::Vp8.clock_rate() }
     }
 
     fn new_nacks(&mut self, layer: (Mid, Option<Rid>), received: u64, sent: u64) -> Option<PeerEvent> {

@@ -2,5 +2,6 @@
 
 mod data;
 mod forwarding;
+mod layers;
 mod negotiation;
 mod world;

@@ -144,7 +144,12 @@ impl World {
             offers: 0,
             receiving: Vec::new(),
         });
-        self.command(Command::Open(OpenSession { session: id, single_connection: single, ice_lite: true }));
+        self.command(Command::Open(OpenSession {
+            session: id,
+            single_connection: single,
+            ice_lite: true,
+            may_pause: false,
+        }));
         if single {
             self.add_sections(index, 3, 3);
         }
@@ -216,7 +221,7 @@ impl World {
         let publisher = "PA_abcdefghjkmn".parse().unwrap();
         let session = self.clients[client].id;
         let stream = format!("{publisher}|camera");
-        self.command(Command::Subscribe(Subscription { session, track, publisher, stream }));
+        self.command(Command::Subscribe(Subscription { session, track, publisher, stream, screen: false }));
     }
 
     pub fn unsubscribe(&mut self, client: usize, letter: char) {

@@ -72,6 +72,7 @@ pub fn join_of(identity: &str) -> Join {
         client: proto::ClientInfo::default(),
         single_connection: true,
         auto_subscribe: true,
+        may_pause: false,
         disable_ice_lite: false,
         resume: None,
         offer: None,
