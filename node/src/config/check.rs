@@ -42,6 +42,7 @@ fn read(reader: &mut Reader, machine: &Machine<'_>) -> Config {
     let ports = read_ports(reader, bind, machine);
     let advertise = read_advertise(reader, bind);
     let url = read_url(reader, advertise[0], ports.http.port());
+    let (seeds, mesh_secret) = (read_seeds(reader), read_mesh_secret(reader, bind, machine));
     let keys = read_keys(reader, bind);
     Config {
         region,
@@ -53,8 +54,8 @@ fn read(reader: &mut Reader, machine: &Machine<'_>) -> Config {
         metrics: ports.metrics,
         media: ports.media,
         advertise,
-        seeds: read_seeds(reader),
-        mesh_secret: read_mesh_secret(reader, bind, machine),
+        seeds,
+        mesh_secret,
         data_dir: reader.text("data_dir").unwrap_or_else(|| "origo-data".to_owned()).into(),
         webhooks: read_webhooks(reader, &keys),
         keys,

@@ -131,7 +131,7 @@ mod tests {
             queue.database.flush().unwrap();
         }
         let queue = Queue::open(folder.path()).unwrap();
-        assert_eq!(queue.lanes(), [lane("x"), lane("xy")]);
+        assert_eq!(queue.lanes(), [lane("xy"), lane("x")]);
         for name in ["one", "two"] {
             let (key, first) = queue.first(&lane("x")).unwrap().unwrap();
             assert_eq!(first.event, name);
