@@ -105,10 +105,10 @@ test('a tile that shrinks gets a lower layer, and then nobody encodes the high o
     Object.assign(video.style, { position: 'fixed', top: 0, left: 0, width: '1200px', height: '675px' });
     document.body.append(video);
     track.attach(video);
-    await window.until('wide picture', () => video.videoWidth >= 1_000, 30_000);
+    await window.until('wide picture', () => video.videoWidth >= 640, 30_000);
     const wide = video.videoWidth;
     Object.assign(video.style, { width: '160px', height: '90px' });
-    await window.until('narrow picture', () => video.videoWidth > 0 && video.videoWidth < wide / 2, 20_000);
+    await window.until('narrow picture', () => video.videoWidth > 0 && video.videoWidth <= wide / 2, 20_000);
     const { sender } = ann.localParticipant.getTrackPublication('camera').track;
     const high = () => sender.getParameters().encodings.at(-1);
     await window.until('pause of the high layer', () => high().active === false, 20_000);
