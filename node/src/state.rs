@@ -9,6 +9,7 @@ use crate::config::{Config, LiveKeys};
 use crate::metrics::Dropped;
 use crate::rooms::RoomsHandle;
 use crate::webhooks::Inlet;
+use crate::worker::Entrance;
 
 /// Shared by all handlers; cheap to clone. `http::router(AppState)` makes the router.
 #[derive(Clone)]
@@ -21,6 +22,8 @@ pub struct AppState {
     pub rooms: RoomsHandle,
     /// Where applications hear of what happens, if they are to.
     pub webhooks: Option<Inlet>,
+    /// The way to the media workers for clients without UDP.
+    pub entrance: Entrance,
     /// The API keys that count right now.
     pub keys: LiveKeys,
     /// The living nodes as gossip tells it, this one among them. `/health` shows how many.

@@ -138,3 +138,26 @@ test('a session belongs to its token and ends once', { timeout: 30_000 }, async 
   assert.equal((await call(camera, 'request', 'camera', 'DELETE')).status, 404);
   assert.equal((await call(viewer, 'request', 'watcher', 'DELETE')).status, 200);
 });
+
+test('without UDP both ways go over TCP to the HTTP port', { timeout: 60_000 }, async () => {
+  const [publishing, watching] = await Promise.all(['tcp-camera', 'tcp-viewer'].map((who) => mesh.token('over-tcp', who)));
+  const tcp = { tcp: true };
+  const published = await call(camera, 'publish', 'tcp-camera', `${http[0]}/whip/v1`, publishing, tcp);
+  const port = new URL(http[0]).port;
+  assert.match(published.answer, new RegExp(`a=candidate:\\S+ 1 tcp \\d+ \\S+ ${port} typ host tcptype passive`));
+  await camera.page.waitForTimeout(1_000);
+  const watched = await call(viewer, 'watch', 'tcp-viewer', `${http[1]}/whep/v1`, watching, tcp);
+  assert.equal(watched.status, 201, watched.body);
+  await viewer.page.waitForTimeout(1_000);
+  const { decoded, energy, protocol } = await growth(viewer, 'tcp-viewer', 3_000);
+  console.log(`the viewer decodes ${(decoded / 3).toFixed(1)} fps over ${protocol}`);
+  assert.deepEqual([protocol, (await call(camera, 'flows', 'tcp-camera')).protocol], ['tcp', 'tcp']);
+  assert.ok(decoded > 45, `${decoded} frames in 3 s`);
+  assert.ok(energy > 0.001, `${energy} of sound in 3 s`);
+});
+
+test('no page logged an error that it was not to have', () => {
+  // Chromium logs every refused fetch.
+  const complaints = [camera, viewer].flatMap((guest) => guest.complaints);
+  assert.deepEqual(complaints.filter((text) => !/Failed to load resource/.test(text)), []);
+});

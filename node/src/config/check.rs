@@ -63,6 +63,7 @@ fn read(reader: &mut Reader, machine: &Machine<'_>) -> Config {
         trusted_proxies: read_proxies(reader),
         demo: read_demo(reader, bind),
         bwe: reader.switch("bwe").unwrap_or(true),
+        ice_tcp: reader.switch("ice_tcp").unwrap_or(true),
         log: read_log(reader, machine),
     }
 }

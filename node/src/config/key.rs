@@ -54,6 +54,7 @@ pub const KEYS: &[Key] = &[
     key("metrics_bind", "IP", "127.0.0.1", "Address that the metrics page is bound to"),
     key("media_port", "PORT", "port + 3", "Media port of the first worker (UDP); each further worker takes the next"),
     key("workers", "COUNT", "the number of cores", "Media threads, 1 to 64"),
+    key("ice_tcp", "BOOL", "true", "Media over TCP on the HTTP port, for clients without UDP"),
     key("seeds", "HOST:PORT,…", "none", "Link addresses of nodes to begin with; one that answers is enough"),
     secret("mesh_secret", "TEXT", "a development secret, on loopback alone", "What makes a node one of this mesh"),
     key("mesh_secret_file", "FILE", "none", "A file that holds the mesh secret, instead of mesh_secret"),

@@ -75,6 +75,8 @@ pub struct Config {
     pub trusted_proxies: Vec<Cidr>,
     /// Hands out tokens to everybody; on loopback alone.
     pub demo: bool,
+    /// Takes media over TCP, on the port of HTTP, from clients without UDP.
+    pub ice_tcp: bool,
     /// Estimates each subscriber's bandwidth.
     pub bwe: bool,
     /// How to log.

@@ -7,6 +7,7 @@ mod bearer;
 mod census;
 mod demo_token;
 mod health;
+mod ice;
 mod limiter;
 mod page;
 mod parameters;

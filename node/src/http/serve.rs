@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::{Census, Counted, Surface, router};
+use super::{Census, Counted, Surface, ice, router};
 
 /// Open HTTP connections in all. Each takes some 10 KB, so a full house takes 160 MB.
 const CONNECTIONS_MAX: u32 = 16_384;
@@ -45,7 +45,8 @@ pub async fn serve(listener: TcpListener, surface: Arc<Surface>, shutdown: impl 
         match accepted {
             Ok((stream, peer)) => match count(&surface, &census, peer.ip()) {
                 Some(counted) => {
-                    tokio::spawn(connection(stream, peer, router.clone(), stopped.clone(), counted));
+                    let door = Door { surface: surface.clone(), router: router.clone() };
+                    tokio::spawn(connection(stream, peer, door, stopped.clone(), counted));
                 }
                 None => surface.app.dropped.count("connection", "too many"),
             },
@@ -58,6 +59,12 @@ pub async fn serve(listener: TcpListener, surface: Arc<Surface>, shutdown: impl 
     drop(stop);
 }
 
+/// What a connection leads to.
+struct Door {
+    surface: Arc<Surface>,
+    router: Router,
+}
+
 /// A trusted proxy stands for many clients: only the node's bound holds for it.
 fn count(surface: &Surface, census: &Arc<Census>, peer: IpAddr) -> Option<Counted> {
     let is_proxy = surface.app.config.trusted_proxies.iter().any(|block| block.contains(peer));
@@ -67,13 +74,24 @@ fn count(surface: &Surface, census: &Arc<Census>, peer: IpAddr) -> Option<Counte
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
-    router: Router,
+    door: Door,
     mut stopped: watch::Receiver<()>,
-    _counted: Counted,
+    counted: Counted,
 ) {
     // Signaling messages are small and each is awaited. A failure means that the peer is gone, which reading tells.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| answer(router.clone(), peer, request));
+    let mut first = [0];
+    let heard = tokio::select! {
+        heard = tokio::time::timeout(HEAD_TIMEOUT, stream.peek(&mut first)) => heard,
+        _ = stopped.changed() => return,
+    };
+    if !matches!(heard, Ok(Ok(1))) {
+        return;
+    }
+    if ice::is_ice(&door.surface, first[0]) {
+        return ice::admit(stream, peer, door.surface, counted).await;
+    }
+    let service = service_fn(move |request| answer(door.router.clone(), peer, request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)

@@ -46,6 +46,7 @@ fn describe() {
     describe_gauge!("origo_tracks", "Tracks published on this node, by kind");
     describe_gauge!("origo_worker_load", "Busy share of each media worker's thread, 0 to 1");
     describe_gauge!("origo_connections", "WebRTC connections right now");
+    describe_gauge!("origo_ice_tcp_streams", "TCP connections of clients that speak ICE, right now");
     describe_counter!(
         "origo_rtp_packets_total",
         "RTP packets by direction, kind and the other end; no retransmissions"
@@ -91,6 +92,7 @@ fn workers(workers: &[(media::Stats, f64)]) {
         gauge!("origo_worker_load", "worker" => index.to_string()).set(*load);
     }
     gauge!("origo_connections").set(all().map(|stats| stats.connections).sum::<u64>() as f64);
+    gauge!("origo_ice_tcp_streams").set(all().map(|stats| stats.tcp_streams).sum::<u64>() as f64);
     counter!("origo_datagrams_total", "direction" => "out").absolute(all().map(|stats| stats.datagrams_out).sum());
     counter!("origo_sends_total").absolute(all().map(|stats| stats.sends_out).sum());
     for (direction, way) in [(Direction::Out, "out"), (Direction::In, "in")] {

@@ -22,7 +22,7 @@ use crate::metrics::Dropped;
 use crate::rooms::{self, RoomsTask, ToMesh, ToWorker};
 use crate::state::AppState;
 use crate::webhooks;
-use crate::worker::{self, WorkerHandle};
+use crate::worker::{self, Entrance, WorkerHandle};
 
 /// A node that serves.
 pub struct Running {
@@ -83,6 +83,7 @@ impl Running {
             config: config.clone(),
             node,
             rooms: handle,
+            entrance: if config.ice_tcp { Entrance::to(&workers) } else { Entrance::default() },
             webhooks: inlet,
             keys,
             nodes: nodes(&mesh),
@@ -136,10 +137,17 @@ fn start_workers(
     events: &mpsc::UnboundedSender<media::Event>,
 ) -> Result<Vec<WorkerHandle>, worker::StartError> {
     let start = |(index, &bind): (usize, &SocketAddr)| {
-        let worker = worker::Config { index, bind, advertise: config.advertise.clone(), bwe: config.bwe };
+        let (advertise, tcp) = (config.advertise.clone(), tcp_addresses(config));
+        let worker = worker::Config { index, bind, advertise, tcp, bwe: config.bwe };
         worker::start(worker, events.clone())
     };
     config.media.iter().enumerate().map(start).collect()
+}
+
+/// Clients without UDP come in through the door of HTTP.
+fn tcp_addresses(config: &Config) -> Vec<SocketAddr> {
+    let addresses = config.advertise.iter().map(|&ip| SocketAddr::new(ip, config.http.port()));
+    addresses.filter(|_| config.ice_tcp).collect()
 }
 
 async fn start_mesh(

@@ -12,6 +12,7 @@ use origo_node_core::media::{Command, Stats};
 
 use super::Links;
 use super::busy::Load;
+use super::entrance::Offered;
 
 /// What the thread and its handles share.
 pub(super) struct Shared {
@@ -28,6 +29,7 @@ pub struct WorkerHandle {
     pub(super) shared: Arc<Shared>,
     pub(super) commands: crossbeam_channel::Sender<Command>,
     pub(super) batches: crossbeam_channel::Sender<Vec<link::Received>>,
+    pub(super) arrivals: crossbeam_channel::Sender<Offered>,
     pub(super) waker: Arc<Waker>,
     pub(super) thread: JoinHandle<()>,
 }
@@ -53,6 +55,11 @@ impl WorkerHandle {
                 let _ = waker.wake();
             }),
         }
+    }
+
+    /// Where TCP connections for its clients are brought.
+    pub(super) fn door(&self) -> (crossbeam_channel::Sender<Offered>, Arc<Waker>) {
+        (self.arrivals.clone(), Arc::clone(&self.waker))
     }
 
     /// Where the worker puts packets for other nodes, from now on. Counts once: inboxes exist before the mesh does,

@@ -5,9 +5,12 @@
 //! bounded and each one's events answer its own commands, its own SDP or its own data packets, which SCTP limits.
 
 mod busy;
+mod entrance;
+mod framing;
 mod handle;
 mod inlet;
 mod socket;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -20,7 +23,12 @@ use origo_cascade_core::link;
 use origo_node_core::media;
 use tokio::sync::mpsc;
 
+pub use entrance::Entrance;
+#[cfg(test)]
+use entrance::Unwanted;
+pub use framing::length as frame_length;
 pub use handle::WorkerHandle;
+pub use streams::Arrival;
 
 /// How a worker is set up.
 #[derive(Clone, Debug)]
@@ -31,6 +39,8 @@ pub struct Config {
     pub bind: SocketAddr,
     /// IP addresses that clients are told, with the bound port; at least one.
     pub advertise: Vec<IpAddr>,
+    /// TCP addresses that clients without UDP are told; may be empty.
+    pub tcp: Vec<SocketAddr>,
     /// Estimate each subscriber's bandwidth and pace. Without it every subscriber gets the highest layers.
     pub bwe: bool,
 }

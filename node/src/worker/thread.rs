@@ -9,13 +9,15 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use mio::{Events, Interest, Poll, Token, Waker};
 use origo_cascade_core::link;
-use origo_node_core::media::{Command, Event, Input, Output, Stats, Worker, WorkerConfig};
+use origo_node_core::media::{Command, Event, Input, Output, Stats, Transport, Worker, WorkerConfig};
 use tokio::sync::mpsc;
 
 use super::busy::{Busy, Load};
+use super::entrance::{ARRIVALS_MAX, Offered};
 use super::handle::{Shared, WorkerHandle};
 use super::inlet::Inlet;
 use super::socket::Socket;
+use super::streams::Streams;
 use super::{Config, StartError};
 
 const SOCKET: Token = Token(0);
@@ -29,6 +31,7 @@ const BATCHES_MAX: usize = 1024;
 const RECEIVES_PER_TURN: usize = 16;
 const COMMANDS_PER_TURN: usize = 1024;
 const BATCHES_PER_TURN: usize = 64;
+const STREAMS_PER_TURN: usize = 16;
 /// The longest sleep; also how old the published counters may be.
 const PUBLISH: Duration = Duration::from_millis(250);
 
@@ -44,6 +47,7 @@ pub(super) fn spawn(
     let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(failed)?);
     poll.registry().register(socket.source(), SOCKET, Interest::READABLE).map_err(failed)?;
 
+    let streams = Streams::new(poll.registry().try_clone().map_err(failed)?);
     let address = socket.address();
     let addresses: Vec<_> = config.advertise.iter().map(|&ip| SocketAddr::new(ip, address.port())).collect();
     let shared = Arc::new(Shared {
@@ -55,12 +59,17 @@ pub(super) fn spawn(
     });
     let (commands, command_queue) = crossbeam_channel::bounded(COMMANDS_MAX);
     let (batches, batch_queue) = crossbeam_channel::bounded(BATCHES_MAX);
+    let (arrivals, arrival_queue) = crossbeam_channel::bounded(ARRIVALS_MAX);
     let now = Instant::now();
+    let core = WorkerConfig { addresses: addresses.clone(), tcp_addresses: config.tcp.clone(), bwe: config.bwe };
     let driver = Driver {
-        worker: Worker::new(WorkerConfig { addresses: addresses.clone(), bwe: config.bwe }, now),
+        worker: Worker::new(core, now),
         socket,
         inlet: Inlet::new(),
+        streams,
         addresses,
+        tcp_addresses: config.tcp,
+        arrivals: arrival_queue,
         commands: command_queue,
         batches: batch_queue,
         events,
@@ -71,14 +80,17 @@ pub(super) fn spawn(
     let thread =
         std::thread::Builder::new().name(format!("media-{index}")).spawn(move || driver.run(poll)).map_err(failed)?;
     tracing::info!(worker = index, %address, "media worker listens");
-    Ok(WorkerHandle { address, shared, commands, batches, waker, thread })
+    Ok(WorkerHandle { address, shared, commands, batches, arrivals, waker, thread })
 }
 
 struct Driver {
     worker: Worker,
     socket: Socket,
     inlet: Inlet,
+    streams: Streams,
     addresses: Vec<SocketAddr>,
+    tcp_addresses: Vec<SocketAddr>,
+    arrivals: Receiver<Offered>,
     commands: Receiver<Command>,
     batches: Receiver<Vec<link::Received>>,
     events: mpsc::UnboundedSender<Event>,
@@ -89,11 +101,12 @@ struct Driver {
 
 impl Driver {
     fn run(mut self, mut poll: Poll) {
-        let mut events = Events::with_capacity(8);
+        let mut events = Events::with_capacity(256);
         let mut readable = true;
         let mut next = Instant::now();
         while !self.shared.stop.load(Ordering::Acquire) {
-            let more = readable || !self.commands.is_empty() || !self.batches.is_empty();
+            let queued = !self.commands.is_empty() || !self.batches.is_empty() || !self.arrivals.is_empty();
+            let more = readable || queued || self.streams.has_more();
             let before = Instant::now();
             let wait = if more { Duration::ZERO } else { next.saturating_duration_since(before).min(PUBLISH) };
             if let Err(error) = poll.poll(&mut events, Some(wait))
@@ -108,6 +121,10 @@ impl Driver {
             if readable {
                 readable = self.receive(now);
             }
+            for event in &events {
+                self.streams.told(event.token(), event.is_writable());
+            }
+            self.receive_streams(now);
             self.take(now);
             if next <= now {
                 self.worker.handle_input(now, Input::Timeout);
@@ -126,7 +143,7 @@ impl Driver {
             let Self { inlet, socket, worker, addresses, .. } = self;
             let each = |source: SocketAddr, to: Option<IpAddr>, contents: &[u8]| {
                 let destination = destination(addresses, source, to);
-                worker.handle_input(now, Input::Datagram { source, destination, contents });
+                worker.handle_input(now, Input::Datagram { source, transport: Transport::Udp, destination, contents });
             };
             match inlet.receive(socket, each) {
                 Ok(()) => {}
@@ -138,6 +155,35 @@ impl Driver {
             }
         }
         true
+    }
+
+    /// Feeds what TCP connections have, and takes over the new ones that are for us.
+    fn receive_streams(&mut self, now: Instant) {
+        let Self { streams, worker, tcp_addresses, arrivals, .. } = self;
+        let Some(&any) = tcp_addresses.first() else {
+            // No client is told to come over TCP.
+            return arrivals.try_iter().for_each(|offered| drop(offered.back.send(Some(offered.arrival))));
+        };
+        let feed = |worker: &mut Worker, source: SocketAddr, contents: &[u8]| {
+            // Through NAT the address that the client used is not ours; any of its family stands for it.
+            let destination =
+                if any.is_ipv4() == source.is_ipv4() { any } else { destination(tcp_addresses, source, None) };
+            worker.handle_input(now, Input::Datagram { source, transport: Transport::Tcp, destination, contents });
+        };
+        for Offered { arrival, back } in arrivals.try_iter().take(STREAMS_PER_TURN) {
+            if !worker.knows(&arrival.ufrag) {
+                // Nobody waits for it any more only while the node shuts down.
+                drop(back.send(Some(arrival)));
+                continue;
+            }
+            drop(back.send(None));
+            let source = arrival.source;
+            if let Err(reason) = streams.insert(now, arrival, |contents| feed(worker, source, contents)) {
+                worker.count_dropped("ice tcp", reason);
+            }
+        }
+        let oversized = streams.receive(now, |source, contents| feed(worker, source, contents));
+        (0..oversized).for_each(|_| worker.count_dropped("ice tcp", "oversized frame"));
     }
 
     /// Feeds what the rooms and the links brought.
@@ -152,9 +198,12 @@ impl Driver {
 
     /// Sends and tells everything that came out; says when to come back.
     fn drain(&mut self) -> Instant {
-        let mut unsent = 0;
+        let (mut unsent, mut unqueued) = (0, 0);
         let next = loop {
             match self.worker.poll_output() {
+                Output::Transmit(transmit) if transmit.transport == Transport::Tcp => {
+                    unqueued += self.streams.send(&transmit);
+                }
                 Output::Transmit(transmit) => unsent += u64::from(self.socket.send(&transmit).is_err()),
                 // The rooms are gone only while the node shuts down.
                 Output::Event(event) => drop(self.events.send(event)),
@@ -169,6 +218,9 @@ impl Driver {
         for _ in 0..unsent {
             self.worker.count_dropped("datagram", "socket full");
         }
+        for _ in 0..unqueued {
+            self.worker.count_dropped("datagram", "tcp queue full");
+        }
         next
     }
 
@@ -177,8 +229,12 @@ impl Driver {
             return;
         }
         self.published = now;
+        let (unproved, silent) = self.streams.sweep(now);
+        (0..unproved).for_each(|_| self.worker.count_dropped("ice tcp", "unproved"));
+        (0..silent).for_each(|_| self.worker.count_dropped("ice tcp", "silent"));
         if let Ok(mut stats) = self.shared.stats.lock() {
             stats.clone_from(self.worker.stats());
+            stats.tcp_streams = self.streams.len() as u64;
         }
     }
 }

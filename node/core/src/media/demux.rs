@@ -7,6 +7,11 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::net::SocketAddr;
 
+use super::Transport;
+
+/// A client's end: TCP and UDP ports are different things.
+pub(crate) type Source = (Transport, SocketAddr);
+
 /// A map that is never iterated; its hasher has fixed keys so that cores draw no randomness.
 type Table<K> = HashMap<K, usize, BuildHasherDefault<DefaultHasher>>;
 
@@ -41,7 +46,7 @@ impl Stray {
 #[derive(Debug, Default)]
 pub(crate) struct Demux {
     by_ufrag: Table<String>,
-    by_source: Table<SocketAddr>,
+    by_source: Table<Source>,
     /// What to forget with each connection.
     known: HashMap<usize, Known, BuildHasherDefault<DefaultHasher>>,
 }
@@ -49,7 +54,7 @@ pub(crate) struct Demux {
 #[derive(Debug, Default)]
 struct Known {
     ufrags: Vec<String>,
-    sources: Vec<SocketAddr>,
+    sources: Vec<Source>,
 }
 
 /// Ufrags and sources remembered per connection; the oldest goes first. A client has a handful of candidates, and an
@@ -71,7 +76,7 @@ impl Demux {
     }
 
     /// An authenticated check came to connection `index` from there.
-    pub fn add_source(&mut self, source: SocketAddr, index: usize) {
+    pub fn add_source(&mut self, source: Source, index: usize) {
         if self.by_source.get(&source) == Some(&index) {
             return;
         }
@@ -98,8 +103,13 @@ impl Demux {
         }
     }
 
+    /// Whether a connection answers to this ufrag.
+    pub fn knows(&self, ufrag: &str) -> bool {
+        self.by_ufrag.contains_key(ufrag)
+    }
+
     /// Whose datagram this is.
-    pub fn find(&self, source: SocketAddr, datagram: &[u8]) -> Result<usize, Stray> {
+    pub fn find(&self, source: Source, datagram: &[u8]) -> Result<usize, Stray> {
         match datagram {
             [0..=3, ..] => match local_ufrag(datagram)? {
                 Some(ufrag) => self.by_ufrag.get(ufrag).copied().ok_or(Stray::UnknownUfrag),
@@ -108,6 +118,14 @@ impl Demux {
             [20..=63 | 128..=191, _, _, ..] => self.by_source.get(&source).copied().ok_or(Stray::UnknownSource),
             _ => Err(Stray::Garbage),
         }
+    }
+}
+
+/// Our ufrag in a STUN request; none when it is no such request.
+pub fn ufrag_of(datagram: &[u8]) -> Option<&str> {
+    match datagram {
+        [0..=3, ..] => local_ufrag(datagram).ok().flatten(),
+        _ => None,
     }
 }
 
@@ -151,8 +169,8 @@ mod tests {
         datagram
     }
 
-    fn source(port: u16) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], port))
+    fn source(port: u16) -> Source {
+        (Transport::Udp, SocketAddr::from(([127, 0, 0, 1], port)))
     }
 
     #[test]
@@ -168,6 +186,20 @@ mod tests {
         demux.remove(4);
         assert_eq!(demux.find(source(1), &[22, 254, 253]), Err(Stray::UnknownSource));
         assert_eq!(demux.find(source(1), &request("ours:theirs")), Err(Stray::UnknownUfrag));
+    }
+
+    #[test]
+    fn the_same_port_of_tcp_is_another_source() {
+        let mut demux = Demux::default();
+        demux.add_source(source(1), 4);
+        assert_eq!(demux.find((Transport::Tcp, source(1).1), &[0x80, 96, 0]), Err(Stray::UnknownSource));
+    }
+
+    #[test]
+    fn a_check_says_for_whom_it_is() {
+        assert_eq!(ufrag_of(&request("ours:theirs")), Some("ours"));
+        assert_eq!(ufrag_of(b"GET / HTTP/1.1"), None);
+        assert_eq!(ufrag_of(&[]), None);
     }
 
     #[test]
@@ -195,6 +227,7 @@ mod tests {
             let mut demux = Demux::default();
             demux.add_ufrag("ours", 4);
             let _ = demux.find(source(1), &datagram);
+            let _ = ufrag_of(&datagram);
         }
 
         #[test]

@@ -1,13 +1,13 @@
 //! From the router to the wire: what a viewer's connection is asked to send, and datagrams laid out for offload.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Instant;
 
 use origo_cascade_core::link::Packet;
 
 use super::Transmit;
+use super::demux::Source;
 use super::forward::Rewrite;
 
 /// An outgoing stream of a connection.
@@ -41,7 +41,7 @@ pub(crate) struct Outbox {
 
 #[derive(Debug)]
 struct Run {
-    destination: SocketAddr,
+    destination: Source,
     bytes: Range<usize>,
     segment: usize,
     segments: usize,
@@ -51,7 +51,7 @@ struct Run {
 
 impl Outbox {
     /// Adds a datagram.
-    pub fn push(&mut self, destination: SocketAddr, datagram: &[u8]) {
+    pub fn push(&mut self, destination: Source, datagram: &[u8]) {
         if self.runs.is_empty() {
             self.buffer.clear();
         }
@@ -75,7 +75,8 @@ impl Outbox {
         let run = self.runs.pop_front()?;
         let segment_size = (run.segments > 1).then_some(run.segment);
         let contents = &self.buffer[run.bytes];
-        Some((Transmit { destination: run.destination, contents, segment_size }, run.segments))
+        let (transport, destination) = run.destination;
+        Some((Transmit { transport, destination, contents, segment_size }, run.segments))
     }
 
     /// Whether there is nothing to send.
@@ -85,7 +86,7 @@ impl Outbox {
 }
 
 impl Run {
-    fn takes(&self, destination: SocketAddr, length: usize) -> bool {
+    fn takes(&self, destination: Source, length: usize) -> bool {
         self.destination == destination
             && !self.complete
             && length <= self.segment
@@ -96,10 +97,11 @@ impl Run {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Transport;
     use super::*;
 
-    fn to(port: u16) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], port))
+    fn to(port: u16) -> Source {
+        (Transport::Udp, std::net::SocketAddr::from(([127, 0, 0, 1], port)))
     }
 
     fn runs(outbox: &mut Outbox) -> Vec<(u16, usize, Option<usize>)> {

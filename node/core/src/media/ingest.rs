@@ -6,6 +6,7 @@ use origo_cascade_core::TrackLayer;
 use origo_cascade_core::link::{self, Packet, Received};
 
 use super::codec::Codec;
+use super::demux::Source;
 use super::peer::{Inbound, Mid, PAYLOAD_BYTES_MAX, PeerEvent, Polled, Rid};
 use super::stats::{Direction, Via};
 use super::track::{LAYERS, Origin, Track};
@@ -16,7 +17,7 @@ use super::{Event, Kind, Target};
 const BINDING_SUCCESS: [u8; 2] = [0x01, 0x01];
 
 impl Worker {
-    pub(super) fn take_datagram(&mut self, source: SocketAddr, destination: SocketAddr, contents: &[u8]) {
+    pub(super) fn take_datagram(&mut self, source: Source, destination: SocketAddr, contents: &[u8]) {
         let index = match self.demux.find(source, contents) {
             Ok(index) => index,
             Err(stray) => return self.stats.count_dropped("datagram", stray.reason()),

@@ -28,5 +28,6 @@ mod tests;
 pub use control::{
     Channel, Command, Event, Expected, Kind, OpenSession, PathQuality, Subscription, Target, TrackSettings,
 };
+pub use demux::ufrag_of;
 pub use stats::{Direction, Stats, Traffic, Via};
-pub use worker::{Input, Output, Transmit, Worker, WorkerConfig};
+pub use worker::{Input, Output, Transmit, Transport, Worker, WorkerConfig};

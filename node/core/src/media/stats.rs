@@ -42,6 +42,8 @@ pub struct Stats {
     pub srtp_sessions: BTreeMap<&'static str, u64>,
     /// Connections right now.
     pub connections: u64,
+    /// TCP streams of clients without UDP, right now; the driver's to fill in.
+    pub tcp_streams: u64,
     /// Datagrams to clients, retransmissions and RTCP included.
     pub datagrams_out: u64,
     /// Sends that carried them: fewer than datagrams where segmentation offload helped.

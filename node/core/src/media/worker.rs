@@ -32,6 +32,8 @@ const SWEEP: Duration = Duration::from_millis(100);
 pub struct WorkerConfig {
     /// Addresses that clients are told; at least one.
     pub addresses: Vec<SocketAddr>,
+    /// Addresses that clients whose network has no UDP are told; may be empty.
+    pub tcp_addresses: Vec<SocketAddr>,
     /// Estimate each subscriber's bandwidth and pace.
     pub bwe: bool,
 }
@@ -43,7 +45,9 @@ pub enum Input<'a> {
     Datagram {
         /// Who sent it.
         source: SocketAddr,
-        /// Which of [`WorkerConfig::addresses`] it was sent to.
+        /// How it came.
+        transport: Transport,
+        /// Which of [`WorkerConfig::addresses`] (or `tcp_addresses`) it was sent to.
         destination: SocketAddr,
         /// What it is.
         contents: &'a [u8],
@@ -73,9 +77,20 @@ pub enum Output<'a> {
     Timeout(Instant),
 }
 
+/// What carries datagrams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Datagrams as they are.
+    Udp,
+    /// Frames in a stream that the client opened (RFC 4571).
+    Tcp,
+}
+
 /// Datagrams to one client, laid end to end.
 #[derive(Clone, Copy, Debug)]
 pub struct Transmit<'a> {
+    /// How to send it.
+    pub transport: Transport,
     /// The client.
     pub destination: SocketAddr,
     /// One datagram, or several of `segment_size` each (the last may be shorter).
@@ -116,7 +131,7 @@ impl Worker {
     /// A worker without sessions.
     pub fn new(config: WorkerConfig, now: Instant) -> Self {
         Self {
-            setup: Setup { addresses: config.addresses, bwe: config.bwe },
+            setup: Setup { addresses: config.addresses, tcp_addresses: config.tcp_addresses, bwe: config.bwe },
             now,
             sessions: BTreeMap::new(),
             peers: Slab::default(),
@@ -142,7 +157,9 @@ impl Worker {
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
         self.now = self.now.max(now);
         match input {
-            Input::Datagram { source, destination, contents } => self.take_datagram(source, destination, contents),
+            Input::Datagram { source, transport, destination, contents } => {
+                self.take_datagram((transport, source), destination, contents);
+            }
             Input::Command(command) => self.take_command(command),
             Input::Link(batch) => batch.into_iter().for_each(|received| self.take_received(received)),
             Input::BurstEnd => self.end_burst(),
@@ -183,6 +200,11 @@ impl Worker {
     /// Its counters.
     pub fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// Whether a connection of this worker goes by this name.
+    pub fn knows(&self, ufrag: &str) -> bool {
+        self.demux.knows(ufrag)
     }
 
     /// Counts what the driver had to drop.

@@ -181,3 +181,32 @@ async fn a_node_that_ends_accepts_no_connection_and_lets_go_of_idle_ones() {
     assert_eq!(idle.read(&mut [0; 4096]).await.unwrap_or(0), 0, "closed");
     assert!(tokio::net::TcpStream::connect(world.address).await.is_err());
 }
+
+/// What becomes of a connection that says this: what it is counted as, and that it is closed.
+async fn ice_over_tcp(world: &World, said: &[u8], reason: &str) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(world.address).await.unwrap();
+    stream.write_all(said).await.unwrap();
+    assert_eq!(stream.read(&mut [0; 64]).await.unwrap_or(0), 0, "closed without a word");
+    assert_eq!(world.dropped("ice tcp", reason), 1, "{reason}");
+}
+
+#[tokio::test]
+async fn the_door_tells_ice_from_http_and_closes_what_no_worker_knows() {
+    let config = crate::worker::Config {
+        index: 0,
+        bind: ([127, 0, 0, 1], 0).into(),
+        advertise: vec![[127, 0, 0, 1].into()],
+        tcp: vec![],
+        bwe: true,
+    };
+    let workers = [crate::worker::start(config, tokio::sync::mpsc::unbounded_channel().0).unwrap()];
+    let world = World::before(&workers).await;
+    assert_eq!(world.get("/health").await.status, 200);
+    let check = b"\0\x22\0\x01\0\0\x21\x12\xa4\x42abcdefghijkl\0\x06\0\x0aours:their\0\0";
+    ice_over_tcp(&world, check, "unknown ufrag").await;
+    ice_over_tcp(&world, b"\0\x05hello", "malformed").await;
+    tokio::time::pause();
+    ice_over_tcp(&world, b"\0\x30\0\x01", "silent").await;
+    workers.into_iter().for_each(crate::worker::WorkerHandle::stop);
+}

@@ -19,6 +19,7 @@ use crate::log::{LogConfig, LogFormat};
 use crate::metrics::Dropped;
 use crate::rooms::scripted::{self, Heard};
 use crate::state::AppState;
+use crate::worker::{Entrance, WorkerHandle};
 
 const SECRET: &str = "a secret of thirty-two characters";
 
@@ -62,7 +63,16 @@ impl World {
         Self::with(Config { trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()], ..config(false) }).await
     }
 
+    /// Clients without UDP are let in, to these workers.
+    pub(crate) async fn before(workers: &[WorkerHandle]) -> Self {
+        Self::at(config(true), Entrance::to(workers)).await
+    }
+
     async fn with(config: Config) -> Self {
+        Self::at(config, Entrance::default()).await
+    }
+
+    async fn at(config: Config, entrance: Entrance) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (rooms, heard) = scripted::start();
@@ -74,6 +84,7 @@ impl World {
             node: NodeId([1; 16]),
             rooms,
             webhooks: None,
+            entrance,
             nodes: Arc::new({
                 let nodes = nodes.clone();
                 move || nodes.lock().unwrap().clone()
@@ -178,6 +189,7 @@ fn config(demo: bool) -> Config {
         trusted_proxies: vec![],
         demo,
         bwe: true,
+        ice_tcp: true,
         log: LogConfig::new(LogFormat::Text, "info"),
     }
 }

@@ -22,11 +22,12 @@ use str0m::bwe::{Bitrate, BweKind};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::format::PayloadParams;
 use str0m::media::{Direction, KeyframeRequestKind};
-use str0m::net::{DatagramSend, Protocol, Receive};
+use str0m::net::{DatagramSend, Receive};
 use str0m::rtp::{RtpPacket, RtpWrite, Ssrc, Vp8Descriptor, Vp8Patch};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
 
 use super::codec::{Codec, Vp8};
+use super::demux::Source;
 use super::egress::{Sender, Stream};
 use super::forward::Rewrite;
 use super::quality::{Measured, Meter};
@@ -100,7 +101,7 @@ use channels::Channels;
 /// What a poll gives.
 pub(super) enum Polled {
     /// A datagram to that address.
-    Transmit(SocketAddr, DatagramSend),
+    Transmit(Source, DatagramSend),
     /// Something happened.
     Event(PeerEvent),
     /// Nothing more until then.
@@ -176,11 +177,13 @@ impl Peer {
     pub fn receive(
         &mut self,
         now: Instant,
-        source: SocketAddr,
+        (transport, source): Source,
         destination: SocketAddr,
         contents: &[u8],
     ) -> Result<bool, PeerError> {
-        let Ok(receive) = Receive::new(Protocol::Udp, source, destination, contents) else { return Ok(false) };
+        let Ok(receive) = Receive::new(setup::protocol(transport), source, destination, contents) else {
+            return Ok(false);
+        };
         self.pacing_steps = 0;
         self.rtc.handle_input(Input::Receive(now, receive)).map_err(PeerError::new)?;
         Ok(true)
@@ -200,7 +203,12 @@ impl Peer {
                 return Ok(Polled::Event(PeerEvent::Closed("closed")));
             }
             match self.rtc.poll_output().map_err(PeerError::new)? {
-                Output::Transmit(transmit) => return Ok(Polled::Transmit(transmit.destination, transmit.contents)),
+                Output::Transmit(transmit) => {
+                    return Ok(Polled::Transmit(
+                        (setup::carrier(transmit.proto), transmit.destination),
+                        transmit.contents,
+                    ));
+                }
                 Output::Event(event) => {
                     if let Some(event) = self.event(now, event) {
                         return Ok(Polled::Event(event));
@@ -457,11 +465,13 @@ impl Peer {
     }
 
     /// The last datagrams of a closed connection.
-    pub fn last_words(&mut self) -> Vec<(SocketAddr, DatagramSend)> {
+    pub fn last_words(&mut self) -> Vec<(Source, DatagramSend)> {
         let mut words = Vec::new();
         for _ in 0..64 {
             match self.rtc.poll_output() {
-                Ok(Output::Transmit(transmit)) => words.push((transmit.destination, transmit.contents)),
+                Ok(Output::Transmit(transmit)) => {
+                    words.push(((setup::carrier(transmit.proto), transmit.destination), transmit.contents));
+                }
                 Ok(Output::Event(_)) => {}
                 Ok(Output::Timeout(_)) | Err(_) => break,
             }

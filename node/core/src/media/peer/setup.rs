@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use str0m::bwe::Bitrate;
 use str0m::config::DtlsVersion;
+use str0m::net::{Protocol, TcpType};
 use str0m::rtp::Extension;
 use str0m::{Candidate, Rtc, RtcConfig};
 
 use super::header::{DEPENDENCY_DESCRIPTOR_URI, DescriptorSerializer};
 use super::profile;
+use crate::media::Transport;
 
 /// Bytes that SCTP buffers for all channels of a connection; what does not fit waits in our own queue.
 pub(super) const SCTP_BUFFER_BYTES: usize = 512 * 1024;
@@ -28,6 +30,8 @@ const RESEND_PACKETS: usize = 1_000;
 pub(in crate::media) struct Setup {
     /// Addresses that clients are told.
     pub addresses: Vec<SocketAddr>,
+    /// Addresses that clients without UDP are told.
+    pub tcp_addresses: Vec<SocketAddr>,
     /// Estimate bandwidth and pace on connections that send.
     pub bwe: bool,
 }
@@ -56,11 +60,29 @@ pub(super) fn build(setup: &Setup, ice_lite: bool, sends: bool, now: Instant) ->
         config = config.enable_bwe(Some(FIRST_ESTIMATE));
     }
     let mut rtc = config.build(now);
-    for &address in &setup.addresses {
-        match Candidate::host(address, "udp") {
+    let udp = setup.addresses.iter().map(|&address| (address, Candidate::host(address, "udp")));
+    let tcp = setup
+        .tcp_addresses
+        .iter()
+        .map(|&address| (address, Candidate::builder().tcp().host(address).tcptype(TcpType::Passive).build()));
+    for (address, candidate) in udp.chain(tcp) {
+        match candidate {
             Ok(candidate) => drop(rtc.add_local_candidate(candidate).is_some()),
             Err(error) => tracing::warn!(%address, %error, "address cannot be advertised"),
         }
     }
     rtc
+}
+
+/// str0m's word for it.
+pub(super) fn protocol(transport: Transport) -> Protocol {
+    match transport {
+        Transport::Udp => Protocol::Udp,
+        Transport::Tcp => Protocol::Tcp,
+    }
+}
+
+/// We have no other candidates than these two.
+pub(super) fn carrier(protocol: Protocol) -> Transport {
+    if protocol == Protocol::Udp { Transport::Udp } else { Transport::Tcp }
 }

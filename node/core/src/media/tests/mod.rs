@@ -4,4 +4,5 @@ mod data;
 mod forwarding;
 mod layers;
 mod negotiation;
+mod tcp;
 mod world;

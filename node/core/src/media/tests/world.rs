@@ -11,13 +11,13 @@ use origo_cascade_core::link::{self, Received};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::ChannelId;
 use str0m::media::{Direction, MediaKind, Mid, Simulcast, SimulcastLayer};
-use str0m::net::{Protocol, Receive};
+use str0m::net::{Protocol, Receive, TcpType};
 use str0m::rtp::{RtpPacket, RtpWrite, Ssrc};
 use str0m::{Candidate, Event as RtcEvent, Input as RtcInput, Output as RtcOutput, Rtc};
 
 use crate::SessionId;
 use crate::media::{
-    Command, Event, Expected, Input, Kind, OpenSession, Output, Subscription, Target, Worker, WorkerConfig,
+    Command, Event, Expected, Input, Kind, OpenSession, Output, Subscription, Target, Transport, Worker, WorkerConfig,
 };
 
 pub fn server() -> SocketAddr {
@@ -41,10 +41,14 @@ pub struct Connection {
 }
 
 impl Connection {
-    fn new(now: Instant, port: u16) -> Self {
+    fn new(now: Instant, port: u16, transport: Transport) -> Self {
         let mut rtc = Rtc::builder().set_rtp_mode(true).build(now);
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
+        let candidate = match transport {
+            Transport::Udp => Candidate::host(address, "udp"),
+            Transport::Tcp => Candidate::builder().tcp().host(address).tcptype(TcpType::Active).build(),
+        };
+        rtc.add_local_candidate(candidate.unwrap());
         Self {
             rtc,
             address,
@@ -107,6 +111,8 @@ pub struct World {
     /// Clients answer v0 offers and give v1 offers when asked.
     pub signaling: bool,
     wire: VecDeque<(SocketAddr, Vec<u8>)>,
+    /// What all clients' networks let through.
+    transport: Transport,
 }
 
 impl World {
@@ -114,17 +120,25 @@ impl World {
         Self::with(false)
     }
 
+    /// All clients' networks let TCP through alone.
+    pub fn over_tcp() -> Self {
+        let mut world = Self::new();
+        world.transport = Transport::Tcp;
+        world
+    }
+
     pub fn with(bwe: bool) -> Self {
         // str0m takes the first instant it sees as the beginning of time.
         let now = Instant::now();
         Self {
             now,
-            worker: Worker::new(WorkerConfig { addresses: vec![server()], bwe }, now),
+            worker: Worker::new(WorkerConfig { addresses: vec![server()], tcp_addresses: vec![server()], bwe }, now),
             clients: Vec::new(),
             events: Vec::new(),
             sends: Vec::new(),
             signaling: true,
             wire: VecDeque::new(),
+            transport: Transport::Udp,
         }
     }
 
@@ -133,7 +147,8 @@ impl World {
         let index = self.clients.len();
         let id = SessionId(index as u64 + 1);
         let port = 20_000 + index as u16 * 2;
-        let connections = (0..if single { 1 } else { 2 }).map(|i| Connection::new(self.now, port + i)).collect();
+        let connections =
+            (0..if single { 1 } else { 2 }).map(|i| Connection::new(self.now, port + i, self.transport)).collect();
         let last = String::new();
         self.clients.push(Client {
             id,
@@ -255,7 +270,10 @@ impl World {
     }
 
     pub fn datagram(&mut self, source: SocketAddr, contents: &[u8]) {
-        self.worker.handle_input(self.now, Input::Datagram { source, destination: server(), contents });
+        self.worker.handle_input(
+            self.now,
+            Input::Datagram { source, transport: Transport::Udp, destination: server(), contents },
+        );
     }
 
     pub fn link(&mut self, received: Received) {
@@ -270,8 +288,10 @@ impl World {
         self.worker.handle_input(self.now, Input::Timeout);
         for _ in 0..20 {
             while let Some((source, contents)) = self.wire.pop_front() {
-                self.worker
-                    .handle_input(self.now, Input::Datagram { source, destination: server(), contents: &contents });
+                self.worker.handle_input(
+                    self.now,
+                    Input::Datagram { source, transport: self.transport, destination: server(), contents: &contents },
+                );
             }
             self.worker.handle_input(self.now, Input::BurstEnd);
             self.drain();
@@ -289,7 +309,8 @@ impl World {
                 Output::Transmit(transmit) => {
                     let segment = transmit.segment_size.unwrap_or(transmit.contents.len());
                     for contents in transmit.contents.chunks(segment) {
-                        deliver(&mut self.clients, self.now, transmit.destination, contents, &mut self.wire);
+                        let sent = (transmit.transport, contents);
+                        deliver(&mut self.clients, self.now, transmit.destination, sent, &mut self.wire);
                     }
                 }
                 Output::Event(event) => {
@@ -374,12 +395,13 @@ fn deliver(
     clients: &mut [Client],
     now: Instant,
     destination: SocketAddr,
-    contents: &[u8],
+    (transport, contents): (Transport, &[u8]),
     wire: &mut VecDeque<(SocketAddr, Vec<u8>)>,
 ) {
     let mut connections = clients.iter_mut().flat_map(|client| &mut client.connections);
     let Some(connection) = connections.find(|connection| connection.address == destination) else { return };
-    let receive = Receive::new(Protocol::Udp, server(), destination, contents).unwrap();
+    let protocol = if transport == Transport::Udp { Protocol::Udp } else { Protocol::Tcp };
+    let receive = Receive::new(protocol, server(), destination, contents).unwrap();
     connection.rtc.handle_input(RtcInput::Receive(now, receive)).unwrap();
     connection.poll(wire);
 }
