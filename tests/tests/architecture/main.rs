@@ -115,7 +115,9 @@ fn the_source_checks_see_code_and_not_comments_or_tests() {
     assert_eq!(source::outside_world_in(&source::code_of(text)), ["std::fs"]);
     assert!(!source::code_of(text).contains("str0m"));
     assert!(source::may_name_str0m(Path::new("media/peer/session.rs")));
+    assert!(source::may_name_str0m(Path::new("media/tests/world.rs")));
     assert!(!source::may_name_str0m(Path::new("media/worker.rs")));
+    assert!(!source::may_name_str0m(Path::new("media/peers.rs")));
 }
 
 #[test]
