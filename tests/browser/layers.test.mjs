@@ -115,6 +115,7 @@ test('the layer follows the size of the tile, and the picture stays whole', { ti
   const after = await decoder();
   console.log(`decoder: ${JSON.stringify(before)} to ${JSON.stringify(after)}`);
   assert.ok(after.framesDecoded > before.framesDecoded + 30, 'the picture stood still');
+  assert.ok(after.totalFreezesDuration - before.totalFreezesDuration < 1, 'the picture froze at a switch');
 });
 
 test('a hidden picture is not sent, and comes back', { timeout: 60_000 }, async () => {

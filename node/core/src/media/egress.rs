@@ -19,6 +19,10 @@ pub(crate) struct Stream {
     pub payload_type: u8,
     /// Lost packets are sent again when asked for.
     pub resendable: bool,
+    /// Dependency descriptors go along. Not with codecs whose layers are streams of their own: a publisher numbers
+    /// frames over all of its streams, so that after a change of layers a descriptor names frames that the viewer never
+    /// saw, and its decoder waits for them. Those codecs' own headers say all that a viewer needs.
+    pub described: bool,
 }
 
 /// Takes packets for one viewer. What was written goes out when the connection is next polled, a whole burst at once.

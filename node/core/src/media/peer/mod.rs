@@ -409,7 +409,8 @@ impl Peer {
         // estimate for a moment, and keep that queue ever after; what exceeds it for longer is the allocator's to drop.
         sender.set_unpaced(true);
         let ssrc = *sender.ssrc();
-        Some(Stream { ssrc, payload_type, resendable: codec != Codec::Opus })
+        let described = matches!(codec, Codec::Vp9 | Codec::Av1);
+        Some(Stream { ssrc, payload_type, resendable: codec != Codec::Opus, described })
     }
 
     fn payload_type(&self, mid: Mid, codec: Codec) -> Option<u8> {
@@ -488,7 +489,7 @@ impl Sender for Peer {
         let mut write = RtpWrite::new(stream.payload_type.into(), sequence, rewrite.timestamp, captured, payload)
             .marker(packet.marker)
             .nackable(stream.resendable)
-            .ext_vals(header::write(&packet.extensions));
+            .ext_vals(header::write(&packet.extensions, stream.described));
         if let Some(patch) = rewrite.vp8.and_then(|numbers| vp8_patch(&packet.payload, &numbers)) {
             write = write.vp8_patch(patch);
         }
