@@ -9,6 +9,7 @@ mod format;
 mod header;
 mod offer;
 mod profile;
+mod sending;
 mod setup;
 
 use std::collections::HashMap;
@@ -20,16 +21,13 @@ use origo_cascade_core::MediaKind;
 use origo_cascade_core::link::Packet;
 use str0m::bwe::{Bitrate, BweKind};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
-use str0m::format::PayloadParams;
 use str0m::media::{Direction, KeyframeRequestKind};
 use str0m::net::{DatagramSend, Receive};
-use str0m::rtp::{RtpPacket, RtpWrite, Ssrc, Vp8Descriptor, Vp8Patch};
+use str0m::rtp::{RtpPacket, Ssrc};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
 
-use super::codec::{Codec, Vp8};
+use super::codec::Codec;
 use super::demux::Source;
-use super::egress::{Sender, Stream};
-use super::forward::Rewrite;
 use super::quality::{Measured, Meter};
 use super::{Channel, Target};
 use crate::SessionId;
@@ -388,40 +386,6 @@ impl Peer {
         Some((offer.to_sdp_string(), Pending(pending), added))
     }
 
-    /// Gives a section a fresh SSRC, so that its next track's numbers begin anew.
-    pub fn renew_stream(&mut self, mid: Mid) {
-        let mut api = self.rtc.direct_api();
-        let (ssrc, rtx) = (api.new_ssrc(), api.new_ssrc());
-        let Some(stream) = api.stream_tx_by_mid(mid, None) else { return };
-        let (old, has_rtx) = (stream.ssrc(), stream.rtx().is_some());
-        // Not `reset_stream_tx`: str0m 0.25 keeps the stream under its old SSRC then, and `stream_tx` finds nothing
-        // under the new one.
-        api.remove_stream_tx(old);
-        api.declare_stream_tx(ssrc, has_rtx.then_some(rtx), mid, None);
-    }
-
-    /// How a track of this codec is sent in this section; none when the client does not take the codec there.
-    pub fn stream(&mut self, mid: Mid, codec: Codec) -> Option<Stream> {
-        let payload_type = self.payload_type(mid, codec)?;
-        let mut api = self.rtc.direct_api();
-        let sender = api.stream_tx_by_mid(mid, None)?;
-        // The publisher has paced its packets already. A pacer of our own would hold a stream back that exceeds the
-        // estimate for a moment, and keep that queue ever after; what exceeds it for longer is the allocator's to drop.
-        sender.set_unpaced(true);
-        let ssrc = *sender.ssrc();
-        let described = matches!(codec, Codec::Vp9 | Codec::Av1);
-        Some(Stream { ssrc, payload_type, resendable: codec != Codec::Opus, described })
-    }
-
-    fn payload_type(&self, mid: Mid, codec: Codec) -> Option<u8> {
-        let accepted = self.rtc.media(mid)?.remote_pts();
-        let format = format::of(codec)?;
-        let candidates = self.rtc.codec_config().params().iter();
-        let fits = |params: &&PayloadParams| params.spec().codec == format && accepted.contains(&params.pt());
-        let best = candidates.filter(fits).max_by_key(|params| format::preference(params))?;
-        Some(*best.pt())
-    }
-
     /// Which codec an inbound packet has.
     pub fn codec_of(&self, packet: &Inbound) -> Codec {
         let params = self.rtc.codec_config().params().iter().find(|params| *params.pt() == packet.payload_type);
@@ -481,38 +445,8 @@ impl Peer {
     }
 }
 
-impl Sender for Peer {
-    fn write(&mut self, stream: Stream, packet: &Packet, rewrite: &Rewrite, captured: Instant) {
-        let mut api = self.rtc.direct_api();
-        let Some(sender) = api.stream_tx(&Ssrc::from(stream.ssrc)) else { return };
-        let (sequence, payload) = (rewrite.sequence.into(), packet.payload.clone());
-        let mut write = RtpWrite::new(stream.payload_type.into(), sequence, rewrite.timestamp, captured, payload)
-            .marker(packet.marker)
-            .nackable(stream.resendable)
-            .ext_vals(header::write(&packet.extensions, stream.described));
-        if let Some(patch) = rewrite.vp8.and_then(|numbers| vp8_patch(&packet.payload, &numbers)) {
-            write = write.vp8_patch(patch);
-        }
-        sender.write_rtp(write);
-    }
-}
-
 /// Our offer that waits for its answer.
 pub(super) struct Pending(SdpPendingOffer);
-
-fn vp8_patch(payload: &[u8], numbers: &Vp8) -> Option<Vp8Patch> {
-    let mut patch = Vp8Descriptor::parse(payload).ok()?.patch();
-    if let Some((id, _)) = numbers.picture_id {
-        patch = patch.picture_id(id);
-    }
-    if let Some(index) = numbers.tl0_index {
-        patch = patch.tl0_pic_idx(index);
-    }
-    if let Some(index) = numbers.key_index {
-        patch = patch.key_idx(index);
-    }
-    patch.build().ok()
-}
 
 fn inbound(packet: RtpPacket) -> PeerEvent {
     if packet.payload.len() > PAYLOAD_BYTES_MAX {

@@ -1,0 +1,78 @@
+//! What a connection sends: a stream for each section, and packets written to it.
+
+use std::time::Instant;
+
+use origo_cascade_core::link::Packet;
+use str0m::format::PayloadParams;
+use str0m::rtp::{RtpWrite, Ssrc, Vp8Descriptor, Vp8Patch};
+
+use super::{Mid, Peer, format, header};
+use crate::media::codec::{Codec, Vp8};
+use crate::media::egress::{Sender, Stream};
+use crate::media::forward::Rewrite;
+
+impl Peer {
+    /// Gives a section a fresh SSRC, so that its next track's numbers begin anew.
+    pub fn renew_stream(&mut self, mid: Mid) {
+        let mut api = self.rtc.direct_api();
+        let (ssrc, rtx) = (api.new_ssrc(), api.new_ssrc());
+        let Some(stream) = api.stream_tx_by_mid(mid, None) else { return };
+        let (old, has_rtx) = (stream.ssrc(), stream.rtx().is_some());
+        // Not `reset_stream_tx`: str0m 0.25 keeps the stream under its old SSRC then, and `stream_tx` finds nothing
+        // under the new one.
+        api.remove_stream_tx(old);
+        api.declare_stream_tx(ssrc, has_rtx.then_some(rtx), mid, None);
+    }
+
+    /// How a track of this codec is sent in this section; none when the client does not take the codec there.
+    pub fn stream(&mut self, mid: Mid, codec: Codec) -> Option<Stream> {
+        let payload_type = self.payload_type(mid, codec)?;
+        let mut api = self.rtc.direct_api();
+        let sender = api.stream_tx_by_mid(mid, None)?;
+        // The publisher has paced its packets already. A pacer of our own would hold a stream back that exceeds the
+        // estimate for a moment, and keep that queue ever after; what exceeds it for longer is the allocator's to drop.
+        sender.set_unpaced(true);
+        let ssrc = *sender.ssrc();
+        let described = matches!(codec, Codec::Vp9 | Codec::Av1);
+        Some(Stream { ssrc, payload_type, resendable: codec != Codec::Opus, described })
+    }
+
+    fn payload_type(&self, mid: Mid, codec: Codec) -> Option<u8> {
+        let accepted = self.rtc.media(mid)?.remote_pts();
+        let format = format::of(codec)?;
+        let candidates = self.rtc.codec_config().params().iter();
+        let fits = |params: &&PayloadParams| params.spec().codec == format && accepted.contains(&params.pt());
+        let best = candidates.filter(fits).max_by_key(|params| format::preference(params))?;
+        Some(*best.pt())
+    }
+}
+
+impl Sender for Peer {
+    fn write(&mut self, stream: Stream, packet: &Packet, rewrite: &Rewrite, captured: Instant) {
+        let mut api = self.rtc.direct_api();
+        let Some(sender) = api.stream_tx(&Ssrc::from(stream.ssrc)) else { return };
+        let (sequence, payload) = (rewrite.sequence.into(), packet.payload.clone());
+        let mut write = RtpWrite::new(stream.payload_type.into(), sequence, rewrite.timestamp, captured, payload)
+            .marker(packet.marker)
+            .nackable(stream.resendable)
+            .ext_vals(header::write(&packet.extensions, stream.described));
+        if let Some(patch) = rewrite.vp8.and_then(|numbers| vp8_patch(&packet.payload, &numbers)) {
+            write = write.vp8_patch(patch);
+        }
+        sender.write_rtp(write);
+    }
+}
+
+fn vp8_patch(payload: &[u8], numbers: &Vp8) -> Option<Vp8Patch> {
+    let mut patch = Vp8Descriptor::parse(payload).ok()?.patch();
+    if let Some((id, _)) = numbers.picture_id {
+        patch = patch.picture_id(id);
+    }
+    if let Some(index) = numbers.tl0_index {
+        patch = patch.tl0_pic_idx(index);
+    }
+    if let Some(index) = numbers.key_index {
+        patch = patch.key_idx(index);
+    }
+    patch.build().ok()
+}
