@@ -14,6 +14,7 @@ PYTHON := $(VENV)/bin/python
 # What the tests from outside start and drive.
 export ORIGO_BIN ?= $(TARGET)/debug/origo
 export CHROMIUM ?= /usr/bin/chromium
+export FIREFOX ?= /usr/bin/firefox-esr
 export SCREENSHOTS ?= $(TARGET)/screenshots
 
 # Handed to `origo demo`, such as DEMO_ARGS="--nodes 5 --port-base 9000".
@@ -28,17 +29,21 @@ help: ## list the commands
 # ---- what has to be there --------------------------------------------------------------------------------------------
 
 .PHONY: deps
-deps: deps-system node_modules/.package-lock.json $(VENV)/.installed ## install what is missing (Debian packages, npm, Python)
+deps: deps-test node_modules/.package-lock.json $(VENV)/.installed ## install what is missing (Debian packages, npm, Python)
 
 .PHONY: deps-system
 deps-system:
 	@scripts/deps
 
+.PHONY: deps-test
+deps-test:
+	@scripts/deps test
+
 node_modules/.package-lock.json: package-lock.json package.json client-sdk/js/package.json web/package.json tests/browser/package.json | deps-system
 	npm ci --no-audit --no-fund
 	@touch $@
 
-$(VENV)/.installed: tests/requirements.txt | deps-system
+$(VENV)/.installed: tests/requirements.txt | deps-test
 	python3 -m venv $(VENV)
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
@@ -61,12 +66,12 @@ build: web ## build everything (dev profile, dependencies optimised)
 	cargo build --workspace --locked
 
 .PHONY: demo
-demo: deps web ## a mesh of three nodes in three regions on this machine; ends with the address to open
+demo: deps-system web ## a mesh of three nodes in three regions on this machine; ends with the address to open
 	cargo build --locked -p origo-node
 	@exec $(ORIGO_BIN) demo $(DEMO_ARGS)
 
 .PHONY: dist
-dist: deps web ## release binaries, packed into target/dist
+dist: deps-system web ## release binaries, packed into target/dist
 	cargo build --release --locked -p origo-node -p origo-client
 	@scripts/pack $(TARGET)
 
