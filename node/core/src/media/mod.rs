@@ -8,6 +8,7 @@ mod control;
 mod demux;
 mod egress;
 mod forward;
+mod gaps;
 mod ingest;
 mod negotiate;
 mod peer;

@@ -9,6 +9,7 @@ use origo_cascade_core::{LayerSet, MediaKind};
 use super::allocate::Demand;
 use super::clock::LayerClock;
 use super::codec::Codec;
+use super::gaps::Gaps;
 use super::viewer::Viewer;
 use crate::SessionId;
 
@@ -86,6 +87,7 @@ pub(crate) struct Layer {
     declared_bps: u64,
     newest: Option<Instant>,
     rate: Rate,
+    gaps: Gaps,
     key_requested: Option<Instant>,
     key_pending: bool,
     /// Behind a link: since when it is wanted without a packet of it, and until when it is not tried again.
@@ -149,6 +151,9 @@ impl Track {
         }
         let clock_rate = self.codec.clock_rate();
         let state = &mut self.layers[layer];
+        if self.kind == MediaKind::Video {
+            state.gaps.note(&packet, now);
+        }
         if packet.key {
             state.key_pending = false;
             let size = self.codec.keyframe_size(&packet.payload).or(state.size);
@@ -295,12 +300,15 @@ impl Track {
         true
     }
 
-    /// Whether a keyframe of this layer is to be asked for again by now: a wish was kept, or a viewer still waits for
-    /// its first.
+    /// Whether a keyframe of this layer is to be asked for by now: a wish was kept, a viewer still waits for its first,
+    /// or a packet that decoders need was not repaired in time.
     pub fn due_keyframe(&mut self, layer: usize, now: Instant) -> bool {
         let waits = |viewer: &Viewer| {
             viewer.stream.is_some() && viewer.forwarder.waits() && viewer.forwarder.target() == Some(layer as u8)
         };
+        if self.layers[layer].gaps.give_up(now) && self.taken().contains(layer as u8) {
+            self.layers[layer].key_pending = true;
+        }
         let awaited =
             self.kind == MediaKind::Video && (self.layers[layer].key_pending || self.viewers.iter().any(waits));
         awaited && self.want_keyframe(layer, now)
@@ -347,6 +355,29 @@ mod tests {
         assert!(!track.due_keyframe(0, ms(499)));
         assert!(track.due_keyframe(0, ms(500)), "the merged wish is made good");
         assert!(!track.due_keyframe(0, ms(1_200)), "once");
+    }
+
+    #[test]
+    fn a_gap_that_nobody_repairs_asks_for_a_keyframe_of_a_layer_that_is_taken() {
+        let now = Instant::now();
+        let mut track = local();
+        let later = now + Duration::from_secs(1);
+        let lose = |track: &mut Track, sequence| {
+            for sequence in [sequence, sequence + 2] {
+                let payload = [0x10, 0x01].into();
+                let extensions = Default::default();
+                let (marker, key, skipped, arrived) = (true, false, 0, now);
+                let packet = Packet { sequence, timestamp: 0, marker, key, skipped, extensions, payload, arrived };
+                track.take(0, packet, now);
+            }
+        };
+        lose(&mut track, 100);
+        assert!(!track.due_keyframe(0, later), "nobody takes it");
+
+        track.layers[0].serves.push((NodeId([1; 16]), Flow(1)));
+        lose(&mut track, 103);
+        assert!(!track.due_keyframe(0, now), "a repair gets its time");
+        assert!(track.due_keyframe(0, later));
     }
 
     #[test]
