@@ -1,6 +1,7 @@
 //! The command line: what `origo --help` teaches.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
@@ -180,6 +181,9 @@ pub struct DemoArgs {
     /// First port: each node takes a block of ten; a block with a used port is skipped
     #[arg(long, default_value_t = 7880, value_parser = clap::value_parser!(u16).range(1..=65000))]
     pub port_base: u16,
+    /// Address of this machine for media, for Firefox: it sends none to loopback [default: 127.0.0.1]
+    #[arg(long, value_name = "IP")]
+    pub media_ip: Option<IpAddr>,
     /// Print one line of JSON instead of a table, once every node is ready
     #[arg(long)]
     pub json: bool,

@@ -2,17 +2,15 @@
 /* global LivekitClient */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { openPage } from './browser.mjs';
-import { root, startMesh } from './mesh.mjs';
+import { openClient } from './client.mjs';
+import { startMesh } from './mesh.mjs';
 
 let mesh;
 let guest;
 
 before(async () => {
   mesh = await startMesh('codecs');
-  guest = await openPage({ name: 'codecs', colour: 'red', toneHz: 440 });
-  await guest.page.goto(new URL('/health', mesh.web).href);
-  await guest.page.addScriptTag({ path: `${root}node_modules/livekit-client/dist/livekit-client.umd.js` });
+  guest = await openClient(mesh, { name: 'codecs' });
 });
 
 after(async () => {

@@ -1,10 +1,9 @@
 // Layers by the size at which a client shows a track, between two nodes, decoded by Chromium: the picture must stay
 // whole while the layer changes.
-/* global LivekitClient */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { openPage } from './browser.mjs';
-import { root, startMesh } from './mesh.mjs';
+import { enter, openClient } from './client.mjs';
+import { startMesh } from './mesh.mjs';
 
 const SWITCH_LIMIT_MS = 8_000;
 /** The camera is 640 x 360: the SDK sends it whole and at half its size. */
@@ -18,31 +17,15 @@ let bob;
 before(async () => {
   mesh = await startMesh('layers');
   [ann, bob] = await Promise.all([
-    openPage({ name: 'ann', colour: 'red', toneHz: 440 }),
-    openPage({ name: 'bob', colour: 'blue', toneHz: 660 }),
+    openClient(mesh, { name: 'ann' }),
+    openClient(mesh, { name: 'bob', colour: 'blue', toneHz: 660 }),
   ]);
-  for (const [guest, node] of [
-    [ann, mesh.nodes[0]],
-    [bob, mesh.nodes[1]],
-  ]) {
-    await guest.page.goto(new URL('/health', mesh.web).href);
-    await guest.page.addScriptTag({ path: `${root}node_modules/livekit-client/dist/livekit-client.umd.js` });
-    const token = await mesh.token('layers', guest.name);
-    await guest.page.evaluate(
-      async ([url, token]) => {
-        window.room = new LivekitClient.Room();
-        await window.room.connect(url, token);
-      },
-      [node.url, token],
-    );
-  }
+  await enter(ann, mesh, { room: 'layers', node: mesh.nodes[0] });
+  await enter(bob, mesh, { room: 'layers', node: mesh.nodes[1] });
   await ann.page.evaluate(() => window.room.localParticipant.setCameraEnabled(true));
-  await bob.page.waitForFunction(() => {
-    const track = window.room.remoteParticipants.get('ann')?.getTrackPublication('camera')?.track;
-    if (!track || window.video) return Boolean(track);
-    window.video = track.attach();
-    document.body.append(window.video);
-    return true;
+  await bob.page.evaluate(async () => {
+    window.publication = await window.received(window.room, 'camera');
+    window.video = window.play(window.publication.track);
   });
 });
 
@@ -54,21 +37,15 @@ after(async () => {
 /** What bob's decoder reports. */
 function decoder() {
   return bob.page.evaluate(async () => {
-    const track = window.room.remoteParticipants.get('ann').getTrackPublication('camera').track;
-    for (const entry of (await track.getRTCStatsReport()).values()) {
-      if (entry.type !== 'inbound-rtp' || entry.kind !== 'video') continue;
-      const { framesDecoded = 0, framesReceived = 0, keyFramesDecoded = 0, totalFreezesDuration = 0 } = entry;
-      return { framesDecoded, framesReceived, keyFramesDecoded, totalFreezesDuration };
-    }
-    return null;
+    const report = await window.inbound(window.publication.track);
+    const { framesDecoded = 0, framesReceived = 0, keyFramesDecoded = 0, totalFreezesDuration = 0 } = report;
+    return { framesDecoded, framesReceived, keyFramesDecoded, totalFreezesDuration };
   });
 }
 
 /** Tells bob's node how large he shows ann. */
 function show(size) {
-  return bob.page.evaluate((size) => {
-    window.room.remoteParticipants.get('ann').getTrackPublication('camera').setVideoDimensions(size);
-  }, size);
+  return bob.page.evaluate((size) => window.publication.setVideoDimensions(size), size);
 }
 
 /** Waits for a width; the share of red among the three colours is looked at in each frame that is shown meanwhile. */
@@ -76,20 +53,11 @@ function untilWidth(width) {
   return bob.page.evaluate(
     async ([width, limitMs]) => {
       const begunAt = performance.now();
-      const canvas = document.createElement('canvas');
-      [canvas.width, canvas.height] = [32, 18];
-      const context = canvas.getContext('2d', { willReadFrequently: true });
       let [worst, frames] = [1, 0];
       while (performance.now() - begunAt < limitMs) {
         await new Promise((resolve) => setTimeout(resolve, 33));
         if (window.video.videoWidth === 0) continue;
-        context.drawImage(window.video, 0, 0, 32, 18);
-        const { data } = context.getImageData(0, 0, 32, 18);
-        let red = 0;
-        for (let at = 0; at < data.length; at += 4) {
-          if (data[at] > 1.5 * data[at + 1] && data[at] > 1.5 * data[at + 2]) red += 1;
-        }
-        worst = Math.min(worst, red / (32 * 18));
+        worst = Math.min(worst, window.redness(window.video));
         frames += 1;
         if (window.video.videoWidth === width) break;
       }
@@ -120,9 +88,7 @@ test('the layer follows the size of the tile, and the picture stays whole', { ti
 
 test('a hidden picture is not sent, and comes back', { timeout: 60_000 }, async () => {
   const enable = (enabled) =>
-    bob.page.evaluate((enabled) => {
-      window.room.remoteParticipants.get('ann').getTrackPublication('camera').setEnabled(enabled);
-    }, enabled);
+    bob.page.evaluate((enabled) => window.publication.setEnabled(enabled), enabled);
   await enable(false);
   await bob.page.waitForTimeout(1_000);
   const hidden = await decoder();

@@ -1,6 +1,7 @@
 // A demo mesh for the tests: `origo demo --json` with its own ports, ended by SIGTERM.
 import { spawn } from 'node:child_process';
 import { mkdirSync, openSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import { createInterface } from 'node:readline';
 
 const READY_TIMEOUT_MS = 20_000;
@@ -12,12 +13,24 @@ const target = process.env.CARGO_TARGET_DIR ?? `${root}target`;
 const binary = process.env.ORIGO_BIN ?? `${target}/debug/origo`;
 const logs = `${target}/test-logs`;
 
-/** Starts a mesh; `name` names its log. Gives the line that `origo demo --json` prints, and `token` and `stop`. */
-export async function startMesh(name) {
+/** This machine's own IPv4 address beside loopback, to which Firefox sends no media. */
+export function ownAddress() {
+  const addresses = Object.values(networkInterfaces()).flat();
+  const own = addresses.find(({ family, internal }) => family === 'IPv4' && !internal);
+  if (!own) throw new Error('this machine has no address beside loopback, and Firefox sends no media to that');
+  return own.address;
+}
+
+/**
+ * Starts a mesh; `name` names its log, `mediaIp` is where it takes media. Gives the line that `origo demo --json`
+ * prints, and `token` and `stop`.
+ */
+export async function startMesh(name, { mediaIp = '127.0.0.1' } = {}) {
   mkdirSync(logs, { recursive: true });
   const log = openSync(`${logs}/mesh-${name}.log`, 'w');
   const portBase = 11_000 + 100 * Math.floor(Math.random() * 100);
-  const child = spawn(binary, ['demo', '--json', '--port-base', String(portBase)], { stdio: ['ignore', 'pipe', log] });
+  const flags = ['--json', '--port-base', String(portBase), '--media-ip', mediaIp];
+  const child = spawn(binary, ['demo', ...flags], { stdio: ['ignore', 'pipe', log] });
   const gone = new Promise((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })));
   const lines = [];
   const ready = new Promise((resolve, reject) => {
@@ -63,6 +76,16 @@ export async function startMesh(name) {
       return performance.now() - stoppedAt;
     },
   };
+}
+
+/** The sum of a node's figures of a name; `labels` are patterns that the labels of those names match. */
+export async function metric(node, name, labels = {}) {
+  const page = await (await fetch(node.metrics)).text();
+  const figures = page.matchAll(/^(\w+)(?:\{(.*)\})? (\S+)$/gm);
+  const meant = ([, found, text = '']) =>
+    found === name &&
+    Object.entries(labels).every(([label, pattern]) => new RegExp(`\\b${label}="(?:${pattern})"`).test(text));
+  return [...figures].filter(meant).reduce((sum, [, , , value]) => sum + Number(value), 0);
 }
 
 /** Whether a process runs. */

@@ -3,8 +3,8 @@
 /* global LivekitClient */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { openPage } from './browser.mjs';
-import { root, startMesh } from './mesh.mjs';
+import { openClient } from './client.mjs';
+import { startMesh } from './mesh.mjs';
 
 const JOINS = 7;
 const JOIN_LIMIT_MS = 400;
@@ -16,10 +16,7 @@ let guest;
 
 before(async () => {
   mesh = await startMesh('sdk-js');
-  guest = await openPage({ name: 'sdk', colour: 'red', toneHz: 440 });
-  // A page from the node itself: one that Playwright makes up may not reach loopback.
-  await guest.page.goto(new URL('/health', mesh.web).href);
-  await guest.page.addScriptTag({ path: `${root}node_modules/livekit-client/dist/livekit-client.umd.js` });
+  guest = await openClient(mesh, { name: 'sdk' });
 });
 
 after(async () => {

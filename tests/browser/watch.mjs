@@ -50,22 +50,25 @@ export function videoStats(guest, identity, source = 'camera') {
 
 /** Which of red, green and blue dominates the picture that the page shows of someone, or `none`. */
 export function shownColour(guest, identity) {
-  return tile(guest, identity)
-    .locator('video')
-    .evaluate((video) => {
-      if (video.videoWidth === 0) return 'none';
-      const canvas = document.createElement('canvas');
-      canvas.width = 32;
-      canvas.height = 18;
-      const context = canvas.getContext('2d', { willReadFrequently: true });
-      context.drawImage(video, 0, 0, canvas.width, canvas.height);
-      const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
-      const sums = [0, 0, 0];
-      for (let at = 0; at < data.length; at += 4) for (let c = 0; c < 3; c += 1) sums[c] += data[at + c];
-      const strongest = sums.indexOf(Math.max(...sums));
-      const others = sums.filter((_, colour) => colour !== strongest);
-      return others.every((sum) => sum * 1.5 < sums[strongest]) ? ['red', 'green', 'blue'][strongest] : 'none';
-    });
+  return colourOf(tile(guest, identity).locator('video'));
+}
+
+/** Which of red, green and blue dominates the picture of a video element, or `none`. */
+export function colourOf(locator) {
+  return locator.evaluate((video) => {
+    if (video.videoWidth === 0) return 'none';
+    const canvas = document.createElement('canvas');
+    canvas.width = 32;
+    canvas.height = 18;
+    const context = canvas.getContext('2d', { willReadFrequently: true });
+    context.drawImage(video, 0, 0, canvas.width, canvas.height);
+    const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+    const sums = [0, 0, 0];
+    for (let at = 0; at < data.length; at += 4) for (let c = 0; c < 3; c += 1) sums[c] += data[at + c];
+    const strongest = sums.indexOf(Math.max(...sums));
+    const others = sums.filter((_, colour) => colour !== strongest);
+    return others.every((sum) => sum * 1.5 < sums[strongest]) ? ['red', 'green', 'blue'][strongest] : 'none';
+  });
 }
 
 /** Whether someone's tone is heard within `timeoutMs`; gives the strongest frequency that was heard while sounding. */

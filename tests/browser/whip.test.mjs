@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { openPage } from './browser.mjs';
 import { root, startMesh } from './mesh.mjs';
+import { colourOf } from './watch.mjs';
 import { install } from './whip-client.mjs';
 
 const room = 'over-http';
@@ -41,21 +42,6 @@ async function growth(guest, name, ms = 2_000) {
   const after = await call(guest, 'flows', name);
   return { ...after, decoded: after.decoded - before.decoded, energy: after.energy - before.energy };
 }
-
-/** The colour that dominates a video of the page. */
-const colour = (guest, name) =>
-  guest.page.locator(`video#${name}`).evaluate((video) => {
-    const canvas = document.createElement('canvas');
-    canvas.width = 16;
-    canvas.height = 9;
-    const context = canvas.getContext('2d');
-    context.drawImage(video, 0, 0, 16, 9);
-    const sums = [0, 0, 0];
-    context.getImageData(0, 0, 16, 9).data.forEach((value, at) => {
-      if (at % 4 < 3) sums[at % 4] += value;
-    });
-    return ['red', 'green', 'blue'][sums.indexOf(Math.max(...sums))];
-  });
 
 test('a WHEP viewer who comes before the stream is told to ask again', { timeout: 30_000 }, async () => {
   const early = await call(viewer, 'watch', 'early', `${http[2]}/whep/v1`, await mesh.token(room, 'early'));
@@ -110,7 +96,7 @@ test('a WHEP viewer on a third node sees and hears it', { timeout: 60_000 }, asy
   console.log(`the WHEP viewer decodes ${decoded / 2} fps over ${protocol}`);
   assert.ok(decoded > 20, `${decoded} frames in 2 s`);
   assert.ok(energy > 0.001, `${energy} of sound in 2 s`);
-  assert.equal(await colour(viewer, 'watcher'), 'red');
+  assert.equal(await colourOf(viewer.page.locator('video#watcher')), 'red');
 });
 
 for (const [who, name] of [[() => camera, 'camera'], [() => viewer, 'watcher']]) {

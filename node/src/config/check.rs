@@ -39,7 +39,8 @@ pub fn check(raw: RawConfig, machine: &Machine<'_>) -> Result<Config, Faults> {
 fn read(reader: &mut Reader, machine: &Machine<'_>) -> Config {
     let bind = reader.ip("bind").unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let (region, latitude, longitude) = read_place(reader);
-    let ports = read_ports(reader, bind, machine);
+    let media_bind = read_media_bind(reader);
+    let ports = read_ports(reader, bind, media_bind.unwrap_or(bind), machine);
     let advertise = read_advertise(reader, bind);
     let url = read_url(reader, advertise[0], ports.http.port());
     let (seeds, mesh_secret) = (read_seeds(reader), read_mesh_secret(reader, bind, machine));
@@ -53,6 +54,7 @@ fn read(reader: &mut Reader, machine: &Machine<'_>) -> Config {
         quic: ports.quic,
         metrics: ports.metrics,
         media: ports.media,
+        media_advertise: media_bind.map_or_else(|| advertise.clone(), |address| vec![address]),
         advertise,
         seeds,
         mesh_secret,
@@ -95,7 +97,7 @@ struct Ports {
     media: Vec<SocketAddr>,
 }
 
-fn read_ports(reader: &mut Reader, bind: IpAddr, machine: &Machine<'_>) -> Ports {
+fn read_ports(reader: &mut Reader, bind: IpAddr, media_bind: IpAddr, machine: &Machine<'_>) -> Ports {
     let http = reader.whole("port", 1, u16::MAX - 3).unwrap_or(PORT_DEFAULT);
     let quic = reader.whole("quic_port", 1, u16::MAX).unwrap_or(http + 1);
     let metrics = reader.whole("metrics_port", 1, u16::MAX).unwrap_or(http + 2);
@@ -118,8 +120,17 @@ fn read_ports(reader: &mut Reader, bind: IpAddr, machine: &Machine<'_>) -> Ports
         http: SocketAddr::new(bind, http),
         quic: SocketAddr::new(bind, quic),
         metrics: SocketAddr::new(metrics_bind, metrics),
-        media: (first..=last).map(|port| SocketAddr::new(bind, port)).collect(),
+        media: (first..=last).map(|port| SocketAddr::new(media_bind, port)).collect(),
     }
+}
+
+/// Clients are told this address, so that it is one.
+fn read_media_bind(reader: &mut Reader) -> Option<IpAddr> {
+    let address = reader.ip("media_bind")?;
+    if address.is_unspecified() {
+        reader.refuse("media_bind", "an address that clients can send to; no wildcard");
+    }
+    Some(address)
 }
 
 /// Never empty, so that the rest of the check can go on.

@@ -53,6 +53,7 @@ pub const KEYS: &[Key] = &[
     key("metrics_port", "PORT", "port + 2", "Prometheus metrics (TCP), a listener of its own"),
     key("metrics_bind", "IP", "127.0.0.1", "Address that the metrics page is bound to"),
     key("media_port", "PORT", "port + 3", "Media port of the first worker (UDP); each further worker takes the next"),
+    key("media_bind", "IP", "the bind address", "Address that media is bound to, and that clients are told for it"),
     key("workers", "COUNT", "the number of cores", "Media threads, 1 to 64"),
     key("ice_tcp", "BOOL", "true", "Media over TCP on the HTTP port, for clients without UDP"),
     key("seeds", "HOST:PORT,…", "none", "Link addresses of nodes to begin with; one that answers is enough"),

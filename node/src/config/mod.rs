@@ -57,6 +57,8 @@ pub struct Config {
     pub metrics: SocketAddr,
     /// Media, UDP: one address per worker.
     pub media: Vec<SocketAddr>,
+    /// IP addresses that clients are told for media over UDP; never empty.
+    pub media_advertise: Vec<IpAddr>,
     /// IP addresses under which clients and nodes reach this one; never empty.
     pub advertise: Vec<IpAddr>,
     /// Nodes to begin with, `host:port`.

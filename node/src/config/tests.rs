@@ -1,6 +1,7 @@
 //! A configuration is checked as a whole, and the nearest source wins.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use super::check::{Machine, check};
@@ -68,6 +69,16 @@ fn what_is_no_toml_is_one_fault() {
 fn a_node_that_others_reach_needs_addresses_keys_and_a_mesh_secret() {
     let faults = checked("bind = \"0.0.0.0\"\ndemo = true\n", &[], &[]).unwrap_err();
     assert_eq!(faulty_keys(&faults), ["advertise", "mesh_secret", "api_key", "demo"]);
+}
+
+#[test]
+fn media_may_have_an_address_of_its_own_which_clients_are_told() {
+    let config = checked("media_bind = \"192.0.2.1\"\nworkers = 1\n", &[], &[]).unwrap();
+    assert_eq!(config.media, ["192.0.2.1:7883".parse().unwrap()]);
+    assert_eq!(config.media_advertise, ["192.0.2.1".parse::<IpAddr>().unwrap()]);
+    assert_eq!((config.http.ip(), config.advertise), (Ipv4Addr::LOCALHOST.into(), vec![Ipv4Addr::LOCALHOST.into()]));
+    let faults = checked("media_bind = \"0.0.0.0\"\n", &[], &[]).unwrap_err();
+    assert_eq!(faulty_keys(&faults), ["media_bind"]);
 }
 
 #[test]

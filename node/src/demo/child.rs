@@ -97,6 +97,9 @@ fn arguments(args: &DemoArgs, city: &City, block: Block, seeds: &str) -> Vec<Str
     flag("metrics-port", block.metrics().to_string());
     flag("media-port", block.media().to_string());
     flag("workers", "1".to_owned());
+    if let Some(ip) = args.media_ip {
+        flag("media-bind", ip.to_string());
+    }
     flag("seeds", seeds.to_owned());
     if let Some(log) = &args.log {
         flag("log", log.clone());

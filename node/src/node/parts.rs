@@ -137,7 +137,7 @@ fn start_workers(
     events: &mpsc::UnboundedSender<media::Event>,
 ) -> Result<Vec<WorkerHandle>, worker::StartError> {
     let start = |(index, &bind): (usize, &SocketAddr)| {
-        let (advertise, tcp) = (config.advertise.clone(), tcp_addresses(config));
+        let (advertise, tcp) = (config.media_advertise.clone(), tcp_addresses(config));
         let worker = worker::Config { index, bind, advertise, tcp, bwe: config.bwe };
         worker::start(worker, events.clone())
     };

@@ -179,6 +179,7 @@ fn config(demo: bool) -> Config {
         quic: anywhere,
         metrics: anywhere,
         media: vec![anywhere],
+        media_advertise: vec![[127, 0, 0, 1].into()],
         advertise: vec![[127, 0, 0, 1].into()],
         seeds: vec![],
         mesh_secret: Secret::new("mesh"),
