@@ -115,9 +115,10 @@ test-rust: web ## cargo test over the workspace
 	cargo test --workspace --locked
 
 .PHONY: test-sdk
-test-sdk: web $(VENV)/.installed ## the unmodified PyPI SDK `livekit` against a demo mesh
+test-sdk: web $(VENV)/.installed ## the unmodified PyPI `livekit` and npm `@livekit/rtc-node` against a demo mesh
 	cargo build --locked -p origo-node
 	$(PYTHON) -m pytest -c tests/sdk/pytest.ini tests/sdk
+	node --test --test-concurrency=1 --test-reporter=spec tests/sdk-node/*.test.mjs
 
 .PHONY: test-browser
 test-browser: web ## real Chromium pages against a demo mesh; screenshots in target/screenshots

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use origo_auth::NodeId;
 use origo_cascade_core::cascade::RoomData;
 use origo_cascade_core::wire::data::{
-    DataReader, Head, PACKET_BYTES_MAX, decode_datagram, encode_datagram, encode_one_off, encode_packet_length,
+    DataReader, Head, PACKET_BYTES_MAX, decode_datagram, encode_datagram, encode_one_off, encode_packet_head,
     encode_stream_head,
 };
 use quinn::{Connection, RecvStream, SendStream};
@@ -18,8 +19,10 @@ use tracing::debug;
 use crate::news::{ConnectionNumber, News, NewsSender};
 use crate::stats::{Drops, Shared};
 
-/// Packets that wait for one peer.
-const PACKETS_MAX: usize = 1024;
+/// Bytes of packets that wait for one peer. What is over it is lost here, and reliable packets are asked for again.
+const WAITING_BYTES_MAX: usize = 16 << 20;
+/// What a packet in the queue costs besides its bytes.
+const PACKET_OVERHEAD: usize = 256;
 /// Longest wait for a connection before a packet is given up.
 const CONNECTION_WAIT: Duration = Duration::from_secs(3);
 /// Streams kept open to one peer, below what it lets us open.
@@ -29,7 +32,9 @@ const CHUNK: usize = 64 << 10;
 
 /// The data packets to one peer.
 pub(crate) struct DataSender {
-    packets: mpsc::Sender<RoomData>,
+    packets: mpsc::UnboundedSender<RoomData>,
+    /// Bytes in the queue; it is bounded by these.
+    waiting: Arc<AtomicUsize>,
     connection: watch::Sender<Option<Connection>>,
     shared: Arc<Shared>,
 }
@@ -37,17 +42,23 @@ pub(crate) struct DataSender {
 impl DataSender {
     /// A sender that waits for its connection.
     pub(crate) fn start(shared: Arc<Shared>) -> Self {
-        let (packets, queue) = mpsc::channel(PACKETS_MAX);
+        let (packets, queue) = mpsc::unbounded_channel();
         let (connection, connections) = watch::channel(None);
-        tokio::spawn(send_all(queue, connections, shared.clone()));
-        Self { packets, connection, shared }
+        let waiting = Arc::new(AtomicUsize::new(0));
+        tokio::spawn(send_all(queue, waiting.clone(), connections, shared.clone()));
+        Self { packets, waiting, connection, shared }
     }
 
     /// Queues a packet; a peer that is too slow loses it.
     pub(crate) fn send(&self, data: RoomData) {
-        if data.packet.len() > PACKET_BYTES_MAX || self.packets.try_send(data).is_err() {
-            Drops::count(&self.shared.drops.data_unsent);
+        let cost = cost(&data);
+        let is_full = self.waiting.load(Ordering::Relaxed) + cost > WAITING_BYTES_MAX;
+        if is_full || data.packet.len() > PACKET_BYTES_MAX {
+            return Drops::count(&self.shared.drops.data_unsent);
         }
+        self.waiting.fetch_add(cost, Ordering::Relaxed);
+        // The queue is read for as long as this sender lives.
+        let _ = self.packets.send(data);
     }
 
     /// The connection to use from now on.
@@ -56,13 +67,19 @@ impl DataSender {
     }
 }
 
+fn cost(data: &RoomData) -> usize {
+    data.packet.len() + PACKET_OVERHEAD
+}
+
 async fn send_all(
-    mut queue: mpsc::Receiver<RoomData>,
+    mut queue: mpsc::UnboundedReceiver<RoomData>,
+    waiting: Arc<AtomicUsize>,
     mut connections: watch::Receiver<Option<Connection>>,
     shared: Arc<Shared>,
 ) {
     let mut streams = Streams::default();
     while let Some(data) = queue.recv().await {
+        waiting.fetch_sub(cost(&data), Ordering::Relaxed);
         let ready = timeout(CONNECTION_WAIT, connections.wait_for(Option::is_some)).await;
         let connection = ready.ok().and_then(|connection| connection.ok()?.clone());
         let Some(connection) = connection else {
@@ -88,7 +105,7 @@ impl Streams {
     async fn send(&mut self, connection: &Connection, data: RoomData) -> bool {
         let head = Head { room: data.room, publisher: data.publisher };
         if data.reliable {
-            return self.send_reliable(connection, head, &data.packet).await.is_ok();
+            return self.send_reliable(connection, head, data.number, &data.packet).await.is_ok();
         }
         let datagram = encode_datagram(&head, &data.packet);
         if connection.max_datagram_size().is_some_and(|size| datagram.len() <= size) {
@@ -102,6 +119,7 @@ impl Streams {
         &mut self,
         connection: &Connection,
         head: Head,
+        number: u64,
         packet: &bytes::Bytes,
     ) -> Result<(), quinn::WriteError> {
         if self.connection != Some(connection.stable_id()) {
@@ -118,7 +136,7 @@ impl Streams {
             self.open.insert(head.clone(), stream);
         }
         let Some(stream) = self.open.get_mut(&head) else { return Ok(()) };
-        let mut chunks = [encode_packet_length(packet), packet.clone()];
+        let mut chunks = [encode_packet_head(number, packet), packet.clone()];
         let written = stream.write_all_chunks(&mut chunks).await;
         if written.is_err() {
             self.open.remove(&head);

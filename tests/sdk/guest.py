@@ -19,7 +19,11 @@ EVENTS = (
     "room_metadata_changed",
     "participant_metadata_changed",
     "participant_attributes_changed",
+    "participant_name_changed",
     "participant_permissions_changed",
+    "track_unmuted",
+    "reconnecting",
+    "reconnected",
     "disconnected",
 )
 
@@ -36,11 +40,13 @@ class Guest:
         for name in EVENTS:
             self.room.on(name, self._remember(name))
 
-    async def join(self, mesh: Mesh, node: Node, room: str, *, single: bool = True, token: str | None = None):
+    async def join(
+        self, mesh: Mesh, node: Node, room: str, *, single: bool = True, token: str | None = None, **options
+    ):
         """Connects; `single` is v1 with one PeerConnection, else v0 with two."""
         token = token or mesh.token(room, self.identity)
         begun = time.monotonic()
-        await self.room.connect(node.url, token, rtc.RoomOptions(single_peer_connection=single))
+        await self.room.connect(node.url, token, rtc.RoomOptions(single_peer_connection=single, **options))
         self.join_ms = (time.monotonic() - begun) * 1000
         return self
 
@@ -66,6 +72,21 @@ class Guest:
         )
         return at, track
 
+    def count(self, name: str) -> int:
+        """How many events of that name there have been."""
+        return sum(seen == name for seen, _, _ in self._seen)
+
+    async def sees(self, identity: str):
+        """Waits until somebody is known."""
+        if identity not in self.room.remote_participants:
+            await self.event("participant_connected", lambda who: who.identity == identity)
+        return self.room.remote_participants[identity]
+
+    @property
+    def me(self) -> rtc.LocalParticipant:
+        """Its side of the room."""
+        return self.room.local_participant
+
     async def leave(self):
         """Leaves the room."""
         await self.room.disconnect()
@@ -76,3 +97,26 @@ class Guest:
             self._changed.set()
 
         return remember
+
+
+async def gather(mesh: Mesh, room: str, **nodes: int) -> list[Guest]:
+    """Guests of one room, each on its node, who know each other."""
+    guests = [await Guest(identity).join(mesh, mesh.nodes[n], room) for identity, n in nodes.items()]
+    for guest in guests:
+        for other in guests:
+            if other is not guest:
+                await guest.sees(other.identity)
+    return guests
+
+
+async def leave_all(*guests: Guest):
+    """Everybody leaves."""
+    await asyncio.gather(*(guest.leave() for guest in guests))
+
+
+async def eventually(what: str, holds, timeout_s: float = 10):
+    """Waits until something holds."""
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
+        await asyncio.sleep(0.05)

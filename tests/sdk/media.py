@@ -34,16 +34,17 @@ async def play_tone(source: rtc.AudioSource, hz: float):
         position += samples
 
 
-async def play_picture(source: rtc.VideoSource, red: int, green: int, blue: int):
+async def play_picture(source: rtc.VideoSource, size: tuple[int, int], *colour: int):
     """Feeds a plain colour with a moving white bar."""
-    frame = np.empty((HEIGHT, WIDTH, 4), np.uint8)
+    width, height = size
+    frame = np.empty((height, width, 4), np.uint8)
     begun = time.monotonic()
     count = 0
     while True:
-        frame[:] = (red, green, blue, 255)
-        left = (count * 16) % WIDTH
+        frame[:] = (*colour, 255)
+        left = (count * 16) % width
         frame[:, left : left + 16] = 255
-        source.capture_frame(rtc.VideoFrame(WIDTH, HEIGHT, rtc.VideoBufferType.RGBA, frame.tobytes()))
+        source.capture_frame(rtc.VideoFrame(width, height, rtc.VideoBufferType.RGBA, frame.tobytes()))
         count += 1
         await asyncio.sleep(max(0.0, begun + count / FPS - time.monotonic()))
 
@@ -57,15 +58,14 @@ async def publish_tone(room: rtc.Room, hz: float):
     return play_tone(source, hz)
 
 
-async def publish_picture(room: rtc.Room, red: int, green: int, blue: int):
-    """Publishes a VP8 camera; gives the coroutine that feeds it."""
-    source = rtc.VideoSource(WIDTH, HEIGHT)
+async def publish_picture(room: rtc.Room, red: int, green: int, blue: int, *, size=(WIDTH, HEIGHT), **how):
+    """Publishes a camera, in VP8 and one layer unless `how` says otherwise; gives the coroutine that feeds it."""
+    source = rtc.VideoSource(*size)
     track = rtc.LocalVideoTrack.create_video_track("camera", source)
-    options = rtc.TrackPublishOptions(
-        source=rtc.TrackSource.SOURCE_CAMERA, video_codec=rtc.VideoCodec.VP8, simulcast=False
-    )
+    how = {"video_codec": rtc.VideoCodec.VP8, "simulcast": False} | how
+    options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_CAMERA, **how)
     await room.local_participant.publish_track(track, options)
-    return play_picture(source, red, green, blue)
+    return play_picture(source, size, red, green, blue)
 
 
 async def listen(track: rtc.RemoteAudioTrack, seconds: float) -> tuple[float, float]:
@@ -101,3 +101,15 @@ async def look(track: rtc.RemoteVideoTrack, seconds: float) -> tuple[float, tupl
             break
     await stream.aclose()
     return (count - 1) / seconds, colour, first
+
+
+async def until_width(track: rtc.RemoteVideoTrack, width: int, seconds: float = 20) -> int:
+    """Watches a track until its picture is that wide; gives its last width."""
+    stream = rtc.VideoStream(track)
+    begun, seen = time.monotonic(), 0
+    async for event in stream:
+        seen = event.frame.width
+        if seen == width or time.monotonic() - begun > seconds:
+            break
+    await stream.aclose()
+    return seen

@@ -76,11 +76,17 @@ async def test_a_made_room_is_the_same_on_every_node_and_keeps_what_was_asked(me
         assert refused.value.code == "not_found"
 
 
-async def test_participants_are_listed_changed_and_removed_from_another_node(mesh):
+async def guests_elsewhere(mesh, asked: int, room: str) -> list[Guest]:
+    """Two participants on the two nodes that are not asked. One of three nodes is no home of the room, and each is asked."""
+    return [await Guest(name).join(mesh, mesh.nodes[(asked + n) % 3], room) for n, name in ((1, "ann"), (2, "bob"))]
+
+
+@pytest.mark.parametrize("asked", range(3))
+async def test_participants_are_listed_changed_and_removed_from_another_node(mesh, asked):
     room = "admin"
-    ann, bob = [await Guest(name).join(mesh, mesh.nodes[n], room) for n, name in enumerate(("ann", "bob"))]
+    ann, bob = await guests_elsewhere(mesh, asked, room)
     who = api.RoomParticipantIdentity(room=room, identity="ann")
-    async with server_api(mesh, mesh.nodes[2]) as client:
+    async with server_api(mesh, mesh.nodes[asked]) as client:
         listed = await client.room.list_participants(api.ListParticipantsRequest(room=room))
         assert [participant.identity for participant in listed.participants] == ["ann", "bob"]
         assert (await client.room.get_participant(who)).sid == ann.room.local_participant.sid
@@ -113,11 +119,12 @@ async def test_participants_are_listed_changed_and_removed_from_another_node(mes
     await bob.leave()
 
 
-async def test_tracks_are_muted_subscribed_and_forbidden_from_another_node(mesh):
+@pytest.mark.parametrize("asked", range(3))
+async def test_tracks_are_muted_subscribed_and_forbidden_from_another_node(mesh, asked):
     room = "tracks"
-    ann, bob = [await Guest(name).join(mesh, mesh.nodes[n], room) for n, name in enumerate(("ann", "bob"))]
+    ann, bob = await guests_elsewhere(mesh, asked, room)
     async with contextlib.AsyncExitStack() as stack:
-        client = await stack.enter_async_context(server_api(mesh, mesh.nodes[2]))
+        client = await stack.enter_async_context(server_api(mesh, mesh.nodes[asked]))
         await stack.enter_async_context(media.running(await media.publish_tone(ann.room, TONE_HZ)))
         _, audio = await bob.track("ann", rtc.TrackKind.KIND_AUDIO)
         assert await sounds(audio)
@@ -149,6 +156,33 @@ async def test_tracks_are_muted_subscribed_and_forbidden_from_another_node(mesh)
         await eventually(has_no_tracks)
     for guest in (ann, bob):
         await guest.leave()
+
+
+async def test_a_call_that_cannot_be_done_says_why(mesh):
+    async def code_of(call) -> str:
+        with pytest.raises(api.TwirpError) as refused:
+            await call
+        return refused.value.code
+
+    nobody = {"room": "empty", "identity": "nobody"}
+    for node in mesh.nodes:
+        async with server_api(mesh, node) as client:
+            room = client.room
+            for call in (
+                room.get_participant(api.RoomParticipantIdentity(**nobody)),
+                room.remove_participant(api.RoomParticipantIdentity(**nobody)),
+                room.update_participant(api.UpdateParticipantRequest(**nobody, metadata="x")),
+                room.mute_published_track(api.MuteRoomTrackRequest(**nobody, track_sid="TR_23456789ABCD", muted=True)),
+                room.update_subscriptions(
+                    api.UpdateSubscriptionsRequest(**nobody, track_sids=["TR_23456789ABCD"], subscribe=True)
+                ),
+                room.send_data(api.SendDataRequest(room="empty", data=b"x")),
+                room.update_room_metadata(api.UpdateRoomMetadataRequest(room="empty", metadata="x")),
+                room.delete_room(api.DeleteRoomRequest(room="empty")),
+            ):
+                assert await code_of(call) == "not_found"
+            assert await code_of(room.create_room(api.CreateRoomRequest(name=""))) == "invalid_argument"
+            assert await code_of(room.create_room(api.CreateRoomRequest(name="x" * 300))) == "resource_exhausted"
 
 
 async def test_tokens_of_others_and_methods_that_are_not_served_are_refused(mesh):

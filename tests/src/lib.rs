@@ -5,4 +5,5 @@ pub mod mesh;
 pub mod metrics;
 pub mod node;
 pub mod process;
+pub mod proxy;
 pub mod token;

@@ -25,6 +25,7 @@ pub struct Node {
     pub process: Process,
     /// HTTP and WebSocket; QUIC, metrics and the first media port are the next three.
     pub port: u16,
+    ip: String,
     /// Its key lives here.
     _data: tempfile::TempDir,
 }
@@ -32,12 +33,16 @@ pub struct Node {
 impl Node {
     /// Starts a node of `origo` with further flags, and waits until it is healthy.
     pub fn start(origo: &Path, flags: &[&str]) -> Result<Self> {
+        Self::start_at(origo, "127.0.0.1", free_block()?, flags)
+    }
+
+    /// The same at an address of this machine and at ports that the caller has chosen.
+    pub fn start_at(origo: &Path, ip: &str, port: u16, flags: &[&str]) -> Result<Self> {
         let data = tempfile::tempdir()?;
-        let port = free_block()?;
         let mut command = Command::new(origo);
-        command.arg("node").args(["--port", &port.to_string(), "--log-format", "text"]);
+        command.arg("node").args(["--bind", ip, "--port", &port.to_string(), "--log-format", "text"]);
         command.arg("--data-dir").arg(data.path()).args(flags);
-        let mut node = Self { process: Process::spawn(&mut command)?, port, _data: data };
+        let mut node = Self { process: Process::spawn(&mut command)?, port, ip: ip.into(), _data: data };
         let healthy = until(READY_WAIT, || {
             if !node.process.is_running() {
                 return Some(false);
@@ -51,7 +56,7 @@ impl Node {
 
     /// `host:port` of its HTTP listener.
     pub fn authority(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("{}:{}", self.ip, self.port)
     }
 
     /// What a LiveKit SDK takes as server URL.
@@ -71,7 +76,7 @@ impl Node {
 }
 
 /// The first of [`PORTS`] ports in a row of which the TCP ones are free.
-fn free_block() -> Result<u16> {
+pub fn free_block() -> Result<u16> {
     let free = |port: &u16| (0..PORTS).all(|offset| TcpListener::bind(("127.0.0.1", port + offset)).is_ok());
     let mut tries = std::iter::repeat_with(|| random_port() + PORTS * rand::random_range(0..10)).take(100);
     tries.find(free).context("no free ports")

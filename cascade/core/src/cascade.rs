@@ -5,6 +5,7 @@
 
 mod asks;
 mod counters;
+mod data;
 mod directory;
 mod machine;
 mod participants;
@@ -127,6 +128,9 @@ pub struct RoomData {
     pub publisher: ParticipantSid,
     /// Reliable packets of one publisher arrive in order and whole; lossy ones may be lost.
     pub reliable: bool,
+    /// Counts the reliable packets of one publisher from 1. The cascade of the publisher's node gives it; 0 before, and
+    /// for lossy packets.
+    pub number: u64,
     /// The `DataPacket`.
     pub packet: Bytes,
 }
@@ -220,6 +224,13 @@ pub enum Event {
     },
     /// The room's record changed (a heal, metadata).
     RoomChanged(RoomRecord),
+    /// This node is a home of the room, which the last participant anywhere has left: its record stands for that long.
+    RoomWaits {
+        /// The record.
+        record: RoomRecord,
+        /// For how long.
+        stays: Duration,
+    },
     /// A participant on another node is new or changed.
     ParticipantChanged(ParticipantRecord),
     /// A participant on another node is gone.
@@ -244,6 +255,13 @@ pub enum Event {
     },
     /// A data packet from another node, for the local participants.
     Data(RoomData),
+    /// Reliable packets of a participant on another node are lost for good; those after them follow.
+    DataLost {
+        /// Its room.
+        room: RoomKey,
+        /// Who sent them.
+        publisher: ParticipantSid,
+    },
     /// Another node asks something.
     Asked {
         /// The node.

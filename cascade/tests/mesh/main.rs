@@ -102,9 +102,11 @@ async fn reliable_data_arrives_in_order_and_a_large_lossy_packet_whole() {
     for node in &mut nodes {
         node.enter().await;
     }
+    nodes[0].mesh.ask(Input::Publish(participant("ada", &[])));
     tokio::time::sleep(SECOND / 4).await;
     let publisher = participant("ada", &[]).sid;
-    let data = |reliable, packet: Vec<u8>| RoomData { room: room(), publisher, reliable, packet: packet.into() };
+    let data =
+        |reliable, packet: Vec<u8>| RoomData { room: room(), publisher, reliable, number: 0, packet: packet.into() };
     for number in 0..200_u8 {
         nodes[0].mesh.ask(Input::Data(data(true, vec![number; 100])));
     }

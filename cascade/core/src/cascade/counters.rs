@@ -13,6 +13,14 @@ pub struct Counters {
     pub over_limit: u64,
     /// Data packets of rooms that do not live here.
     pub data_without_room: u64,
+    /// Reliable data packets that came after one that is missing, or before their publisher's record: they are sent again.
+    pub data_out_of_turn: u64,
+    /// Reliable data packets that came before.
+    pub data_again: u64,
+    /// Reliable data packets from a node that does not serve their publisher.
+    pub data_of_others: u64,
+    /// Times that reliable packets of another node were lost for good.
+    pub data_lost: u64,
     /// What the node's rooms asked for rooms that they have not entered.
     pub ask_without_room: u64,
     /// Subscriptions that were refused.
@@ -21,13 +29,17 @@ pub struct Counters {
 
 impl Counters {
     /// As (what, reason, count).
-    pub fn list(&self) -> [(&'static str, &'static str, u64); 7] {
+    pub fn list(&self) -> [(&'static str, &'static str, u64); 11] {
         [
             ("control message", "unknown type", self.unknown_message),
             ("control message", "malformed", self.malformed_message),
             ("control message", "unexpected", self.unexpected_message),
             ("record", "over limit", self.over_limit),
             ("data packet", "room not here", self.data_without_room),
+            ("data packet", "out of turn", self.data_out_of_turn),
+            ("data packet", "came before", self.data_again),
+            ("data packet", "not its publisher's node", self.data_of_others),
+            ("data packet", "lost between nodes", self.data_lost),
             ("ask", "room not entered", self.ask_without_room),
             ("subscription", "refused", self.refused_subscription),
         ]

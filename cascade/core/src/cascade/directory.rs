@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use origo_auth::{NodeId, RoomKey};
 
+use super::Event;
 use super::machine::Cascade;
 use super::room::merge_room_record;
 use super::timers::Timer;
@@ -36,12 +37,15 @@ impl HomeRoom {
         self.nodes.is_empty() && self.stays.is_none_or(|until| until <= now)
     }
 
-    /// The room has just left its last node: it stays for as long as its application asked.
-    fn begin_departure(&mut self, now: Instant) {
-        let seconds = self.record.settings.departure_timeout_s;
-        if self.nodes.is_empty() {
-            self.stays = (seconds > 0).then(|| now + Duration::from_secs(seconds.into()));
+    /// The room has just left a node. If that was the last it stays for as long as its application asked: says so.
+    fn begin_departure(&mut self, now: Instant) -> Option<Event> {
+        if !self.nodes.is_empty() {
+            return None;
         }
+        let seconds = self.record.settings.departure_timeout_s;
+        let stays = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
+        self.stays = stays.map(|stays| now + stays);
+        stays.map(|stays| Event::RoomWaits { record: self.record.clone(), stays })
     }
 
     fn next_look(&self) -> Option<Instant> {
@@ -148,7 +152,9 @@ impl Cascade {
     pub(super) fn drop_as_home(&mut self, node: NodeId, key: &RoomKey) {
         let Some(home) = self.homed.get_mut(key) else { return };
         if home.nodes.remove(&node).is_some() {
-            home.begin_departure(self.now);
+            if let Some(waits) = home.begin_departure(self.now) {
+                self.tell(waits);
+            }
             self.settle_home(key);
         }
     }
@@ -168,8 +174,10 @@ impl Cascade {
         let Some(home) = self.homed.get_mut(key) else { return };
         let before = home.nodes.len();
         home.nodes.retain(|_, until| *until > now);
-        if home.nodes.len() < before {
-            home.begin_departure(now);
+        if home.nodes.len() < before
+            && let Some(waits) = home.begin_departure(now)
+        {
+            self.tell(waits);
         }
         self.settle_home(key);
     }

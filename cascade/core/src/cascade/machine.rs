@@ -11,12 +11,12 @@ use super::directory::HomeRoom;
 use super::room::Room;
 use super::subscriptions::Subscriptions;
 use super::timers::{Timer, Timers};
-use super::{Event, Input, Output, RoomData};
+use super::{Event, Input, Output};
 use crate::home::homes_of;
 use crate::wire::Malformed;
 use crate::wire::message::{
-    Announce, Answer, Ask, Body, Exit, Kind, Leave, Members, Record, Snapshot, Subscribe, SubscribeErr, SubscribeOk,
-    Unsubscribe,
+    Announce, Answer, Ask, Body, DataAgain, DataGone, DataHead, Exit, Kind, Leave, Members, Record, Snapshot,
+    Subscribe, SubscribeErr, SubscribeOk, Unsubscribe,
 };
 use crate::{Forward, Node};
 
@@ -63,7 +63,9 @@ pub struct Cascade {
     pub(super) subscriptions: Subscriptions,
     pub(super) timers: Timers,
     pub(super) counters: Counters,
-    outputs: VecDeque<Output>,
+    /// Bytes of reliable data that are kept in all rooms.
+    pub(super) kept_bytes: usize,
+    pub(super) outputs: VecDeque<Output>,
 }
 
 impl Cascade {
@@ -80,6 +82,7 @@ impl Cascade {
             subscriptions: Subscriptions::default(),
             timers: Timers::default(),
             counters: Counters::default(),
+            kept_bytes: 0,
             outputs: VecDeque::new(),
         }
     }
@@ -153,6 +156,9 @@ impl Cascade {
             Kind::Unsubscribe => self.handle_unsubscribe(from, Unsubscribe::from_body(body)?),
             Kind::Ask => self.handle_ask(from, Ask::from_body(body)?)?,
             Kind::Answer => self.handle_answer(from, Answer::from_body(body)?)?,
+            Kind::DataHead => self.handle_data_head(from, DataHead::from_body(body)?)?,
+            Kind::DataAgain => self.handle_data_again(from, DataAgain::from_body(body)?)?,
+            Kind::DataGone => self.handle_data_gone(from, DataGone::from_body(body)?)?,
         }
         Ok(())
     }
@@ -164,6 +170,7 @@ impl Cascade {
             Timer::Expire(room) => self.expire_home(&room),
             Timer::Lost(node) => self.forget_node(node),
             Timer::Retry(layer) => self.retry_subscription(layer),
+            Timer::Data(room) => self.look_after_data(&room),
         }
     }
 
@@ -223,24 +230,6 @@ impl Cascade {
         self.lost.remove(&node);
         self.forget_node_as_home(node);
         self.forget_node_in_rooms(node);
-    }
-
-    fn send_data(&mut self, data: RoomData) {
-        let Some(room) = self.rooms.get(&data.room) else {
-            self.counters.ask_without_room += 1;
-            return;
-        };
-        for to in room.peers.keys().filter(|peer| self.linked.contains(peer)) {
-            self.outputs.push_back(Output::Data { to: *to, data: data.clone() });
-        }
-    }
-
-    fn handle_data(&mut self, from: NodeId, data: RoomData) {
-        if from != self.me && self.rooms.contains_key(&data.room) {
-            self.tell(Event::Data(data));
-        } else {
-            self.counters.data_without_room += 1;
-        }
     }
 
     /// The homes of a room in this node's own view.

@@ -35,7 +35,7 @@ impl Cascade {
         }
         let elsewhere = room.take_remote(&record.identity);
         let before = room.local.insert(record.identity.clone(), record.clone());
-        let message = Record::from(&record);
+        let message = room.record_to_tell(&record);
         let peers: Vec<NodeId> = room.peers.iter().filter(|(_, peer)| peer.introduced).map(|(id, _)| *id).collect();
         for to in peers {
             self.send(to, &message);
@@ -69,14 +69,19 @@ impl Cascade {
 
     /// An owner's word about its participant.
     pub(super) fn handle_record(&mut self, from: NodeId, message: Record) -> Result<(), Malformed> {
+        let last_data = message.data;
         let record = record_of(message, from)?;
-        let key = record.room.clone();
+        let (key, identity, sid) = (record.room.clone(), record.identity.clone(), record.sid);
         if !self.rooms.contains_key(&key) {
             self.send(from, &Exit { room: Some((&key).into()) });
             return Ok(());
         }
         self.add_peer(from, &key);
         self.take_record(&key, record);
+        let taken = self.rooms.get(&key).and_then(|room| room.remote.get(&identity));
+        if taken.is_some_and(|taken| taken.owner == from && taken.sid == sid) {
+            self.begin_data(from, &key, sid, last_data);
+        }
         Ok(())
     }
 
@@ -140,6 +145,7 @@ impl Cascade {
             let Some(record) = self.rooms.get_mut(key).and_then(|room| room.take_remote(&identity)) else { continue };
             self.after_remote_change(key, Some(&record), None);
             self.tell_left(&record, reason);
+            self.end_data(key, record.sid, reason);
         }
     }
 

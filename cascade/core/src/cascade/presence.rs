@@ -63,6 +63,7 @@ impl Cascade {
 
     pub(super) fn exit(&mut self, key: &RoomKey) {
         let Some(room) = self.rooms.remove(key) else { return };
+        self.kept_bytes -= room.data.kept_bytes();
         self.stop_serving(|_, served| served.room == *key);
         self.end_wants_of(key);
         let homes = self.homes(key);
@@ -190,7 +191,8 @@ impl Cascade {
         let Some(room) = self.rooms.get_mut(key) else { return };
         let Some(peer) = room.peers.get_mut(&to).filter(|peer| is_linked && !peer.introduced) else { return };
         peer.introduced = true;
-        let records: Vec<Record> = room.local.values().map(Into::into).collect();
+        let room = &*room;
+        let records: Vec<Record> = room.local.values().map(|record| room.record_to_tell(record)).collect();
         let snapshot = Snapshot {
             room: Some(key.into()),
             record: Some((&room.record).into()),

@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use origo_auth::{Identity, NodeId, TrackSid};
 
+use super::data::Data;
+use crate::wire::message::Record;
 use crate::{MediaKind, ParticipantRecord, RoomRecord};
 
 /// A room with local participants.
@@ -24,6 +26,7 @@ pub(super) struct Room {
     pub(super) peers: BTreeMap<NodeId, Peer>,
     /// Homes that have heard of us over the link they have now.
     pub(super) told_homes: BTreeSet<NodeId>,
+    pub(super) data: Data,
 }
 
 /// An `Enter` that waits for its answer.
@@ -55,6 +58,7 @@ impl Room {
             remote_tracks: BTreeMap::new(),
             peers: BTreeMap::new(),
             told_homes: BTreeSet::new(),
+            data: Data::default(),
         }
     }
 
@@ -93,6 +97,11 @@ impl Room {
             }
         }
         Some(record)
+    }
+
+    /// A local participant's record as other nodes are told it.
+    pub(super) fn record_to_tell(&self, record: &ParticipantRecord) -> Record {
+        Record { data: self.data.last_of(record.sid), ..record.into() }
     }
 
     /// The kind of a track that a local participant publishes.

@@ -20,6 +20,8 @@ pub(super) enum Timer {
     Lost(NodeId),
     /// Ask an origin again for a layer.
     Retry(TrackLayer),
+    /// See to the reliable data of a room.
+    Data(RoomKey),
 }
 
 /// Timers in the order of their instants.

@@ -10,7 +10,7 @@ use super::varint;
 use crate::cascade::RoomData;
 
 /// First number of a stream of reliable packets.
-pub const STREAM: u64 = 0;
+pub const STREAM: u64 = 2;
 /// First number of a stream with one lossy packet.
 pub const ONE_OFF: u64 = 1;
 /// Largest packet: LiveKit's data channels carry 64 KiB, and stamping adds a little.
@@ -64,9 +64,10 @@ pub fn encode_stream_head(head: &Head) -> Bytes {
     out.freeze()
 }
 
-/// The length that goes before a reliable packet.
-pub fn encode_packet_length(packet: &[u8]) -> Bytes {
-    let mut out = BytesMut::with_capacity(8);
+/// The number and the length that go before a reliable packet.
+pub fn encode_packet_head(number: u64, packet: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(16);
+    varint::write(number, &mut out);
     varint::write(packet.len() as u64, &mut out);
     out.freeze()
 }
@@ -93,7 +94,7 @@ pub fn decode_datagram(datagram: &Bytes) -> Result<RoomData, Malformed> {
     let mut rest = &datagram[..];
     let head = Head::decode(&mut rest)?.ok_or(Malformed("data head"))?;
     let packet = datagram.slice(datagram.len() - rest.len()..);
-    Ok(RoomData { room: head.room, publisher: head.publisher, reliable: false, packet })
+    Ok(RoomData { room: head.room, publisher: head.publisher, reliable: false, number: 0, packet })
 }
 
 /// Cuts one stream of the data connection into packets, however it arrives.
@@ -125,7 +126,7 @@ impl DataReader {
         match &self.state {
             State::Packets(head) => {
                 let head = head.clone();
-                Ok(self.read_packet()?.map(|packet| data_of(head, true, packet)))
+                Ok(self.read_packet()?.map(|(number, packet)| RoomData { number, ..data_of(head, true, packet) }))
             }
             _ if self.buffer.len() > PACKET_BYTES_MAX => Err(Malformed("data packet length")),
             _ => Ok(None),
@@ -155,8 +156,12 @@ impl DataReader {
         Ok(true)
     }
 
-    fn read_packet(&mut self) -> Result<Option<Bytes>, Malformed> {
+    fn read_packet(&mut self) -> Result<Option<(u64, Bytes)>, Malformed> {
         let mut rest = &self.buffer[..];
+        let Some(number) = varint::read(&mut rest) else { return Ok(None) };
+        if number == 0 {
+            return Err(Malformed("data packet number"));
+        }
         let Some(length) = varint::read(&mut rest) else { return Ok(None) };
         if length > PACKET_BYTES_MAX as u64 {
             return Err(Malformed("data packet length"));
@@ -166,12 +171,12 @@ impl DataReader {
         }
         let taken = self.buffer.len() - rest.len();
         self.buffer.advance(taken);
-        Ok(Some(self.buffer.split_to(length as usize).freeze()))
+        Ok(Some((number, self.buffer.split_to(length as usize).freeze())))
     }
 }
 
 fn data_of(head: Head, reliable: bool, packet: Bytes) -> RoomData {
-    RoomData { room: head.room, publisher: head.publisher, reliable, packet }
+    RoomData { room: head.room, publisher: head.publisher, reliable, number: 0, packet }
 }
 
 #[cfg(test)]
@@ -188,7 +193,7 @@ mod tests {
     #[test]
     fn the_data_frames_of_the_document_are_written_and_read() {
         let packet = [0xbe, 0xef];
-        let stream = [encode_stream_head(&head()), encode_packet_length(&packet)].concat();
+        let stream = [encode_stream_head(&head()), encode_packet_head(300, &packet)].concat();
         assert_eq!([&stream[..], &packet].concat(), golden("data_stream"));
         assert_eq!(encode_datagram(&head(), &packet), golden("data_datagram"));
         let read = decode_datagram(&golden("data_datagram").into()).unwrap();
@@ -199,16 +204,16 @@ mod tests {
     fn a_reliable_stream_gives_its_packets_however_it_is_cut() {
         for cut in 1..40 {
             let mut bytes = golden("data_stream");
-            bytes.extend_from_slice(&[1, 7]);
+            bytes.extend_from_slice(&[0x41, 0x2d, 1, 7]);
             let (mut reader, mut packets) = (DataReader::default(), Vec::new());
             for piece in bytes.chunks(cut) {
                 reader.push(piece);
                 while let Some(data) = reader.next_packet().unwrap() {
                     assert!(data.reliable);
-                    packets.push(data.packet.to_vec());
+                    packets.push((data.number, data.packet.to_vec()));
                 }
             }
-            assert_eq!(packets, [vec![0xbe, 0xef], vec![7]]);
+            assert_eq!(packets, [(300, vec![0xbe, 0xef]), (301, vec![7])]);
             assert_eq!(reader.finish(), Ok(None));
         }
     }

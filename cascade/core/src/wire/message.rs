@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+pub use super::resend::{DataAgain, DataGone, DataHead};
+
 /// Type numbers of control messages that this version knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u64)]
@@ -32,12 +34,18 @@ pub enum Kind {
     Ask = 12,
     /// [`Answer`].
     Answer = 13,
+    /// [`DataHead`].
+    DataHead = 14,
+    /// [`DataAgain`].
+    DataAgain = 15,
+    /// [`DataGone`].
+    DataGone = 16,
 }
 
 impl Kind {
     /// The kind with that number, if this version knows it.
     pub fn of(number: u64) -> Option<Self> {
-        const ALL: [Kind; 13] = [
+        const ALL: [Kind; 16] = [
             Kind::Hello,
             Kind::Announce,
             Kind::Members,
@@ -51,6 +59,9 @@ impl Kind {
             Kind::Unsubscribe,
             Kind::Ask,
             Kind::Answer,
+            Kind::DataHead,
+            Kind::DataAgain,
+            Kind::DataGone,
         ];
         ALL.into_iter().find(|kind| *kind as u64 == number)
     }
@@ -97,7 +108,10 @@ body!(
     SubscribeErr,
     Unsubscribe,
     Ask,
-    Answer
+    Answer,
+    DataHead,
+    DataAgain,
+    DataGone
 );
 
 /// First frame of each side.
@@ -235,6 +249,9 @@ pub struct Record {
     /// What others may take.
     #[prost(message, repeated, tag = "8")]
     pub tracks: Vec<Track>,
+    /// Number of its last reliable data packet; 0 before the first.
+    #[prost(uint64, tag = "9")]
+    pub data: u64,
 }
 
 /// See [`crate::TrackRecord`].
@@ -426,6 +443,7 @@ mod tests {
             version: 2,
             info: vec![1, 2],
             tracks: vec![track],
+            data: 0,
         };
         assert_eq!(framed(&record), golden("record"));
         let track = "TR_23456789ABCD".into();
@@ -443,7 +461,7 @@ mod tests {
     fn a_kind_is_known_by_its_number_and_no_other() {
         assert_eq!(Kind::of(5), Some(Kind::Record));
         assert_eq!(Kind::of(0), None);
-        assert_eq!(Kind::of(14), None);
+        assert_eq!(Kind::of(17), None);
     }
 
     proptest! {

@@ -6,6 +6,7 @@ pub mod data;
 pub mod frame;
 pub mod message;
 pub(crate) mod record;
+mod resend;
 pub mod varint;
 
 pub use frame::{Frame, FrameError, FrameReader, encode_frame};

@@ -84,6 +84,7 @@ impl From<&ParticipantRecord> for body::Record {
             version: record.version,
             info: record.info.clone(),
             tracks: record.tracks.iter().map(Into::into).collect(),
+            data: 0,
         }
     }
 }

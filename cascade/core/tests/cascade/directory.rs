@@ -186,8 +186,13 @@ fn data_reaches_every_other_node_of_the_room_and_no_other() {
         world.enter(node);
     }
     world.run_for(SECOND);
-    let data =
-        RoomData { room: room(), publisher: sid_of("ada"), reliable: true, packet: Bytes::from_static(b"hello") };
+    let data = RoomData {
+        room: room(),
+        publisher: sid_of("ada"),
+        reliable: false,
+        number: 0,
+        packet: Bytes::from_static(b"hello"),
+    };
     world.ask(0, Input::Data(data.clone()));
     let elsewhere = RoomData { room: RoomKey::new("other", "standup"), ..data.clone() };
     world.ask(0, Input::Data(elsewhere));
@@ -241,6 +246,11 @@ fn a_room_that_was_made_keeps_its_record_until_somebody_comes() {
         world.room_record(other).sid
     };
     assert_eq!(enters_after(&mut world, 10 * SECOND), made.sid);
+    for home in homes {
+        let waits = |event: &Event| matches!(event, Event::RoomWaits { record, .. } if record.sid == made.sid);
+        let told = world.heard[usize::from(home.0[0]) - 1].events.iter().filter(|(_, event)| waits(event)).count();
+        assert_eq!(told, 1, "each home knows that the room waits");
+    }
     assert_ne!(enters_after(&mut world, 30 * SECOND), made.sid);
 }
 

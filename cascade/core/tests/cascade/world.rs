@@ -21,7 +21,7 @@ enum Parcel {
 
 /// One thing that will happen.
 enum Due {
-    Deliver { from: usize, to: usize, link: u64, parcel: Parcel },
+    Deliver { from: usize, to: usize, link: u64, breaks: u64, parcel: Parcel },
     Wake(usize),
 }
 
@@ -43,7 +43,12 @@ pub struct World {
     queue: BTreeMap<(Instant, u64), Due>,
     order: u64,
     links: BTreeMap<(usize, usize), u64>,
-    last_arrival: BTreeMap<(usize, usize), Instant>,
+    /// By (from, to, whether data): data has a connection of its own and may overtake.
+    last_arrival: BTreeMap<(usize, usize, bool), Instant>,
+    /// How often the data connection between two nodes broke; what was under way before is lost.
+    data_breaks: BTreeMap<(usize, usize), u64>,
+    /// Pairs whose data connection is not there.
+    without_data: BTreeSet<(usize, usize)>,
     muted: BTreeSet<usize>,
     delay: Duration,
     jitter: Duration,
@@ -119,6 +124,8 @@ impl World {
             order: 0,
             links: BTreeMap::new(),
             last_arrival: BTreeMap::new(),
+            data_breaks: BTreeMap::new(),
+            without_data: BTreeSet::new(),
             muted: BTreeSet::new(),
             delay: Duration::from_millis(20),
             jitter: Duration::from_millis(5),
@@ -154,6 +161,22 @@ impl World {
         self.links.remove(&(a.min(b), a.max(b)));
         self.ask(a, Input::LinkDown(id(b)));
         self.ask(b, Input::LinkDown(id(a)));
+    }
+
+    /// The data connection between two nodes breaks; nobody is told.
+    pub fn break_data(&mut self, a: usize, b: usize) {
+        let pair = (a.min(b), a.max(b));
+        *self.data_breaks.entry(pair).or_default() += 1;
+        self.without_data.insert(pair);
+    }
+
+    /// There is a data connection again.
+    pub fn mend_data(&mut self, a: usize, b: usize) {
+        self.without_data.remove(&(a.min(b), a.max(b)));
+    }
+
+    pub fn is_linked(&self, a: usize, b: usize) -> bool {
+        self.links.contains_key(&(a.min(b), a.max(b)))
     }
 
     /// What the node sends is lost from now on.
@@ -216,13 +239,19 @@ impl World {
         if self.muted.contains(&from) {
             return;
         }
-        let Some(link) = self.links.get(&(from.min(to), from.max(to))).copied() else { return };
+        let pair = (from.min(to), from.max(to));
+        let Some(link) = self.links.get(&pair).copied() else { return };
+        let is_data = matches!(parcel, Parcel::Data(_));
+        if is_data && self.without_data.contains(&pair) {
+            return;
+        }
         let jitter = self.jitter.mul_f64(self.rng.random());
-        let last = self.last_arrival.get(&(from, to)).copied().unwrap_or(self.start);
+        let last = self.last_arrival.get(&(from, to, is_data)).copied().unwrap_or(self.start);
         let at = (self.now + self.delay + jitter).max(last);
-        self.last_arrival.insert((from, to), at);
+        self.last_arrival.insert((from, to, is_data), at);
         self.order += 1;
-        self.queue.insert((at, self.order), Due::Deliver { from, to, link, parcel });
+        let breaks = self.data_breaks.get(&pair).copied().unwrap_or(0);
+        self.queue.insert((at, self.order), Due::Deliver { from, to, link, breaks, parcel });
     }
 
     /// Lets time pass.
@@ -232,8 +261,11 @@ impl World {
             self.now = self.now.max(entry.key().0);
             match entry.remove() {
                 Due::Wake(node) => self.wake(node),
-                Due::Deliver { from, to, link, parcel } => {
-                    if self.links.get(&(from.min(to), from.max(to))) == Some(&link) {
+                Due::Deliver { from, to, link, breaks, parcel } => {
+                    let pair = (from.min(to), from.max(to));
+                    let is_whole = matches!(parcel, Parcel::Control(..))
+                        || self.data_breaks.get(&pair).copied().unwrap_or(0) == breaks;
+                    if is_whole && self.links.get(&pair) == Some(&link) {
                         self.deliver(from, to, parcel);
                     }
                 }

@@ -4,13 +4,17 @@ use origo_auth::TrackSid;
 use origo_cascade_core::{Forward, LayerSet, TrackLayer, link};
 
 use super::forward::Forwarder;
-use super::peer::Peer;
+use super::peer::{Fate, Peer};
 use super::session::{Session, Wanted};
 use super::track::{LAYERS, Origin, Track};
 use super::viewer::Viewer;
 use super::worker::Worker;
 use super::{Command, Event, Expected, Kind, OpenSession, Subscription, Target, TrackSettings};
 use crate::SessionId;
+
+/// Bytes of data that may wait for all clients of a worker together. Beyond it those who are behind fall behind for
+/// good, so that a few that do not read cannot take the node's memory. Messages to several count for each.
+const DATA_WAITING_MAX: usize = 256 << 20;
 
 impl Worker {
     pub(super) fn take_command(&mut self, command: Command) {
@@ -33,9 +37,15 @@ impl Worker {
                 let Some(index) = self.sessions.get(&session).map(|session| session.subscriber) else {
                     return self.stats.count_dropped("data", "unknown session");
                 };
+                let is_short = self.data_waiting > DATA_WAITING_MAX;
                 if let Some(peer) = self.peers.get_mut(index).filter(|peer| !peer.dead) {
-                    if !peer.send_data(channel, packet) {
-                        self.stats.count_dropped("data", "client too slow");
+                    match peer.send_data(channel, packet, is_short) {
+                        Fate::Taken => {}
+                        Fate::Dropped => self.stats.count_dropped("data", "client too slow"),
+                        Fate::Overrun => {
+                            self.stats.count_dropped("data", "client too slow");
+                            self.events.push_back(Event::FellBehind(session));
+                        }
                     }
                     self.enqueue(index);
                 }

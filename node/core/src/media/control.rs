@@ -184,7 +184,8 @@ pub enum Command {
         /// How it is shown now.
         settings: TrackSettings,
     },
-    /// Send a data packet to a client. Queued until the channel is open, within a bound.
+    /// Send a data packet to a client. Queued until the channel is open, within a bound; beyond it lossy packets are
+    /// dropped, and a reliable one leads to [`Event::FellBehind`].
     SendData {
         /// The session.
         session: SessionId,
@@ -284,6 +285,8 @@ pub enum Event {
     },
     /// Both data channels to the client are open.
     ChannelsOpen(SessionId),
+    /// The client takes reliable messages so slowly that some were thrown away, and gets none any more.
+    FellBehind(SessionId),
     /// The layers that local viewers need of a track that is not published here: goes to
     /// [`origo_cascade_core::Input::Want`].
     Want {

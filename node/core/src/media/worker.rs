@@ -123,6 +123,8 @@ pub struct Worker {
     pub(super) events: VecDeque<Event>,
     pub(super) sends: Vec<link::Send>,
     pub(super) stats: Stats,
+    /// Bytes of data messages that wait for clients, as of the last sweep.
+    pub(super) data_waiting: usize,
     sweep_at: Instant,
     quality_at: Instant,
 }
@@ -148,6 +150,7 @@ impl Worker {
             events: VecDeque::new(),
             sends: Vec::new(),
             stats: Stats::default(),
+            data_waiting: 0,
             sweep_at: now,
             quality_at: now + quality::SPACING,
         }
@@ -237,6 +240,8 @@ impl Worker {
     }
 
     fn sweep(&mut self) {
+        self.data_waiting =
+            self.peers.indexes().filter_map(|index| self.peers.get(index)).map(Peer::data_waiting).sum();
         self.sweep_tracks();
         self.sweep_sessions();
         if self.now >= self.quality_at {

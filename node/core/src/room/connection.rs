@@ -85,6 +85,7 @@ impl Room {
             media::Event::Data { channel, packet, .. } => self.data(cx, identity, channel, &packet),
             media::Event::Quality { up, down, .. } => self.rate(cx, identity, &up, &down),
             media::Event::StreamState { track, paused, .. } => self.tell_stream_state(cx, identity, track, paused),
+            media::Event::FellBehind(_) => self.fall_behind(cx, identity),
             // The worker holds packets back until the channels are open, so nothing waits for it here. The rest is
             // about no one participant and is taken before.
             media::Event::ChannelsOpen(_)

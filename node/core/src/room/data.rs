@@ -9,12 +9,14 @@ use origo_cascade_core as cascade;
 use origo_cascade_core::cascade::RoomData;
 use prost::Message;
 use proto::data_packet::{Kind, Value};
-use proto::participant_info;
+use proto::leave_request::Action;
+use proto::{DisconnectReason, participant_info};
 
 use super::context::Context;
 use super::limits;
 use super::participant::Participant;
 use super::room::Room;
+use super::streams::Reach;
 use crate::media::{Channel, Command};
 
 /// Why a data packet goes no further. The word is the counter's reason.
@@ -27,10 +29,12 @@ impl Room {
         match self.stamp(identity, channel, raw) {
             Err(Dropped(reason)) => cx.stats.drop("data packet", reason),
             Ok((data, packet)) => {
+                let reach = self.streams.follow(data.publisher, &packet);
                 if data.reliable {
-                    self.history.keep(cx.now, data.publisher, &packet, &data.packet);
+                    let came = (self.streams.pass(), reach);
+                    self.history.keep(cx.now, data.publisher, &packet, came, &data.packet);
                 }
-                self.deliver(cx, Some(identity), channel, &packet, &data.packet);
+                self.deliver(cx, Some(identity), channel, (&packet, reach), &data.packet);
                 cx.mesh(cascade::Input::Data(data));
             }
         }
@@ -45,11 +49,32 @@ impl Room {
         if numbered && !self.remotes.advance(data.publisher, packet.sequence) {
             return cx.stats.drop("remote data packet", "came before");
         }
+        let is_known = || self.remotes.by_identity.values().any(|remote| remote.record.sid == data.publisher);
+        if matches!(packet.value, Some(Value::StreamHeader(_))) && !is_known() {
+            return cx.stats.drop("remote data packet", "of nobody here");
+        }
+        let reach = self.streams.follow(data.publisher, &packet);
         if data.reliable {
-            self.history.keep(cx.now, data.publisher, &packet, &data.packet);
+            let came = (self.streams.pass(), reach);
+            self.history.keep(cx.now, data.publisher, &packet, came, &data.packet);
         }
         let channel = if data.reliable { Channel::Reliable } else { Channel::Lossy };
-        self.deliver(cx, None, channel, &packet, &data.packet);
+        self.deliver(cx, None, channel, (&packet, reach), &data.packet);
+    }
+
+    /// Reliable packets of a participant elsewhere are lost for good. Nobody here goes on across the gap.
+    pub fn lose_data(&mut self, cx: &mut Context, publisher: ParticipantSid) {
+        tracing::warn!(room = %self.key, %publisher, "reliable data of another node is lost, its receivers join anew");
+        let here: Vec<Identity> = self.locals.keys().cloned().collect();
+        for identity in here {
+            self.fall_behind(cx, &identity);
+        }
+    }
+
+    /// A client misses reliable packets: it joins anew, since what follows would be no whole.
+    pub fn fall_behind(&mut self, cx: &mut Context, identity: &Identity) {
+        cx.stats.drop("session", "data lost");
+        self.remove(cx, identity, DisconnectReason::StateMismatch, Some(Action::Reconnect));
     }
 
     /// Checks a packet and writes on it who sent it.
@@ -75,7 +100,7 @@ impl Room {
         }
         sign(local, channel, &mut packet);
         let encoded = Bytes::from(packet.encode_to_vec());
-        Ok((RoomData { room: self.key.clone(), publisher: local.sid, reliable, packet: encoded }, packet))
+        Ok((RoomData { room: self.key.clone(), publisher: local.sid, reliable, number: 0, packet: encoded }, packet))
     }
 
     /// Makes the outer and the inner list of whom a packet is for agree. Old clients name sessions in place of
@@ -107,13 +132,13 @@ impl Room {
         cx: &mut Context,
         sender: Option<&Identity>,
         channel: Channel,
-        packet: &proto::DataPacket,
+        (packet, reach): (&proto::DataPacket, Reach),
         encoded: &Bytes,
     ) {
         let meant: BTreeSet<&str> = packet.destination_identities.iter().map(String::as_str).collect();
         for local in self.locals.values() {
             let is_for = meant.is_empty() || meant.contains(local.identity.0.as_str());
-            if is_for && Some(&local.identity) != sender {
+            if is_for && reach.holds(local.session.arrived) && Some(&local.identity) != sender {
                 let session = local.session.id;
                 cx.media(&self.key, Command::SendData { session, channel, packet: encoded.clone() });
             }

@@ -10,6 +10,7 @@ use origo_auth::{Identity, ParticipantSid};
 use super::context::Context;
 use super::limits;
 use super::room::Room;
+use super::streams::{Moment, Reach};
 use crate::media::{Channel, Command};
 
 /// One packet.
@@ -19,6 +20,8 @@ struct Kept {
     sequence: u32,
     /// Whom it is for; empty for everybody.
     destinations: Vec<String>,
+    came: Moment,
+    reach: Reach,
     packet: Bytes,
 }
 
@@ -30,7 +33,14 @@ pub(super) struct History {
 
 impl History {
     /// Keeps a packet in place of the oldest of its publisher.
-    pub fn keep(&mut self, now: Instant, publisher: ParticipantSid, packet: &proto::DataPacket, encoded: &Bytes) {
+    pub fn keep(
+        &mut self,
+        now: Instant,
+        publisher: ParticipantSid,
+        packet: &proto::DataPacket,
+        (came, reach): (Moment, Reach),
+        encoded: &Bytes,
+    ) {
         if packet.sequence == 0 {
             return;
         }
@@ -40,6 +50,8 @@ impl History {
             at: now,
             sequence: packet.sequence,
             destinations: packet.destination_identities.clone(),
+            came,
+            reach,
             packet: encoded.clone(),
         });
         let mut bytes: usize = kept.iter().map(|kept| kept.packet.len()).sum();
@@ -62,14 +74,14 @@ impl History {
     fn missed<'a>(
         &'a self,
         identity: &'a Identity,
-        since: Instant,
+        arrived: Moment,
         last_by_publisher: &'a BTreeMap<ParticipantSid, u32>,
     ) -> impl Iterator<Item = &'a Bytes> {
         self.by_publisher.iter().flat_map(move |(publisher, kept)| {
             let last = last_by_publisher.get(publisher).copied().unwrap_or(0);
             let is_missed = move |kept: &&Kept| {
                 let is_for = kept.destinations.is_empty() || kept.destinations.contains(&identity.0);
-                kept.sequence > last && kept.at >= since && is_for
+                kept.sequence > last && kept.came > arrived && is_for && kept.reach.holds(arrived)
             };
             kept.iter().filter(is_missed).map(|kept| &kept.packet)
         })
@@ -87,7 +99,7 @@ impl Room {
         // What a participant sent itself never comes back to it.
         let own = [(local.sid, u32::MAX)];
         let last = last.into_iter().chain(own).collect();
-        for packet in self.history.missed(identity, local.session.since, &last) {
+        for packet in self.history.missed(identity, local.session.arrived, &last) {
             let packet = packet.clone();
             cx.media(&self.key, Command::SendData { session, channel: Channel::Reliable, packet });
         }

@@ -132,7 +132,8 @@ impl Room {
 
     fn admit(&mut self, cx: &mut Context, join: Join) {
         let stored = self.end_former_session(cx, &join.identity);
-        let local = seated(cx, &join, stored);
+        let mut local = seated(cx, &join, stored);
+        local.session.arrived = self.streams.pass();
         let identity = local.identity.clone();
         tracing::info!(room = %self.key, participant = %local.sid, %identity, session = join.session.0, "participant joined");
         let opening = OpenSession {

@@ -36,6 +36,7 @@ mod shown;
 mod simulate;
 mod speakers;
 mod stats;
+mod streams;
 mod subscribe;
 #[cfg(test)]
 mod tests;

@@ -160,6 +160,7 @@ impl Room {
     pub fn remove_remote(&mut self, cx: &mut Context, identity: &Identity, reason: DisconnectReason) {
         let Some(remote) = self.remotes.by_identity.remove(identity) else { return };
         self.remotes.last_sequences.remove(&remote.record.sid);
+        self.streams.end(remote.record.sid);
         if !remote.is_hidden() {
             let info = ParticipantInfo {
                 state: State::Disconnected as i32,

@@ -20,6 +20,7 @@ use super::resume::Departed;
 use super::session::Overdue;
 use super::shown::Shown;
 use super::speakers::Speakers;
+use super::streams::Streams;
 use super::{Join, Output, info, limits};
 use crate::media::Command;
 
@@ -48,6 +49,7 @@ pub(super) struct Room {
     pub shown: Shown,
     pub speakers: Speakers,
     pub history: History,
+    pub streams: Streams,
     /// When clients are told of the quality of connections, if there is news.
     pub qualities_at: Option<Instant>,
     /// When its counts were last told, and whether they have changed since.
@@ -74,6 +76,7 @@ impl Room {
             shown: Shown::default(),
             speakers: Speakers::default(),
             history: History::default(),
+            streams: Streams::default(),
             qualities_at: None,
             counts_told: cx.now,
             counts_changed: false,
@@ -142,6 +145,7 @@ impl Room {
         let Some(mut local) = self.locals.remove(who) else { return };
         tracing::info!(room = %self.key, participant = %local.sid, identity = %who, ?reason, "participant left");
         local.bump();
+        self.streams.end(local.sid);
         let (session, socket) = (local.session.id, local.session.socket);
         cx.seats.remove(&session);
         cx.seats.remove(&socket);

@@ -211,6 +211,7 @@ impl Rooms {
             cascade::Event::RoomChanged(record) => {
                 self.in_room(&record.room.clone(), |room, cx| room.set_record(cx, record))
             }
+            cascade::Event::RoomWaits { record, stays } => return self.await_return(record, stays),
             cascade::Event::ParticipantChanged(record) => {
                 self.in_room(&record.room.clone(), |room, cx| room.change_remote(cx, record))
             }
@@ -229,6 +230,9 @@ impl Rooms {
             }
             // Whoever asks takes its answers before they come here.
             cascade::Event::Answered { .. } => return self.context.stats.drop("mesh event", "unexpected answer"),
+            cascade::Event::DataLost { room, publisher } => {
+                self.in_room(&room, |room, cx| room.lose_data(cx, publisher))
+            }
             cascade::Event::Data(data) => self.in_room(&data.room, |room, cx| room.remote_data(cx, &data)),
         };
         // Normal just after the room's last local participant has left.
@@ -293,6 +297,7 @@ fn session_of(event: &media::Event) -> Option<SessionId> {
         | media::Event::Data { session, .. }
         | media::Event::Quality { session, .. }
         | media::Event::StreamState { session, .. }
+        | media::Event::FellBehind(session)
         | media::Event::ChannelsOpen(session) => Some(*session),
         media::Event::Want { .. } | media::Event::Levels(_) | media::Event::Demand { .. } => None,
     }

@@ -8,6 +8,7 @@ use origo_auth::{ParticipantSid, TrackSid};
 
 use super::quality::Verdict;
 use super::simulate::CutOnResume;
+use super::streams::Moment;
 use super::{Join, limits};
 use crate::SessionId;
 use crate::media::{Target, TrackSettings};
@@ -32,8 +33,8 @@ pub(super) struct Session {
     pub settings: BTreeMap<TrackSid, TrackSettings>,
     /// What it was told of connections.
     pub qualities: BTreeMap<ParticipantSid, Verdict>,
-    /// When it joined.
-    pub since: Instant,
+    /// When it joined, in the order of the room's data.
+    pub arrived: Moment,
     /// When its token is refreshed.
     pub token_at: Instant,
     /// It wants to see what happens when coming back fails.
@@ -70,7 +71,7 @@ impl Session {
             denied: BTreeSet::new(),
             settings: BTreeMap::new(),
             qualities: BTreeMap::new(),
-            since: now,
+            arrived: Moment::default(),
             token_at: now,
             cut_on_resume: None,
             has_idle_sections: false,

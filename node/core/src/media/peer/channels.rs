@@ -8,13 +8,27 @@ use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 
 use crate::media::Channel;
 
-/// Bytes of messages that may wait for a client, per channel. Lossy data that waits longer is late anyway.
-const QUEUE_BYTES_MAX: [usize; 2] = [4 << 20, 128 << 10];
+/// Bytes of messages that may wait for a client, per channel: reliably what a file transfer is ahead of a slow path,
+/// while lossy data that waits longer is late anyway.
+const QUEUE_BYTES_MAX: [usize; 2] = [8 << 20, 128 << 10];
+/// The same when memory is short.
+const QUEUE_BYTES_SHORT: usize = 128 << 10;
 /// SCTP asks for more when it holds less than this.
 const LOW_WATER_BYTES: usize = 64 * 1024;
 
 /// Labels, in the order of [`Channel`].
 const LABELS: [&str; 2] = ["_reliable", "_lossy"];
+
+/// What became of a message to a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::media) enum Fate {
+    /// It is sent or waits.
+    Taken,
+    /// It is lost, as lossy messages may be, or as all are after an overrun.
+    Dropped,
+    /// It is the first reliable message to be lost; from here on none is sent, for it would come after a gap.
+    Overrun,
+}
 
 /// Open channels and what waits for them.
 #[derive(Debug, Default)]
@@ -22,6 +36,7 @@ pub(super) struct Channels {
     ids: [Option<ChannelId>; 2],
     queues: [VecDeque<Bytes>; 2],
     queued_bytes: [usize; 2],
+    overrun: bool,
 }
 
 /// How to open a channel of ours.
@@ -66,15 +81,27 @@ impl Channels {
         Some([Channel::Reliable, Channel::Lossy][index])
     }
 
-    /// Puts a message at the end of the queue; false when it is full.
-    pub fn push(&mut self, channel: Channel, message: Bytes) -> bool {
+    /// Puts a message at the end of its queue.
+    pub fn push(&mut self, channel: Channel, message: Bytes, is_short: bool) -> Fate {
         let index = channel as usize;
-        if self.queued_bytes[index] + message.len() > QUEUE_BYTES_MAX[index] {
-            return false;
+        let most = if is_short { QUEUE_BYTES_SHORT } else { QUEUE_BYTES_MAX[index] };
+        let is_full = self.queued_bytes[index] + message.len() > most;
+        if channel == Channel::Reliable && (is_full || self.overrun) {
+            self.queues[index].clear();
+            self.queued_bytes[index] = 0;
+            return if std::mem::replace(&mut self.overrun, true) { Fate::Dropped } else { Fate::Overrun };
+        }
+        if is_full {
+            return Fate::Dropped;
         }
         self.queued_bytes[index] += message.len();
         self.queues[index].push_back(message);
-        true
+        Fate::Taken
+    }
+
+    /// Bytes in the queues.
+    pub fn waiting(&self) -> usize {
+        self.queued_bytes.iter().sum()
     }
 
     /// Hands SCTP as much as it takes. Gives how many messages it refused for good.

@@ -95,6 +95,7 @@ pub(super) struct Peer {
 }
 
 use channels::Channels;
+pub(super) use channels::Fate;
 
 /// What a poll gives.
 pub(super) enum Polled {
@@ -411,11 +412,16 @@ impl Peer {
         self.rtc.bwe().set_bitrate(Bitrate::bps(0), Bitrate::bps(bps));
     }
 
-    /// Sends a data message, or queues it; false when the queue is full.
-    pub fn send_data(&mut self, channel: Channel, message: Bytes) -> bool {
-        let queued = self.channels.push(channel, message);
+    /// Sends a data message, or queues it. `is_short` when memory is.
+    pub fn send_data(&mut self, channel: Channel, message: Bytes, is_short: bool) -> Fate {
+        let fate = self.channels.push(channel, message, is_short);
         let refused = self.flush_channels();
-        queued && refused == 0
+        if refused == 0 { fate } else { Fate::Dropped }
+    }
+
+    /// Bytes of data messages that wait.
+    pub fn data_waiting(&self) -> usize {
+        self.channels.waiting()
     }
 
     fn flush_channels(&mut self) -> u64 {

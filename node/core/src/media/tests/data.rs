@@ -45,9 +45,33 @@ fn data_for_a_client_that_does_not_take_it_is_bounded_and_counted() {
     let mut world = World::new();
     world.signaling = false;
     let client = world.join(false);
-    for _ in 0..100 {
+    for _ in 0..200 {
         send(&mut world, client, Channel::Reliable, vec![0; 64_000]);
         send(&mut world, client, Channel::Lossy, vec![0; 64_000]);
     }
-    assert!(world.worker.stats().dropped_count("data", "client too slow") > 100);
+    assert!(world.worker.stats().dropped_count("data", "client too slow") > 200);
+    world.run_ms(1);
+    let told = world.events.iter().filter(|event| **event == Event::FellBehind(world.clients[client].id)).count();
+    assert_eq!(told, 1, "8 MB wait, and then the rooms are told once");
+}
+
+#[test]
+fn a_client_that_fell_behind_gets_nothing_more_and_another_gets_all() {
+    let mut world = World::new();
+    world.signaling = false;
+    let slow = world.join(false);
+    world.run_ms(100);
+    world.signaling = true;
+    let quick = world.join(false);
+    world.run_ms(500);
+    for number in 0..200_u8 {
+        send(&mut world, slow, Channel::Reliable, vec![number; 60_000]);
+        send(&mut world, quick, Channel::Reliable, vec![number; 60_000]);
+        world.run_ms(20);
+    }
+    world.run_ms(2_000);
+    let numbers: Vec<u8> = world.receiver(quick).messages.iter().map(|(_, message)| message[0]).collect();
+    assert_eq!(numbers, (0..200).collect::<Vec<_>>());
+    assert!(world.events.contains(&Event::FellBehind(world.clients[slow].id)));
+    assert!(!world.events.contains(&Event::FellBehind(world.clients[quick].id)));
 }

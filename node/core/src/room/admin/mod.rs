@@ -106,7 +106,7 @@ impl Rooms {
     /// Ends the room here: everybody leaves with ROOM_DELETED, and the next of that name is another room.
     fn delete_room(&mut self, project: &str, request: &proto::DeleteRoomRequest) -> Outcome {
         let key = RoomKey::new(project, request.room.as_str());
-        let was_waiting = self.reservations.remove(&key, self.context.now);
+        let was_waiting = self.reservations.delete(&key, self.context.now);
         self.context.mesh(cascade::Input::Release(key.clone()));
         let was_live = self.in_room(&key, |room, cx| {
             let everybody: Vec<Identity> = room.locals.keys().cloned().collect();

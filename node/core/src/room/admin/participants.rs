@@ -14,6 +14,7 @@ use crate::media::{Channel, Command};
 use crate::room::context::Context;
 use crate::room::grants::Grants;
 use crate::room::room::Room;
+use crate::room::streams::Reach;
 use crate::room::{Rooms, info, limits};
 
 impl Rooms {
@@ -114,7 +115,13 @@ impl Rooms {
             let reliable = request.kind == Kind::Reliable as i32;
             let packet = room.packet_of(request);
             let encoded = packet.encode_to_vec().into();
-            room.deliver(cx, None, if reliable { Channel::Reliable } else { Channel::Lossy }, &packet, &encoded);
+            room.deliver(
+                cx,
+                None,
+                if reliable { Channel::Reliable } else { Channel::Lossy },
+                (&packet, Reach::All),
+                &encoded,
+            );
         });
         sent.map(|()| proto::SendDataResponse::default().encode_to_vec()).ok_or(AdminError::NotFound("the room"))
     }

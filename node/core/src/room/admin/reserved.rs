@@ -12,38 +12,53 @@ use prost::Message;
 use super::{AdminError, Outcome, check_length};
 use crate::room::{Rooms, info, limits};
 
+/// The word that a room waits may be on its way while the room is deleted: this long it is not believed.
+const DELETION_HOLDS: Duration = Duration::from_secs(2);
+
 /// Records without participants, each until its time is up.
 #[derive(Debug, Default)]
-pub struct Reservations(BTreeMap<RoomKey, (RoomRecord, Instant)>);
+pub struct Reservations {
+    by_room: BTreeMap<RoomKey, (RoomRecord, Instant)>,
+    /// Rooms that were deleted of late.
+    deleted: BTreeMap<RoomKey, Instant>,
+}
 
 impl Reservations {
     /// Those whose time is not up.
     pub fn living(&self, now: Instant) -> impl Iterator<Item = &RoomRecord> {
-        self.0.values().filter(move |(_, until)| *until > now).map(|(record, _)| record)
+        self.by_room.values().filter(move |(_, until)| *until > now).map(|(record, _)| record)
     }
 
     /// The record of a room.
     pub fn get(&self, room: &RoomKey, now: Instant) -> Option<&RoomRecord> {
-        self.0.get(room).filter(|(_, until)| *until > now).map(|(record, _)| record)
+        self.by_room.get(room).filter(|(_, until)| *until > now).map(|(record, _)| record)
     }
 
-    /// Forgets a room. Says whether its time was not up.
-    pub fn remove(&mut self, room: &RoomKey, now: Instant) -> bool {
-        self.0.remove(room).is_some_and(|(_, until)| until > now)
+    /// Forgets a deleted room. Says whether its time was not up.
+    pub fn delete(&mut self, room: &RoomKey, now: Instant) -> bool {
+        self.deleted.retain(|_, at| *at + DELETION_HOLDS > now);
+        if self.deleted.len() < limits::RESERVED_ROOMS_MAX {
+            self.deleted.insert(room.clone(), now);
+        }
+        self.by_room.remove(room).is_some_and(|(_, until)| until > now)
     }
 
     /// Somebody came: from now on those who are there keep the record.
     pub fn take(&mut self, room: &RoomKey, now: Instant) -> Option<RoomRecord> {
-        self.0.remove(room).filter(|(_, until)| *until > now).map(|(record, _)| record)
+        self.by_room.remove(room).filter(|(_, until)| *until > now).map(|(record, _)| record)
     }
 
     fn put(&mut self, record: RoomRecord, now: Instant, until: Instant) -> Result<(), AdminError> {
-        self.0.retain(|_, (_, until)| *until > now);
-        if self.0.len() >= limits::RESERVED_ROOMS_MAX && !self.0.contains_key(&record.room) {
+        self.by_room.retain(|_, (_, until)| *until > now);
+        if self.by_room.len() >= limits::RESERVED_ROOMS_MAX && !self.by_room.contains_key(&record.room) {
             return Err(AdminError::TooMuch { what: "the number of waiting rooms", max: limits::RESERVED_ROOMS_MAX });
         }
-        self.0.insert(record.room.clone(), (record, until));
+        self.by_room.insert(record.room.clone(), (record, until));
         Ok(())
+    }
+
+    fn was_just_deleted(&self, room: &RoomKey, now: Instant) -> bool {
+        self.deleted.get(room).is_some_and(|at| *at + DELETION_HOLDS > now)
     }
 }
 
@@ -102,11 +117,22 @@ impl Rooms {
         Ok(Vec::new())
     }
 
+    /// A room of which this node is a home has lost its last participant: it is there until its time is up.
+    pub(in crate::room) fn await_return(&mut self, record: RoomRecord, stays: Duration) {
+        let now = self.context.now;
+        if self.rooms.contains_key(&record.room) || self.reservations.was_just_deleted(&record.room, now) {
+            return;
+        }
+        if self.reservations.put(record, now, now + stays).is_err() {
+            self.context.stats.drop("room", "too many rooms wait");
+        }
+    }
+
     /// Gives a room other metadata. Those who are in it hear of it by the mesh.
     pub(super) fn describe_room(&mut self, project: &str, request: proto::UpdateRoomMetadataRequest) -> Outcome {
         check_length("the metadata", request.metadata.len(), limits::METADATA_BYTES_MAX)?;
         let key = RoomKey::new(project, request.room);
-        if let Some((record, _)) = self.reservations.0.get_mut(&key) {
+        if let Some((record, _)) = self.reservations.by_room.get_mut(&key) {
             record.metadata.clone_from(&request.metadata);
             record.version += 1;
         }

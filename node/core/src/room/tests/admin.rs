@@ -1,5 +1,7 @@
 //! The server API's calls as one node answers them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use livekit_protocol as proto;
 use prost::Message;
@@ -9,7 +11,7 @@ use proto::{DisconnectReason, ParticipantPermission};
 use super::world::{Client, World, node_id};
 use crate::media::{Command, Target};
 use crate::room::{Answer, Ask, Input};
-use origo_cascade_core::Event;
+use origo_cascade_core::{Event, RoomRecord, RoomSettings};
 
 /// Asks a node as its own front-end does.
 fn ask(world: &mut World, node: usize, method: &str, request: &impl Message) -> Answer {
@@ -61,6 +63,26 @@ fn a_made_room_waits_for_its_first_participant_and_not_for_ever() {
     ask(&mut world, 0, "CreateRoom", &wish);
     world.pass(std::time::Duration::from_secs(11));
     assert_eq!(rooms(&mut world, 0), []);
+}
+
+#[test]
+fn a_room_that_waits_for_somebody_to_come_back_is_there_unless_it_was_deleted() {
+    let mut world = World::new(1);
+    let wish = proto::CreateRoomRequest { name: "standup".into(), metadata: "plan".into(), ..Default::default() };
+    let waits = || {
+        let (room, sid) = (super::world::room_key(), "RM_23456789ABCD".parse().unwrap());
+        let (metadata, settings) = ("plan".into(), RoomSettings::default());
+        let record = RoomRecord { room, sid, created_ms: 1, metadata, version: 0, settings };
+        Input::Mesh(Event::RoomWaits { record, stays: Duration::from_secs(20) })
+    };
+    world.input(0, waits());
+    let made = proto::Room::decode(ask(&mut world, 0, "CreateRoom", &wish).payload).unwrap();
+    assert_eq!(made.sid, "RM_23456789ABCD", "it is the one that waits");
+    assert_eq!(rooms(&mut world, 0), std::slice::from_ref(&made));
+    let request = proto::DeleteRoomRequest { room: "standup".into() };
+    assert_eq!(ask(&mut world, 0, "DeleteRoom", &request).code, "");
+    world.input(0, waits());
+    assert_eq!(rooms(&mut world, 0), [], "the word was on its way when the room was deleted");
 }
 
 #[test]

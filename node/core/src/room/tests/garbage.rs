@@ -169,6 +169,7 @@ fn event_of(which: u8, client: Client, track: TrackSid, bytes: Vec<u8>) -> media
             let quality = media::PathQuality { loss: f32::INFINITY, jitter_ms: f32::NAN, ..Default::default() };
             media::Event::Quality { session, up: quality, down: quality }
         }
+        14 => media::Event::FellBehind(session),
         _ => media::Event::Data { session, channel: Channel::Reliable, packet: Bytes::from(bytes) },
     }
 }
@@ -200,8 +201,10 @@ fn news_of(which: u8, who: u8, seed: &[u8]) -> cascade::Event {
             room,
             publisher: sid,
             reliable: true,
+            number: 1,
             packet: Bytes::copy_from_slice(seed),
         }),
+        4 => cascade::Event::DataLost { room, publisher: sid },
         _ => cascade::Event::RoomChanged(cascade::RoomRecord {
             room,
             sid: RoomSid::random(&mut rng),

@@ -9,5 +9,6 @@ mod leaving;
 mod publishing;
 mod reporting;
 mod resuming;
+mod streams;
 mod watching;
 mod world;
