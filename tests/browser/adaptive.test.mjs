@@ -103,10 +103,11 @@ async function encodes(expected) {
   console.log(`ann encodes [${expected}] alone after ${(performance.now() - begunAt).toFixed(0)} ms`);
 }
 
-/** The link carries each frame of one layer, which take a packet as a rule, and nothing of the other one. */
+/** The link carries each frame of one layer, which take a packet as a rule; of the other one, the last of a switch. */
 function assertCarries({ copies, ...counts }, rid) {
   const [own, other] = rid === 'h' ? ['enhancement', 'base'] : ['base', 'enhancement'];
-  assert.deepEqual([copies, counts[other]], [1, 0], 'another layer crosses the link');
+  assert.equal(copies, 1, 'more than one layer crosses the link');
+  assert.ok(counts[other] < 0.1 * counts[rid], `the link carries ${counts[other]} packets of the other layer`);
   assert.ok(counts[own] >= 0.8 * counts[rid], `the link carries ${counts[own]} packets of ${counts[rid]} frames`);
 }
 

@@ -127,7 +127,7 @@ test('who joins in the middle of a stream sees nothing of it', { timeout: 60_000
       const streams = [];
       room.registerTextStreamHandler('text', async (reader) => streams.push(await reader.readAll()));
       await room.connect(url, token);
-      // What the SDK is handed, before it leaves out what it does not know the beginning of.
+      // What the SDK is handed, from which it would leave out what it does not know the beginning of.
       const kinds = [];
       room.engine.on('dataPacketReceived', (packet) => kinds.push(packet.value.case));
       return { room, packets, streams, kinds };
@@ -154,5 +154,6 @@ test('who joins in the middle of a stream sees nothing of it', { timeout: 60_000
   for (const { packets, streams, kinds } of late) {
     console.log(`who came late was handed ${kinds.join(', ')}`);
     assert.deepEqual([packets, streams], [['after it'], ['a new one']]);
+    assert.deepEqual(kinds.slice(0, 2), ['user', 'streamHeader'], 'the middle of a stream');
   }
 });
