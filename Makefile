@@ -20,6 +20,10 @@ export SCREENSHOTS ?= $(TARGET)/screenshots
 # Handed to `origo demo`, such as DEMO_ARGS="--nodes 5 --port-base 9000".
 DEMO_ARGS ?=
 
+# Handed to the soak and to the comparison with Janus, such as SOAK_ARGS="--minutes 60".
+SOAK_ARGS ?=
+VERSUS_ARGS ?=
+
 TEST_STAGES := check-fmt check-typescript test-typescript check-clippy test-rust test-sdk test-browser
 
 .PHONY: help
@@ -129,3 +133,14 @@ test-browser: web ## real Chromium pages against a demo mesh; screenshots in tar
 bench: web ## forwarded packets per CPU second beside the egress ceiling; writes target/bench.json
 	cargo build --release --locked
 	cargo run --release --locked -p origo-tests --bin origo-bench
+
+.PHONY: bench-janus
+bench-janus: web ## a node and Janus's VideoRoom (Debian's package) under the same load; writes target/bench-janus.json
+	@scripts/deps janus
+	cargo build --release --locked -p origo-node -p origo-tests
+	$(TARGET)/release/origo-versus --json $(TARGET)/bench-janus.json $(VERSUS_ARGS)
+
+.PHONY: soak
+soak: deps-system web ## 200 participants come and go over three nodes for ten minutes; memory, metrics and logs are checked
+	cargo build --locked -p origo-node -p origo-tests
+	$(TARGET)/debug/origo-soak --json $(TARGET)/soak.json $(SOAK_ARGS)

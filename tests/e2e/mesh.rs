@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use origo_auth::Secret;
-use origo_client::load::{self, Plan};
+use origo_client::load::{self, Credentials, Placement, Plan, Server};
 use origo_client::proto::{self, data_packet, signal_response};
 use origo_client::signal::Socket;
 use origo_client::{AudioOptions, Event, Fleet, Join, Options, Participant, VideoOptions};
@@ -304,19 +304,24 @@ async fn a_load_of_two_publishers_and_ten_subscribers_arrives_whole() {
     let (_alone, mesh) = alone().await;
     for (form, options) in both_forms() {
         let plan = Plan {
-            url: mesh.nodes[0].url.clone(),
-            subscriber_url: mesh.nodes[2].url.clone(),
-            api_key: mesh.api_key.clone(),
-            api_secret: Secret::new(mesh.api_secret.clone()),
+            server: Server::LiveKit,
+            urls: vec![mesh.nodes[0].url.clone(), mesh.nodes[2].url.clone()],
+            placement: Placement::Split,
+            credentials: Credentials::Key { key: mesh.api_key.clone(), secret: Secret::new(mesh.api_secret.clone()) },
             room: format!("load-{form}"),
+            rooms: 1,
             publishers: 2,
             subscribers: 10,
-            options,
+            publishers_watch: false,
+            options: Options { light: true, ..options },
+            ramp_per_second: 50.0,
+            churn: None,
+            server_pids: Vec::new(),
             video: Some(VideoOptions::at_bitrate(30, 1_000_000, 1100)),
             audio: Some(AudioOptions::default()),
             duration: Duration::from_secs(2),
         };
-        let summary = load::run(&plan).await.unwrap_or_else(|error| panic!("{form}: {error}"));
+        let summary = load::run(&plan, |_| {}).await.unwrap_or_else(|error| panic!("{form}: {error}"));
         assert_eq!((summary.subscribers, summary.failed.len(), summary.silent), (10, 0, 0), "{form}: {summary}");
         assert!(summary.delivered_percent >= 99.9, "{form}: {summary}");
         assert_eq!(summary.received.duplicates, 0, "{form}: {summary}");

@@ -1,6 +1,7 @@
-//! What tests and benchmarks from outside share: processes of `origo`, tokens, plain HTTP and the metrics page.
+//! What tests and benchmarks from outside share: processes of `origo` and Janus, tokens, plain HTTP and the metrics page.
 
 pub mod http;
+pub mod janus;
 pub mod mesh;
 pub mod metrics;
 pub mod node;

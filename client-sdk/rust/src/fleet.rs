@@ -16,11 +16,13 @@ use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
 use tokio::sync::{mpsc as async_mpsc, oneshot};
 
 use crate::event::Event;
+use crate::janus::{self, JanusError, JanusSeat};
 use crate::join::Join;
 use crate::options::Options;
 use crate::participant::{Participant, Report};
 use crate::session::{Command, Input, Output, Session};
 use crate::signal::{SignalError, Socket};
+use crate::totals::Totals;
 
 /// Datagrams read with one call.
 const BATCH: usize = 16;
@@ -32,6 +34,9 @@ const READY_MAX: usize = 1024;
 const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 /// A participant has at most two connections: its tokens are `2 * id` and the next.
 const CONNECTIONS_MAX: usize = 2;
+/// The thread wakes up that often at most: what comes in between is handled together. Waking up for each datagram would
+/// cost more than reading them.
+const PACE: Duration = Duration::from_millis(1);
 const WAKE: mio::Token = mio::Token(usize::MAX);
 
 /// Why a participant could not join.
@@ -57,6 +62,9 @@ pub enum ConnectError {
     /// Signaling failed.
     #[error(transparent)]
     Signal(#[from] SignalError),
+    /// Janus refused or failed.
+    #[error(transparent)]
+    Janus(#[from] JanusError),
     /// The server ended the session before it was connected.
     #[error("the session ended before it was connected: {0}")]
     Ended(String),
@@ -72,8 +80,13 @@ pub(crate) enum Order {
     SignalClosed(usize, String),
     Command(usize, Command),
     Report(usize, oneshot::Sender<Report>),
+    Totals(oneshot::Sender<Totals>),
     Stop,
 }
+
+type Events = async_mpsc::UnboundedReceiver<Event>;
+/// What a session wants to tell its server.
+pub(crate) type Signals = async_mpsc::UnboundedReceiver<Box<proto::SignalRequest>>;
 
 /// A thread with many participants. Cheap to clone; the thread ends with the last clone and participant.
 #[derive(Clone)]
@@ -122,13 +135,54 @@ impl Fleet {
         let signal_url = Join { url, token, options: &options, offer, resume: None }.signal_url();
         let socket = Socket::connect(&signal_url).await?;
 
+        let (id, events, signals) = self.add(session, sockets)?;
+        tokio::spawn(carry_signals(self.clone(), id, socket, signals));
+        Participant::connected(self.clone(), id, events, begun).await
+    }
+
+    /// Joins a room of Janus's VideoRoom and waits until the connection is up. A publisher connects with its first
+    /// track, so what it publishes is given here.
+    pub async fn connect_janus(
+        &self,
+        url: &str,
+        seat: JanusSeat,
+        options: Options,
+    ) -> Result<Participant, ConnectError> {
+        let limit = options.join_timeout;
+        let joining = self.join_janus(url, seat, options);
+        tokio::time::timeout(limit, joining).await.map_err(|_| ConnectError::Timeout(limit))?
+    }
+
+    async fn join_janus(&self, url: &str, seat: JanusSeat, options: Options) -> Result<Participant, ConnectError> {
+        let begun = Instant::now();
+        let sockets = vec![bind(local_ip_toward(url).await?)?];
+        let local = sockets.iter().map(UdpSocket::local_addr).collect::<io::Result<Vec<_>>>()?;
+        let options = Options { single_connection: true, ..options };
+        let session = Session::new(&options, &local, Instant::now(), unix_us())?;
+        let gateway = janus::Gateway::connect(url, &seat).await?;
+        let (id, events, signals) = self.add(session, sockets)?;
+        for command in seat.publications() {
+            self.order(Order::Command(id, command));
+        }
+        tokio::spawn(janus::carry(self.clone(), id, gateway, signals));
+        Participant::connected(self.clone(), id, events, begun).await
+    }
+
+    /// Puts a session onto the thread; its number, its events and what it wants to tell the server.
+    fn add(&self, session: Session, sockets: Vec<UdpSocket>) -> io::Result<(usize, Events, Signals)> {
         let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
         // An owner that does not read its events starves nobody but itself, so these need no bound.
         let (events_in, events) = async_mpsc::unbounded_channel();
         let (signals_in, signals) = async_mpsc::unbounded_channel();
         self.order(Order::Add(id, Box::new(Member::new(session, sockets, signals_in, events_in)?)));
-        tokio::spawn(carry_signals(self.clone(), id, socket, signals));
-        Participant::connected(self.clone(), id, events, begun).await
+        Ok((id, events, signals))
+    }
+
+    /// What all participants of the thread received and sent so far.
+    pub async fn totals(&self) -> Totals {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Totals(reply));
+        answer.await.unwrap_or_default()
     }
 
     pub(crate) fn order(&self, order: Order) {
@@ -140,12 +194,7 @@ impl Fleet {
 }
 
 /// Carries signaling between the socket and the thread, until either ends.
-async fn carry_signals(
-    fleet: Fleet,
-    id: usize,
-    mut socket: Socket,
-    mut signals: async_mpsc::UnboundedReceiver<Box<proto::SignalRequest>>,
-) {
+async fn carry_signals(fleet: Fleet, id: usize, mut socket: Socket, mut signals: Signals) {
     let reason = loop {
         tokio::select! {
             response = socket.next() => match response {
@@ -255,9 +304,15 @@ impl Engine {
 
     fn run(mut self) {
         let mut ready = mio::Events::with_capacity(READY_MAX);
+        let mut woke_at = Instant::now();
         loop {
+            if let Some(rest) = PACE.checked_sub(woke_at.elapsed()) {
+                std::thread::sleep(rest);
+            }
             let wait = self.due.first().map(|(at, _)| at.saturating_duration_since(Instant::now()));
-            match self.poll.poll(&mut ready, wait) {
+            let polled = self.poll.poll(&mut ready, wait);
+            woke_at = Instant::now();
+            match polled {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                     tracing::error!(%error, "polling failed; the fleet ends");
                     return;
@@ -286,8 +341,13 @@ impl Engine {
             Order::Report(id, reply) => {
                 if let Some(member) = self.members.get(&id) {
                     // The asker may have given up.
-                    let _ = reply.send(Report { tracks: member.session.report(), sent: member.session.sent() });
+                    let _ = reply
+                        .send(Report { tracks: member.session.report(Instant::now()), sent: member.session.sent() });
                 }
+            }
+            Order::Totals(reply) => {
+                let members = self.members.values();
+                let _ = reply.send(members.fold(Totals::default(), |sum, member| sum + member.session.totals()));
             }
             Order::Stop => {}
         }
@@ -326,6 +386,10 @@ impl Engine {
                 for datagram in slot[..meta.len].chunks(meta.stride.max(1)) {
                     member.session.handle_input(now, Input::Datagram { connection, from: meta.addr, datagram });
                 }
+            }
+            // Fewer than were asked for: the socket is empty, and what comes from now on is told again.
+            if count < BATCH {
+                break;
             }
         }
         self.flush(id);

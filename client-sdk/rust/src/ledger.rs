@@ -28,6 +28,8 @@ pub struct LayerCounts {
     pub duplicates: u64,
     /// Packets that came after a newer one.
     pub reordered: u64,
+    /// Packets that came because they were asked for again.
+    pub repaired: u64,
 }
 
 impl std::ops::Add for LayerCounts {
@@ -39,6 +41,7 @@ impl std::ops::Add for LayerCounts {
             lost: self.lost + other.lost,
             duplicates: self.duplicates + other.duplicates,
             reordered: self.reordered + other.reordered,
+            repaired: self.repaired + other.repaired,
         }
     }
 }
@@ -69,6 +72,25 @@ impl Ledger {
             self.first = counter;
         }
         self.mark(counter);
+    }
+
+    /// Notes a packet that was sent again; whether it was missing. One that had come is no fault of the path: it was late,
+    /// or a probe of the server.
+    pub fn repair(&mut self, counter: u32) -> bool {
+        if self.counts.unique == 0 {
+            return false;
+        }
+        let ahead = counter.wrapping_sub(self.newest) as i32;
+        let behind = counter.wrapping_sub(self.first) as i32;
+        if behind < 0 || ahead.unsigned_abs() >= WINDOW || (ahead <= 0 && self.is_marked(counter)) {
+            return false;
+        }
+        if ahead > 0 {
+            self.advance(counter, ahead as u32);
+        }
+        self.mark(counter);
+        self.counts.repaired += 1;
+        true
     }
 
     /// Totals so far.
@@ -121,7 +143,7 @@ mod tests {
 
     #[test]
     fn loss_duplicates_and_order_are_told_apart() {
-        let expected = LayerCounts { unique: 5, lost: 1, duplicates: 2, reordered: 1 };
+        let expected = LayerCounts { unique: 5, lost: 1, duplicates: 2, reordered: 1, repaired: 0 };
         assert_eq!(counts([10, 11, 13, 12, 12, 15, 15]), expected);
     }
 
@@ -138,6 +160,18 @@ mod tests {
         ledger.note(100, true);
         ledger.note(102, false);
         assert_eq!(ledger.counts(), LayerCounts { unique: 3, lost: 1, ..LayerCounts::default() });
+    }
+
+    #[test]
+    fn a_repair_counts_once_and_only_when_it_was_missing() {
+        let mut ledger = Ledger::default();
+        assert!(!ledger.repair(9), "nothing has come yet");
+        [10, 12].into_iter().for_each(|counter| ledger.note(counter, false));
+        assert!(ledger.repair(11));
+        assert!(!ledger.repair(11) && !ledger.repair(12) && !ledger.repair(5));
+        assert!(ledger.repair(13), "the newest packet may be the one that was missed");
+        ledger.note(14, false);
+        assert_eq!(ledger.counts(), LayerCounts { unique: 5, repaired: 2, ..LayerCounts::default() });
     }
 
     #[test]

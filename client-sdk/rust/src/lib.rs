@@ -19,8 +19,10 @@
 mod event;
 mod fleet;
 mod histogram;
+pub mod janus;
 mod join;
 mod ledger;
+mod light;
 pub mod load;
 mod negotiation;
 mod options;
@@ -33,7 +35,7 @@ pub mod session;
 pub mod signal;
 mod source;
 pub mod stamp;
-pub mod summary;
+mod totals;
 
 pub use event::{Event, Subscribed};
 pub use fleet::{ConnectError, Fleet};
@@ -43,7 +45,8 @@ pub use ledger::LayerCounts;
 pub use livekit_protocol as proto;
 pub use options::{AudioOptions, Layer, Options, VideoOptions};
 pub use participant::{Participant, Report};
-pub use reception::TrackReport;
+pub use reception::{Freezes, TrackReport};
+pub use totals::Totals;
 
 /// Sound or picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -125,7 +125,8 @@ impl Session {
     }
 
     fn offered(&mut self, now: Instant, offer: &proto::SessionDescription) -> Result<(), NegotiationError> {
-        let Some(peer) = self.peers.get_mut(SUBSCRIBER) else { return Ok(()) };
+        // With one connection it is the one that a server other than LiveKit's may offer on.
+        let Some(peer) = self.peers.last_mut() else { return Ok(()) };
         let sdp = peer.accept_offer(now, &offer.sdp)?;
         let answer = proto::SessionDescription { r#type: "answer".to_owned(), sdp, id: offer.id, ..Default::default() };
         self.signal(Request::Answer(answer));
@@ -148,6 +149,9 @@ impl Session {
     /// Compares what the server sends by its SDP with what we had, and tells the difference.
     fn learn_tracks(&mut self, now: Instant, sdp: &str, track_by_mid: &HashMap<String, String>) {
         let sections = sections::parse(sdp);
+        let announced =
+            sections.iter().flat_map(|section| section.ssrcs.iter().map(|ssrc| (*ssrc, section.mid.clone())));
+        self.mid_by_ssrc = announced.collect();
         let carried: Vec<Subscribed> =
             sections.into_iter().filter_map(|section| subscribed(section, track_by_mid)).collect();
         let gone: Vec<usize> = (0..self.receptions.len())
@@ -157,6 +161,7 @@ impl Session {
             self.receptions[index].ended = true;
             let track = self.receptions[index].what.track.clone();
             self.reception_by_ssrc.retain(|_, reception| *reception != index);
+            self.peers.iter_mut().filter_map(|peer| peer.light.as_mut()).for_each(|light| light.forget(index));
             self.tell(Event::TrackUnsubscribed { track });
         }
         for what in carried {

@@ -7,11 +7,14 @@ use std::time::{Duration, Instant};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::media::{Direction, MediaKind as RtcKind, Mid, Pt, Simulcast, SimulcastLayer};
-use str0m::net::{Protocol, Receive};
+use str0m::net::{Protocol, Receive, Transmit};
 use str0m::{Candidate, Input, Output, Rtc, RtcConfig};
 
 use crate::MediaKind;
+use crate::light::{self, Light};
 use crate::options::VideoOptions;
+use crate::reception::Reception;
+use crate::sections;
 
 /// str0m asks for wake-ups a microsecond ahead now and then; a millisecond is soon enough.
 const TIMEOUT_MIN: Duration = Duration::from_millis(1);
@@ -40,6 +43,8 @@ pub(crate) struct Peer {
     channels: [Option<ChannelId>; 2],
     receiving: Vec<Mid>,
     timeout: Instant,
+    /// Receives media in str0m's place.
+    pub(crate) light: Option<Light>,
 }
 
 /// What a connection brings up as it is drained.
@@ -60,17 +65,18 @@ pub(crate) struct Additions<'a> {
 }
 
 impl Peer {
-    pub(crate) fn new(local: SocketAddr, now: Instant) -> Result<Self, str0m::error::IceError> {
-        let mut rtc = RtcConfig::new()
+    pub(crate) fn new(local: SocketAddr, light: bool, now: Instant) -> Result<Self, str0m::error::IceError> {
+        let config = RtcConfig::new()
             .set_rtp_mode(true)
             .set_stats_interval(None)
             .clear_codecs()
             .enable_opus(true, false)
-            .enable_vp8(true)
-            .build(now);
+            .enable_vp8(true);
+        let (mut rtc, tap) = light::build(config, now);
         rtc.add_local_candidate(Candidate::host(local, "udp")?);
         let (offers, pending, channels, receiving) = (0, None, [None; 2], Vec::new());
-        Ok(Self { rtc, local, offers, pending, channels, receiving, timeout: now })
+        let light = light.then(|| Light::new(tap, now));
+        Ok(Self { rtc, local, offers, pending, channels, receiving, timeout: now, light })
     }
 
     /// Whether an offer of ours waits for its answer.
@@ -124,6 +130,7 @@ impl Peer {
         let answer = SdpAnswer::from_sdp_string(sdp).map_err(|error| NegotiationError::Parse(error.to_string()))?;
         let Some(pending) = self.pending.take() else { return Ok(false) };
         self.rtc.sdp_api().accept_answer(pending, answer)?;
+        self.settle_terms(sdp);
         self.handle_timeout(now);
         Ok(true)
     }
@@ -132,9 +139,29 @@ impl Peer {
     pub(crate) fn accept_offer(&mut self, now: Instant, sdp: &str) -> Result<String, NegotiationError> {
         let offer = SdpOffer::from_sdp_string(sdp).map_err(|error| NegotiationError::Parse(error.to_string()))?;
         let answer = self.rtc.sdp_api().accept_offer(offer)?;
+        self.settle_terms(sdp);
         // str0m's ICE asks for no wake-up of its own until it has been told the time once.
         self.handle_timeout(now);
         Ok(answer.to_sdp_string())
+    }
+
+    /// Tells the light receiver what clear headers mean from now on.
+    fn settle_terms(&mut self, sdp: &str) {
+        if let Some(light) = &mut self.light {
+            light.set_terms(sections::terms(sdp));
+        }
+    }
+
+    /// When something is due: of str0m or of the light receiver.
+    pub(crate) fn timeout(&self) -> Instant {
+        let light = self.light.as_ref().and_then(Light::timeout);
+        light.map_or(self.timeout, |at| at.min(self.timeout))
+    }
+
+    /// The light receiver's feedback, when it is due.
+    pub(crate) fn feedback(&mut self, now: Instant, receptions: &[Reception]) -> Option<Transmit> {
+        let (destination, sealed) = self.light.as_mut()?.poll(now, receptions)?;
+        Some(Transmit { proto: Protocol::Udp, source: self.local, destination, contents: sealed.into() })
     }
 
     /// Adds a candidate of the server; one that does not parse is no harm.
@@ -170,7 +197,8 @@ impl Peer {
         }
     }
 
-    pub(crate) fn timeout(&self) -> Instant {
+    /// When str0m wants to be told the time.
+    pub(crate) fn rtc_timeout(&self) -> Instant {
         self.timeout
     }
 

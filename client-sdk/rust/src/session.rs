@@ -15,8 +15,9 @@ use crate::event::Event;
 use crate::options::{AudioOptions, Options, VideoOptions};
 use crate::peer::{Additions, Peer, PeerOutput};
 use crate::publication::{Content, Publication};
-use crate::reception::{Reception, TrackReport};
+use crate::reception::{Packet, Reception, TrackReport};
 use crate::source::Source;
+use crate::totals::Totals;
 
 /// Placeholder sections of each kind in v1's first offer, as `livekit-client` has them.
 const PLACEHOLDERS: u32 = 3;
@@ -97,6 +98,8 @@ pub struct Session {
     pub(crate) publications: Vec<Publication>,
     pub(crate) receptions: Vec<Reception>,
     pub(crate) reception_by_ssrc: BTreeMap<Ssrc, usize>,
+    /// What the server's newest SDP announces.
+    pub(crate) mid_by_ssrc: BTreeMap<u32, String>,
     pub(crate) additions: (u32, u32),
     pub(crate) offer_wanted: bool,
     pub(crate) joined: bool,
@@ -121,13 +124,14 @@ impl Session {
         now: Instant,
         unix_us: u64,
     ) -> Result<Self, str0m::error::IceError> {
-        let peers = local.iter().map(|&address| Peer::new(address, now)).collect::<Result<_, _>>()?;
+        let peers = local.iter().map(|&address| Peer::new(address, options.light, now)).collect::<Result<_, _>>()?;
         Ok(Self {
             single_connection: options.single_connection,
             peers,
             publications: Vec::new(),
             receptions: Vec::new(),
             reception_by_ssrc: BTreeMap::new(),
+            mid_by_ssrc: BTreeMap::new(),
             additions: (0, 0),
             offer_wanted: false,
             joined: false,
@@ -161,6 +165,9 @@ impl Session {
             Input::Signal(message) => self.handle_signal(now, *message),
             Input::SignalClosed(reason) => self.close(reason),
             Input::Datagram { connection, from, datagram } => {
+                if self.handle_light(connection, now, from, datagram) {
+                    return;
+                }
                 if let Some(peer) = self.peers.get_mut(connection) {
                     peer.handle_datagram(now, from, datagram);
                 }
@@ -187,8 +194,16 @@ impl Session {
     }
 
     /// What came of each subscribed track so far.
-    pub fn report(&self) -> Vec<TrackReport> {
-        self.receptions.iter().map(Reception::report).collect()
+    pub fn report(&self, now: Instant) -> Vec<TrackReport> {
+        self.receptions.iter().map(|reception| reception.report(now)).collect()
+    }
+
+    /// The sums of what came and went so far.
+    pub fn totals(&self) -> Totals {
+        let sources = self.publications.iter().filter_map(Publication::source);
+        let sent = sources.flat_map(Source::sent).map(u64::from).sum();
+        let received = self.receptions.iter().map(Reception::totals);
+        received.fold(Totals { sent, ..Default::default() }, |sum, one| sum + one)
     }
 
     /// Packets made of each published track, by layer, lowest first.
@@ -262,8 +277,13 @@ impl Session {
         if let Some((_, reason)) = self.ends_at.take_if(|(at, _)| now >= *at) {
             self.close(reason);
         }
-        for peer in self.peers.iter_mut().filter(|peer| peer.timeout() <= now) {
-            peer.handle_timeout(now);
+        for (connection, peer) in self.peers.iter_mut().enumerate() {
+            if let Some(feedback) = peer.feedback(now, &self.receptions) {
+                self.outputs.push_back(Output::Transmit(connection, feedback));
+            }
+            if peer.rtc_timeout() <= now {
+                peer.handle_timeout(now);
+            }
         }
         self.make_frames(now);
         self.flush_data();
@@ -347,12 +367,36 @@ impl Session {
                 index
             }
         };
+        let mut noted = Packet::new(index, packet.payload.len());
+        noted.fill(&packet.payload);
+        self.note_packet(now, &noted);
+    }
+
+    fn note_packet(&mut self, now: Instant, packet: &Packet) {
         let unix_us = self.unix_us(now);
-        let reception = &mut self.receptions[index];
-        if let Some(after) = reception.note(now, unix_us, &packet.payload) {
+        let Some(reception) = self.receptions.get_mut(packet.reception) else { return };
+        if let Some(after) = reception.note(now, unix_us, packet) {
             let track = reception.what.track.clone();
             self.tell(Event::FirstPacket { track, after });
         }
+    }
+
+    /// Gives a datagram to the light receiver; whether that was all.
+    fn handle_light(&mut self, connection: usize, now: Instant, from: SocketAddr, datagram: &[u8]) -> bool {
+        let Some(light) = self.peers.get_mut(connection).and_then(|peer| peer.light.as_mut()) else { return false };
+        if !light.takes(datagram) {
+            light.handle_control(now, datagram);
+            return false;
+        }
+        let (receptions, mid_by_ssrc) = (&self.receptions, &self.mid_by_ssrc);
+        let find = |ssrc: u32, mid: Option<&str>| {
+            let mid = mid.or_else(|| mid_by_ssrc.get(&ssrc).map(String::as_str))?;
+            receptions.iter().position(|reception| !reception.ended && reception.what.mid == mid)
+        };
+        if let Some(packet) = light.handle_media(now, from, datagram, find) {
+            self.note_packet(now, &packet);
+        }
+        true
     }
 
     fn handle_data(&mut self, connection: usize, data: str0m::channel::ChannelData) {

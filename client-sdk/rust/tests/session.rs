@@ -35,6 +35,8 @@ struct World {
     newest_ssrc: Option<Ssrc>,
     data: VecDeque<Vec<u8>>,
     channel: Option<ChannelId>,
+    /// The next media packet to the client is lost.
+    loses_next: bool,
 }
 
 fn server(connection: usize) -> SocketAddr {
@@ -70,6 +72,7 @@ impl World {
             newest_ssrc: None,
             data: VecDeque::new(),
             channel: None,
+            loses_next: false,
         };
         world.say(Response::Join(proto::JoinResponse { ping_interval: 5, ..Default::default() }));
         match offer {
@@ -173,6 +176,9 @@ impl World {
         loop {
             match self.servers[connection].poll_output().unwrap() {
                 str0m::Output::Timeout(_) => return moved,
+                str0m::Output::Transmit(transmit) if is_media(&transmit.contents) && self.loses_next => {
+                    self.loses_next = false;
+                }
                 str0m::Output::Transmit(transmit) => {
                     let input = Input::Datagram { connection, from: server(connection), datagram: &transmit.contents };
                     self.client.handle_input(self.now, input);
@@ -215,6 +221,11 @@ impl World {
     }
 }
 
+/// RTP, as RFC 7983 and RFC 5761 tell it from everything else.
+fn is_media(datagram: &[u8]) -> bool {
+    matches!(datagram, [128..=191, second, ..] if !(192..=223).contains(second))
+}
+
 fn rtc(connection: usize, now: Instant) -> Rtc {
     let mut rtc = RtcConfig::new().set_rtp_mode(true).set_ice_lite(true).build(now);
     rtc.add_local_candidate(Candidate::host(server(connection), "udp").unwrap());
@@ -247,6 +258,7 @@ fn with_msid(section: &str) -> String {
 
 fn both_forms(test: impl Fn(World)) {
     for options in [Options::v0(), Options::v1()] {
+        test(World::joined(Options { light: true, ..options.clone() }));
         test(World::joined(options));
     }
 }
@@ -264,7 +276,7 @@ fn a_subscribed_track_is_counted_packet_by_packet() {
             world.send(counter);
             world.step();
         }
-        let report = &world.client.report()[0];
+        let report = &world.client.report(world.now)[0];
         assert_eq!((report.layers[0].unique, report.layers[0].lost), (99, 1));
         assert_eq!((report.layers[0].duplicates, report.foreign, report.keyframes), (0, 0, 1));
         let delay = report.delay.quantile_us(0.5);
@@ -355,4 +367,38 @@ fn a_session_without_media_ends_in_time() {
     world.run_until("the connection", |world| world.has(|event| matches!(event, Event::Connected)));
     world.servers[PUBLISHER].close().unwrap();
     world.run_until("the end", |world| world.has(|event| matches!(event, Event::Closed { .. })));
+}
+
+#[test]
+fn a_light_receiver_asks_for_what_is_lost_and_counts_it_as_repaired() {
+    for options in [Options::v0(), Options::v1()] {
+        let mut world = World::joined(Options { light: true, ..options });
+        world.run_until("the connection", |world| world.has(|event| matches!(event, Event::Connected)));
+        for counter in 0..60 {
+            world.loses_next = counter == 30 || counter == 40;
+            world.send(counter);
+            world.step();
+        }
+        for _ in 0..40 {
+            world.step();
+        }
+        let report = &world.client.report(world.now)[0];
+        let counts = report.layers[0];
+        assert_eq!((counts.unique, counts.lost, counts.repaired), (60, 0, 2), "{counts:?}");
+    }
+}
+
+#[test]
+fn a_light_receiver_counts_a_picture_that_stands_still() {
+    let mut world = World::joined(Options { light: true, ..Options::v1() });
+    world.run_until("the connection", |world| world.has(|event| matches!(event, Event::Connected)));
+    world.send(0);
+    for _ in 0..100 {
+        world.step();
+    }
+    world.send(1);
+    world.step();
+    let freezes = world.client.report(world.now)[0].freezes;
+    assert_eq!(freezes.count, 1);
+    assert!((400_000..600_000).contains(&freezes.longest_us), "{freezes:?}");
 }
