@@ -41,6 +41,11 @@ pub struct TrackRecord {
     pub mime: String,
     /// Bits per second of each layer as the publisher declared them, lowest first; its length is the number of layers.
     pub layer_bitrates_bps: Vec<u32>,
+    /// Width and height of each layer in pixels as the publisher declared them, lowest first; empty when it did not.
+    pub layer_sizes: Vec<(u16, u16)>,
+    /// The track of which this is the picture in a second codec, for clients that cannot decode the first. It is carried
+    /// like a track of its own, and shown to clients as that one.
+    pub backup_of: Option<TrackSid>,
 }
 
 /// What all of a room share; written by the primary home and copied to the backup. The earliest (`created_ms`, `sid`)

@@ -50,6 +50,8 @@ pub fn participant(identity: &str, tracks: &[usize]) -> ParticipantRecord {
         kind: MediaKind::Video,
         mime: "video/VP8".into(),
         layer_bitrates_bps: vec![500_000],
+        layer_sizes: Vec::new(),
+        backup_of: None,
     };
     ParticipantRecord {
         room: room(),
@@ -70,6 +72,7 @@ pub fn packet(sequence: u64) -> Packet {
         timestamp: 3000 * sequence as u32,
         marker: true,
         key: false,
+        redundant: false,
         skipped: 0,
         extensions: Extensions::default(),
         payload: vec![sequence as u8; 1000].into(),

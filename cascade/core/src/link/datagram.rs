@@ -10,6 +10,7 @@ use crate::wire::{Malformed, varint};
 
 const CLASS: u8 = 0x03;
 const RETRANSMISSION: u8 = 0x04;
+/// Of video: begins a keyframe. Of audio: carries redundancy.
 const KEY: u8 = 0x08;
 const MARKER: u8 = 0x10;
 const SKIPPED: u8 = 0x20;
@@ -45,7 +46,7 @@ pub(super) fn encode(out: &mut BytesMut, flow: Flow, class: Class, hop_seq: u16,
     varint::write(flow.0.into(), out);
     out.put_u8(
         class as u8
-            | flag(packet.key, KEY)
+            | flag(if class == Class::Audio { packet.redundant } else { packet.key }, KEY)
             | flag(packet.marker, MARKER)
             | flag(packet.skipped != 0, SKIPPED)
             | flag(extended != 0, EXTENSIONS),
@@ -132,6 +133,7 @@ pub(super) fn decode_packet(flags: u8, bytes: &mut &[u8], now: Instant) -> Resul
     } else {
         0
     };
+    let is_audio = flags & CLASS == Class::Audio as u8;
     let sequence = take_u16(bytes)?.into();
     let timestamp = bytes.try_get_u32().map_err(|_| Malformed("packet end"))?;
     let extensions = if flags & EXTENSIONS != 0 { decode_extensions(bytes)? } else { Extensions::default() };
@@ -139,7 +141,8 @@ pub(super) fn decode_packet(flags: u8, bytes: &mut &[u8], now: Instant) -> Resul
         sequence,
         timestamp,
         marker: flags & MARKER != 0,
-        key: flags & KEY != 0,
+        key: flags & KEY != 0 && !is_audio,
+        redundant: flags & KEY != 0 && is_audio,
         skipped,
         extensions,
         payload: Arc::from(*bytes),
@@ -197,6 +200,7 @@ mod tests {
             timestamp: 90_000,
             marker: false,
             key: true,
+            redundant: false,
             skipped: 0,
             extensions: Extensions::default(),
             payload: [0xde, 0xad, 0xbe, 0xef].into(),
@@ -224,6 +228,7 @@ mod tests {
             timestamp: 960,
             marker: true,
             key: false,
+            redundant: false,
             skipped: 2,
             extensions: Extensions { audio_level: Some((30, true)), capture_time: Some(1), ..Extensions::default() },
             payload: [0xaa, 0xbb].into(),
@@ -260,16 +265,19 @@ mod tests {
         #[test]
         fn a_packet_reads_back_as_it_was_written(
             (flow, hop_seq, number) in (1..1_u32 << 30, any::<u16>(), any::<u16>()),
-            (timestamp, marker, key, skipped) in any::<(u32, bool, bool, u16)>(),
+            (timestamp, marker, flagged, skipped, is_audio) in any::<(u32, bool, bool, u16, bool)>(),
             extensions in extensions(),
             payload in prop::collection::vec(any::<u8>(), 0..1300),
         ) {
             let now = Instant::now();
             let sequence = number.into();
             let payload = payload.into();
-            let packet = Packet { sequence, timestamp, marker, key, skipped, extensions, payload, arrived: now };
+            let class = if is_audio { Class::Audio } else { Class::Enhancement };
+            let (key, redundant) = (flagged && !is_audio, flagged && is_audio);
+            let packet =
+                Packet { sequence, timestamp, marker, key, redundant, skipped, extensions, payload, arrived: now };
             let mut arena = BytesMut::new();
-            let sent = encode(&mut arena, Flow(flow), Class::Enhancement, hop_seq, &packet);
+            let sent = encode(&mut arena, Flow(flow), class, hop_seq, &packet);
             let (head, read) = decode(&sent, now).unwrap();
             prop_assert_eq!(&read, &packet);
             prop_assert_eq!((head.flow, head.hop_seq, head.original), (Flow(flow), hop_seq, None));

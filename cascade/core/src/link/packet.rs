@@ -20,6 +20,8 @@ pub struct Packet {
     pub marker: bool,
     /// The packet begins a keyframe.
     pub key: bool,
+    /// The payload is sound with redundancy (RFC 2198), not a plain frame.
+    pub redundant: bool,
     /// RTP numbers that an earlier hop left out on purpose right before this one.
     pub skipped: u16,
     /// What the next hop needs of the header extensions.

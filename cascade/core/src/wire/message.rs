@@ -269,6 +269,12 @@ pub struct Track {
     /// Lowest layer first.
     #[prost(uint32, repeated, tag = "4")]
     pub layer_bitrates_bps: Vec<u32>,
+    /// Width in the upper 16 bits, height in the lower.
+    #[prost(uint32, repeated, tag = "5")]
+    pub layer_sizes: Vec<u32>,
+    /// `TR_…`; empty for a track of its own.
+    #[prost(string, tag = "6")]
+    pub backup_of: String,
 }
 
 /// A participant of the sender is gone.
@@ -433,6 +439,8 @@ mod tests {
             kind: 1,
             mime: "video/VP8".into(),
             layer_bitrates_bps: vec![150_000, 500_000],
+            layer_sizes: Vec::new(),
+            backup_of: String::new(),
         };
         let record = Record {
             room: room(),

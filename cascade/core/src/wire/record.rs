@@ -149,6 +149,8 @@ impl From<&TrackRecord> for body::Track {
             kind: number_of(track.kind),
             mime: track.mime.clone(),
             layer_bitrates_bps: track.layer_bitrates_bps.clone(),
+            layer_sizes: track.layer_sizes.iter().map(|&(w, h)| u32::from(w) << 16 | u32::from(h)).collect(),
+            backup_of: track.backup_of.map(|sid| sid.to_string()).unwrap_or_default(),
         }
     }
 }
@@ -157,7 +159,8 @@ impl TryFrom<body::Track> for TrackRecord {
     type Error = Malformed;
 
     fn try_from(track: body::Track) -> Result<Self, Malformed> {
-        if track.layer_bitrates_bps.len() > LAYERS_MAX || track.mime.len() > NAME_BYTES_MAX {
+        let layers = track.layer_bitrates_bps.len().max(track.layer_sizes.len());
+        if layers > LAYERS_MAX || track.mime.len() > NAME_BYTES_MAX {
             return Err(Malformed("track"));
         }
         Ok(Self {
@@ -165,6 +168,8 @@ impl TryFrom<body::Track> for TrackRecord {
             kind: kind_of(track.kind)?,
             mime: track.mime,
             layer_bitrates_bps: track.layer_bitrates_bps,
+            layer_sizes: track.layer_sizes.into_iter().map(|size| ((size >> 16) as u16, size as u16)).collect(),
+            backup_of: (!track.backup_of.is_empty()).then(|| track_of(&track.backup_of)).transpose()?,
         })
     }
 }

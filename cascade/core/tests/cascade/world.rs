@@ -81,6 +81,8 @@ pub fn participant(identity: &str, session: &str, tracks: &[usize]) -> Participa
         kind: MediaKind::Video,
         mime: "video/VP8".into(),
         layer_bitrates_bps: vec![150_000, 500_000, 1_700_000],
+        layer_sizes: Vec::new(),
+        backup_of: None,
     };
     ParticipantRecord {
         room: room(),

@@ -20,6 +20,7 @@ pub fn packet(now: Instant, sequence: u64, bytes: usize) -> Packet {
         timestamp: sequence as u32 * 3000,
         marker: sequence.is_multiple_of(3),
         key: false,
+        redundant: false,
         skipped: 0,
         extensions: Extensions::default(),
         payload: Arc::from(vec![sequence as u8; bytes]),

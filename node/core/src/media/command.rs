@@ -125,6 +125,7 @@ impl Worker {
         };
         let origin = Origin::Local { session: id, peer: session.publisher };
         let mut track = Track::new(expected.sid, origin, expected.kind, &expected.mime, &expected.layer_bitrates_bps);
+        track.redundancy = expected.redundancy;
         for (layer, state) in (0u8..).zip(&mut track.layers) {
             let key = TrackLayer { track: expected.sid, layer };
             state.serves = self.serves.get(&key).cloned().unwrap_or_default();
@@ -179,13 +180,14 @@ impl Worker {
             return;
         }
         let peer = session.subscriber;
-        let (publisher, screen) = (subscription.publisher, subscription.screen);
+        let (publisher, screen, redundancy) = (subscription.publisher, subscription.screen, subscription.redundancy);
         session.wanted.insert(record.sid, Wanted { subscription, mid: None, ready_at: None });
         self.touched.insert(id);
 
         let index = *self.tracks_by_sid.entry(record.sid).or_insert_with(|| {
             let origin = Origin::Link { publisher };
-            self.tracks.insert(Track::new(record.sid, origin, record.kind, &record.mime, &record.layer_bitrates_bps))
+            let track = Track::new(record.sid, origin, record.kind, &record.mime, &record.layer_bitrates_bps);
+            self.tracks.insert(Track { redundancy, ..track })
         });
         let Some(track) = self.tracks.get_mut(index) else { return };
         let mut forwarder = Forwarder::new(track.codec);

@@ -44,6 +44,19 @@ pub struct OpenSession {
     pub may_pause: bool,
 }
 
+/// Whether redundancy (RFC 2198) may be put into a sound on its way, or taken out of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Redundancy {
+    /// The publisher is asked to send it, it goes to those who take it, and those who lose packets get it in any case.
+    #[default]
+    Allowed,
+    /// Its publisher does not want it: it is not asked for and not added. What comes all the same is taken out for
+    /// those who do not take it.
+    Disabled,
+    /// The payload is encrypted end to end: nobody on the way may look into it or add to it.
+    Sealed,
+}
+
 /// A track that the client announced by `add_track` and that its offer will carry.
 #[derive(Clone, Debug)]
 pub struct Expected {
@@ -62,6 +75,8 @@ pub struct Expected {
     pub stereo: bool,
     /// Opus with discontinuous transmission.
     pub dtx: bool,
+    /// What may be done with Opus on its way.
+    pub redundancy: Redundancy,
 }
 
 /// A client is to receive a track.
@@ -77,6 +92,8 @@ pub struct Subscription {
     pub stream: String,
     /// It is a shared screen, which is served before cameras.
     pub screen: bool,
+    /// What may be done with Opus on its way.
+    pub redundancy: Redundancy,
 }
 
 /// How a client shows a track: what a new size, a hidden tile or a user's wish makes of it.

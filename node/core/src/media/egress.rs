@@ -17,6 +17,8 @@ pub(crate) struct Stream {
     pub ssrc: u32,
     /// The viewer's payload type of the codec.
     pub payload_type: u8,
+    /// The viewer's payload type of sound with redundancy; none when it does not take that.
+    pub redundant_type: Option<u8>,
     /// Lost packets are sent again when asked for.
     pub resendable: bool,
     /// Dependency descriptors go along. Not with codecs whose layers are streams of their own: a publisher numbers

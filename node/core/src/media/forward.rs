@@ -204,6 +204,7 @@ mod tests {
             timestamp,
             marker: true,
             key: Codec::Vp8.begins_keyframe(&payload, None),
+            redundant: false,
             skipped: 0,
             extensions: Default::default(),
             payload,

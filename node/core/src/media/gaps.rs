@@ -81,6 +81,7 @@ mod tests {
             timestamp: 0,
             marker: false,
             key,
+            redundant: false,
             skipped,
             extensions: Default::default(),
             payload: [0u8; 4].into(),

@@ -11,7 +11,7 @@ use super::peer::{Inbound, Mid, PAYLOAD_BYTES_MAX, PeerEvent, Polled, Rid};
 use super::stats::{Direction, Via};
 use super::track::{LAYERS, Origin, Track};
 use super::worker::Worker;
-use super::{Event, Kind, Target};
+use super::{Event, Kind, Redundancy, Target, red};
 
 /// First two bytes of a STUN binding success response (RFC 8489 5).
 const BINDING_SUCCESS: [u8; 2] = [0x01, 0x01];
@@ -123,7 +123,7 @@ impl Worker {
         }
     }
 
-    fn take_rtp(&mut self, index: usize, inbound: Inbound) {
+    fn take_rtp(&mut self, index: usize, mut inbound: Inbound) {
         let Some(peer) = self.peers.get(index) else { return };
         let known = peer.inbound.iter().find(|(ssrc, _, _)| *ssrc == inbound.ssrc);
         let (track, layer) = match known {
@@ -135,6 +135,14 @@ impl Worker {
         };
         let now = self.now;
         let Some(state) = self.tracks.get_mut(track) else { return };
+        if state.kind == Kind::Audio
+            && let Some(block_type) = self.peers.get(index).and_then(|peer| peer.block_type_of(&inbound))
+        {
+            inbound.packet.redundant = true;
+            if state.redundancy != Redundancy::Sealed {
+                inbound.packet.payload = red::retype(&inbound.packet.payload, block_type, red::BLOCK_TYPE);
+            }
+        }
         self.stats.count_rtp(Direction::In, state.kind, Via::Client, inbound.packet.payload.len());
         let begins = state.take(usize::from(layer), inbound.packet, now);
         self.note_burst(track, begins);

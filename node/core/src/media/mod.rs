@@ -13,6 +13,8 @@ mod ingest;
 mod negotiate;
 mod peer;
 mod quality;
+mod red;
+mod redundancy;
 mod route;
 mod sdp;
 mod session;
@@ -27,7 +29,7 @@ mod worker;
 mod tests;
 
 pub use control::{
-    Channel, Command, Event, Expected, Kind, OpenSession, PathQuality, Subscription, Target, TrackSettings,
+    Channel, Command, Event, Expected, Kind, OpenSession, PathQuality, Redundancy, Subscription, Target, TrackSettings,
 };
 pub use demux::ufrag_of;
 pub use stats::{Direction, Stats, Traffic, Via};

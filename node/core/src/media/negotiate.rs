@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use super::Event;
 use super::codec::Codec;
 use super::peer::{Mid, NewSection, OfferChange};
 use super::sdp::{Flow, Sdp};
 use super::session::{Carries, Receiving, Session};
 use super::worker::Worker;
+use super::{Event, Redundancy};
 use crate::SessionId;
 
 /// How long a client may take to answer our offer before it is told to begin anew.
@@ -253,6 +253,9 @@ fn edit_answer(session: &Session, offered: &Sdp, answer: &mut Sdp) {
                     answered.prefer_codec(Codec::from_mime(&expected.mime).sdp_name());
                     if Codec::from_mime(&expected.mime) == Codec::Opus {
                         answered.tune_opus(expected.stereo, expected.dtx);
+                        if expected.redundancy == Redundancy::Allowed {
+                            answered.prefer_redundancy();
+                        }
                     }
                 }
             }

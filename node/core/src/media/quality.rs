@@ -9,6 +9,12 @@ use crate::SessionId;
 /// How often rooms are told; as often as connections measure.
 pub(super) const SPACING: Duration = Duration::from_secs(5);
 
+/// A share of lost packets from which on a way counts as one that loses packets. Below, what a decoder conceals is not
+/// heard.
+const LOSING: f32 = 0.01;
+/// For how many intervals it counts as such after the last loss: half a minute.
+const LOSING_INTERVALS: u8 = 6;
+
 /// What one connection measured of both ways, over the last whole interval.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
@@ -19,6 +25,8 @@ pub(crate) struct Meter {
     /// Jitter of the interval that is under way: (from, to) the client.
     jitter_ms: (f32, f32),
     last: Option<(Instant, u64, u64)>,
+    /// Intervals until the way to the client no longer counts as one that loses packets.
+    losing_for: u8,
 }
 
 /// Totals of a connection at one instant.
@@ -55,7 +63,13 @@ impl Meter {
         self.up = way(measured.loss_in, jitter_in, self.up, rate(bytes_in, old_in));
         self.down = way(measured.loss_out, jitter_out, self.down, rate(bytes_out, old_out));
         self.up.expected_bps = (self.up.bitrate_bps as f32 / (1.0 - self.up.loss).max(0.01)) as u64;
+        self.losing_for = if self.down.loss >= LOSING { LOSING_INTERVALS } else { self.losing_for.saturating_sub(1) };
         self.down.bitrate_bps = (self.down.bitrate_bps as f32 * (1.0 - self.down.loss)) as u64;
+    }
+
+    /// Whether packets to the client have been lost lately, so that redundancy is worth its bits.
+    pub fn loses(&self) -> bool {
+        self.losing_for > 0
     }
 
     /// Jitter of one stream, in ticks of its clock; the worst of all streams counts.
@@ -96,6 +110,21 @@ impl Worker {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_way_that_lost_packets_counts_as_losing_for_half_a_minute() {
+        let start = Instant::now();
+        let mut meter = Meter::default();
+        let mut measure = |interval: u64, loss| {
+            let at = start + SPACING * interval as u32;
+            meter.measured(Measured { at, bytes_in: 0, bytes_out: 0, loss_in: None, loss_out: Some(loss), rtt: None });
+            meter.loses()
+        };
+        assert!(!measure(0, 0.005));
+        assert!(measure(1, 0.02));
+        assert!((2..7).all(|interval| measure(interval, 0.0)));
+        assert!(!measure(7, 0.0));
+    }
 
     #[test]
     fn rates_are_of_the_last_interval_and_loss_lowers_what_came() {

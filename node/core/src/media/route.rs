@@ -7,6 +7,7 @@ use super::allocate::Share;
 use super::egress::Sender;
 use super::stats::{Direction, Stats, Via};
 use super::track::{LAYERS, Origin, Track};
+use super::viewer::Viewer;
 use super::worker::Worker;
 use super::{Event, Kind};
 use crate::SessionId;
@@ -31,16 +32,30 @@ impl Worker {
 
     fn route_to_viewers(&mut self, index: usize) {
         let Some(track) = self.tracks.get_mut(index) else { return };
+        let (redundancy, peers) = (track.redundancy, &self.peers);
+        let loses = |viewer: &Viewer| peers.get(viewer.peer).is_some_and(|peer| peer.meter.loses());
+        let malformed = track.make_forms(|viewer| viewer.form(redundancy, loses(viewer)));
+        if malformed > 0 {
+            self.stats.count_dropped("rtp", "malformed redundancy");
+        }
         for viewer in &mut track.viewers {
             let Some(stream) = viewer.stream else { continue };
             let Some(peer) = self.peers.get_mut(viewer.peer) else { continue };
+            let form = viewer.form(redundancy, peer.meter.loses());
             let mut written = false;
             let before = viewer.forwarder.current();
             for (layer, state) in (0u8..).zip(&track.layers) {
                 if viewer.forwarder.current() != Some(layer) && viewer.forwarder.target() != Some(layer) {
                     continue;
                 }
-                for (packet, captured) in &state.burst {
+                let burst =
+                    if track.kind == Kind::Audio { track.forms.burst(form, &state.burst) } else { &state.burst };
+                for (packet, captured) in burst {
+                    if packet.redundant && stream.redundant_type.is_none() {
+                        // Sealed: nobody here can take the redundancy out.
+                        self.stats.count_dropped("rtp", "redundancy not taken");
+                        continue;
+                    }
                     let Some(rewrite) = viewer.forwarder.forward(layer, packet, *captured) else { continue };
                     peer.write(stream, packet, &rewrite, *captured);
                     self.stats.count_rtp(Direction::Out, track.kind, Via::Client, packet.payload.len());

@@ -192,6 +192,11 @@ impl Section {
         self.lines[0] = head.join(" ");
     }
 
+    /// Puts sound with redundancy first, so that the client sends it, where both sides know it.
+    pub fn prefer_redundancy(&mut self) {
+        self.prefer_codec("red");
+    }
+
     /// Says how we want Opus to be sent here (RFC 7587 6.1).
     pub fn tune_opus(&mut self, stereo: bool, dtx: bool) {
         let mut wishes = Vec::new();

@@ -315,6 +315,7 @@ mod tests {
             layer_bitrates_bps: vec![1],
             stereo: false,
             dtx: true,
+            redundancy: Default::default(),
         }
     }
 
@@ -324,10 +325,18 @@ mod tests {
             kind,
             mime: "video/VP8".to_owned(),
             layer_bitrates_bps: vec![1],
+            layer_sizes: Vec::new(),
+            backup_of: None,
         };
         let publisher = "PA_abcdefghjkmn".parse().unwrap();
-        let subscription =
-            Subscription { session: SessionId(1), track, publisher, stream: "PA_a|camera".to_owned(), screen: false };
+        let subscription = Subscription {
+            session: SessionId(1),
+            track,
+            publisher,
+            stream: "PA_a|camera".to_owned(),
+            screen: false,
+            redundancy: Default::default(),
+        };
         session.wanted.insert(sid(letter), Wanted { subscription, mid: None, ready_at: None });
     }
 

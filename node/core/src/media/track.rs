@@ -6,10 +6,12 @@ use origo_auth::{NodeId, ParticipantSid, TrackSid};
 use origo_cascade_core::link::{Flow, Packet};
 use origo_cascade_core::{LayerSet, MediaKind};
 
+use super::Redundancy;
 use super::allocate::Demand;
 use super::clock::LayerClock;
 use super::codec::Codec;
 use super::gaps::Gaps;
+use super::redundancy::{Form, Forms, Needed};
 use super::viewer::Viewer;
 use crate::SessionId;
 
@@ -67,6 +69,10 @@ pub(crate) struct Track {
     pub dirty: bool,
     /// The loudest that came since levels were last told: see [`super::Event::Levels`].
     pub level: Option<(u8, bool)>,
+    /// What may be done with sound on its way.
+    pub redundancy: Redundancy,
+    /// The forms of a sound.
+    pub forms: Forms,
 }
 
 /// One simulcast layer.
@@ -121,6 +127,8 @@ impl Track {
             wanted: LayerSet::NONE,
             dirty: false,
             level: None,
+            redundancy: Redundancy::default(),
+            forms: Forms::default(),
         };
         for (layer, &bps) in track.layers.iter_mut().zip(layer_bitrates_bps) {
             layer.declared_bps = bps.into();
@@ -136,6 +144,23 @@ impl Track {
     /// A viewer by its session.
     pub fn viewer(&mut self, session: SessionId) -> Option<&mut Viewer> {
         self.viewers.iter_mut().find(|viewer| viewer.session == session)
+    }
+
+    /// Makes the forms of the current burst that viewers of a sound need, each viewer's by `form`. Gives how many packets
+    /// could not be read.
+    pub fn make_forms(&mut self, form: impl Fn(&Viewer) -> Form) -> u64 {
+        if self.kind == MediaKind::Video || self.redundancy == Redundancy::Sealed {
+            return 0;
+        }
+        let mut needed = Needed::default();
+        for viewer in self.viewers.iter().filter(|viewer| viewer.stream.is_some()) {
+            match form(viewer) {
+                Form::Plain => needed.plain = true,
+                Form::Added => needed.added = true,
+                Form::AsCame => {}
+            }
+        }
+        self.forms.take(&self.layers[0].burst, needed)
     }
 
     /// Takes a packet of a layer for the current burst. Says whether the layer began to flow with it.
@@ -367,7 +392,17 @@ mod tests {
                 let payload = [0x10, 0x01].into();
                 let extensions = Default::default();
                 let (marker, key, skipped, arrived) = (true, false, 0, now);
-                let packet = Packet { sequence, timestamp: 0, marker, key, skipped, extensions, payload, arrived };
+                let packet = Packet {
+                    sequence,
+                    timestamp: 0,
+                    marker,
+                    key,
+                    redundant: false,
+                    skipped,
+                    extensions,
+                    payload,
+                    arrived,
+                };
                 track.take(0, packet, now);
             }
         };

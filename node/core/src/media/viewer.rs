@@ -1,12 +1,13 @@
 //! A session that receives a track: where it is written, which layer, and what the client has use for.
 
-use super::TrackSettings;
 use super::allocate::Rank;
 use super::codec::Codec;
 use super::egress::Stream;
 use super::forward::Forwarder;
 use super::peer::Mid;
+use super::redundancy::Form;
 use super::track::LAYERS;
+use super::{Redundancy, TrackSettings};
 use crate::SessionId;
 
 /// A layer that is this much smaller than what it is shown as, in percent, still does: nobody sees the difference.
@@ -50,6 +51,17 @@ impl Viewer {
         self.forwarder.set_target(target);
         self.stream = stream;
         self.mid = stream.map(|_| mid);
+    }
+
+    /// In which form it gets a sound. Redundancy costs bandwidth, so a sound that comes without gets it only where
+    /// packets are lost.
+    pub fn form(&self, redundancy: Redundancy, loses: bool) -> Form {
+        match (self.stream.and_then(|stream| stream.redundant_type), redundancy) {
+            (_, Redundancy::Sealed) => Form::AsCame,
+            (None, _) => Form::Plain,
+            (Some(_), Redundancy::Allowed) if loses => Form::Added,
+            (Some(_), _) => Form::AsCame,
+        }
     }
 
     /// The highest layer that the client has use for: the smallest that covers what it shows, of the `sent` layers.

@@ -7,19 +7,30 @@ use proto::{AudioTrackFeature, TrackSource, TrackType, request_response::Reason,
 
 use super::dynacast::Demand;
 use super::limits;
-use crate::media;
+use crate::media::{self, Redundancy};
 
 /// What `video/…` a client may publish, and the bare name by which it wishes for it; the first is the fallback.
 const VIDEO_CODECS: [(&str, &str); 4] =
     [("vp8", "video/VP8"), ("h264", "video/H264"), ("vp9", "video/VP9"), ("av1", "video/AV1")];
 const OPUS: &str = "audio/opus";
+/// Not a codec, but named among them: Opus with redundancy.
+const RED: &str = "audio/red";
 /// Simulcast names of layers, lowest first, as all LiveKit clients use them.
 const RIDS: [&str; limits::LAYERS_LISTED_MAX] = ["q", "h", "f"];
 
 /// Codecs that a client may publish, as it is told at its join.
 pub(super) fn enabled_codecs() -> Vec<proto::Codec> {
-    let mimes = VIDEO_CODECS.iter().map(|(_, mime)| *mime).chain([OPUS]);
+    let mimes = VIDEO_CODECS.iter().map(|(_, mime)| *mime).chain([OPUS, RED]);
     mimes.map(|mime| proto::Codec { mime: mime.into(), fmtp_line: String::new() }).collect()
+}
+
+/// What may be done with a sound on its way. Redundancy around an encrypted frame could be neither taken out nor added.
+pub(super) fn redundancy_of(info: &proto::TrackInfo) -> Redundancy {
+    match (info.encryption(), info.disable_red) {
+        (proto::encryption::Type::None, false) => Redundancy::Allowed,
+        (proto::encryption::Type::None, true) => Redundancy::Disabled,
+        _ => Redundancy::Sealed,
+    }
 }
 
 /// Why an announcement is refused.
@@ -102,6 +113,7 @@ impl Publication {
             layer_bitrates_bps: self.layer_bitrates_bps.clone(),
             stereo: self.has(AudioTrackFeature::TfStereo),
             dtx: self.kind == MediaKind::Audio && !self.has(AudioTrackFeature::TfNoDtx),
+            redundancy: redundancy_of(&self.info),
         }
     }
 
@@ -137,6 +149,8 @@ impl Publication {
             kind: self.kind,
             mime: self.info.mime_type.clone(),
             layer_bitrates_bps: self.layer_bitrates_bps.clone(),
+            layer_sizes: Vec::new(),
+            backup_of: None,
         }
     }
 
@@ -263,7 +277,7 @@ fn described(sid: TrackSid, kind: MediaKind, request: &proto::AddTrackRequest) -
         mime_type: mime.into(),
         codecs: vec![codec],
         stereo: audio_features.contains(&(AudioTrackFeature::TfStereo as i32)),
-        disable_red: true,
+        disable_red: request.disable_red || request.encryption != proto::encryption::Type::None as i32,
         encryption: request.encryption,
         stream: stream.into(),
         audio_features,

@@ -13,7 +13,9 @@ use proto::{DisconnectReason, ParticipantInfo};
 use super::annex::Annex;
 use super::context::Context;
 use super::limits;
+use super::publication::redundancy_of;
 use super::room::Room;
+use crate::media::Redundancy;
 
 /// A participant on another node.
 #[derive(Debug)]
@@ -45,6 +47,11 @@ impl Remote {
     /// Whether one of its tracks is a shared screen.
     pub fn is_screen(&self, track: TrackSid) -> bool {
         self.track_info(track).is_some_and(|info| info.source() == proto::TrackSource::ScreenShare)
+    }
+
+    /// What may be done with one of its sounds on its way.
+    pub fn redundancy(&self, track: TrackSid) -> Redundancy {
+        self.track_info(track).map(redundancy_of).unwrap_or_default()
     }
 
     fn track_info(&self, track: TrackSid) -> Option<&proto::TrackInfo> {

@@ -10,8 +10,9 @@ use proto::signal_response::Message;
 use super::context::Context;
 use super::limits;
 use super::participant::Participant;
+use super::publication::redundancy_of;
 use super::room::Room;
-use crate::media::{Command, Subscription};
+use crate::media::{Command, Redundancy, Subscription};
 
 /// A track that can be received, and who publishes it.
 struct Source {
@@ -20,6 +21,7 @@ struct Source {
     identity: Identity,
     stream: String,
     screen: bool,
+    redundancy: Redundancy,
     is_local: bool,
 }
 
@@ -160,6 +162,7 @@ impl Room {
                 identity: local.identity.clone(),
                 stream: publication.info.stream.clone(),
                 screen: publication.info.source() == proto::TrackSource::ScreenShare,
+                redundancy: redundancy_of(&publication.info),
                 is_local: true,
             })
         });
@@ -171,6 +174,7 @@ impl Room {
                 identity: remote.record.identity.clone(),
                 stream: remote.stream(track).to_owned(),
                 screen: remote.is_screen(track),
+                redundancy: remote.redundancy(track),
                 is_local: false,
             })
         })
@@ -190,5 +194,6 @@ fn subscription(local: &Participant, source: &Source) -> Subscription {
         publisher: source.publisher,
         stream: named,
         screen: source.screen,
+        redundancy: source.redundancy,
     }
 }

@@ -21,7 +21,7 @@ use origo_cascade_core::MediaKind;
 use origo_cascade_core::link::Packet;
 use str0m::bwe::{Bitrate, BweKind};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
-use str0m::media::{Direction, KeyframeRequestKind};
+use str0m::media::{Direction, KeyframeRequestKind, Pt};
 use str0m::net::{DatagramSend, Receive};
 use str0m::rtp::{RtpPacket, Ssrc};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
@@ -139,7 +139,7 @@ pub(super) struct Inbound {
     /// Its stream, retransmissions mapped back.
     pub ssrc: u32,
     payload_type: u8,
-    /// Without what this hop gave it; `key` is not known yet.
+    /// Without what this hop gave it; `key` and `redundant` are not known yet.
     pub packet: Packet,
 }
 
@@ -389,8 +389,17 @@ impl Peer {
 
     /// Which codec an inbound packet has.
     pub fn codec_of(&self, packet: &Inbound) -> Codec {
-        let params = self.rtc.codec_config().params().iter().find(|params| *params.pt() == packet.payload_type);
+        let is_of = |pt: Option<Pt>| pt.is_some_and(|pt| *pt == packet.payload_type);
+        let mut params = self.rtc.codec_config().params().iter();
+        let params = params.find(|params| is_of(Some(params.pt())) || is_of(params.red()));
         params.map_or(Codec::Other, |params| format::codec(params.spec().codec))
+    }
+
+    /// The type of the blocks in an inbound packet, when it is sound with redundancy.
+    pub fn block_type_of(&self, packet: &Inbound) -> Option<u8> {
+        let mut params = self.rtc.codec_config().params().iter();
+        let params = params.find(|params| params.red().is_some_and(|red| *red == packet.payload_type))?;
+        Some(*params.pt())
     }
 
     /// Which section and layer a client's stream belongs to.
@@ -466,6 +475,7 @@ fn inbound(packet: RtpPacket) -> PeerEvent {
             timestamp: packet.header.timestamp,
             marker: packet.header.marker,
             key: false,
+            redundant: false,
             skipped: 0,
             extensions: header::read(&packet.header.ext_vals),
             payload: packet.payload,

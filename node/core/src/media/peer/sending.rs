@@ -10,6 +10,7 @@ use super::{Mid, Peer, format, header};
 use crate::media::codec::{Codec, Vp8};
 use crate::media::egress::{Sender, Stream};
 use crate::media::forward::Rewrite;
+use crate::media::red;
 
 impl Peer {
     /// Gives a section a fresh SSRC, so that its next track's numbers begin anew.
@@ -34,7 +35,14 @@ impl Peer {
         sender.set_unpaced(true);
         let ssrc = *sender.ssrc();
         let described = matches!(codec, Codec::Vp9 | Codec::Av1);
-        Some(Stream { ssrc, payload_type, resendable: codec != Codec::Opus, described })
+        let redundant_type = self.redundant_type(payload_type);
+        Some(Stream { ssrc, payload_type, redundant_type, resendable: codec != Codec::Opus, described })
+    }
+
+    /// The payload type by which the client knows redundancy around `payload_type`.
+    fn redundant_type(&self, payload_type: u8) -> Option<u8> {
+        let params = self.rtc.codec_config().params().iter().find(|params| *params.pt() == payload_type)?;
+        params.red().map(|red| *red)
     }
 
     fn payload_type(&self, mid: Mid, codec: Codec) -> Option<u8> {
@@ -51,8 +59,12 @@ impl Sender for Peer {
     fn write(&mut self, stream: Stream, packet: &Packet, rewrite: &Rewrite, captured: Instant) {
         let mut api = self.rtc.direct_api();
         let Some(sender) = api.stream_tx(&Ssrc::from(stream.ssrc)) else { return };
-        let (sequence, payload) = (rewrite.sequence.into(), packet.payload.clone());
-        let mut write = RtpWrite::new(stream.payload_type.into(), sequence, rewrite.timestamp, captured, payload)
+        let (payload_type, payload) = match stream.redundant_type.filter(|_| packet.redundant) {
+            Some(redundant) => (redundant, red::retype(&packet.payload, red::BLOCK_TYPE, stream.payload_type)),
+            None => (stream.payload_type, packet.payload.clone()),
+        };
+        let sequence = rewrite.sequence.into();
+        let mut write = RtpWrite::new(payload_type.into(), sequence, rewrite.timestamp, captured, payload)
             .marker(packet.marker)
             .nackable(stream.resendable)
             .ext_vals(header::write(&packet.extensions, stream.described));

@@ -44,7 +44,7 @@ pub(super) fn build(setup: &Setup, ice_lite: bool, sends: bool, now: Instant) ->
         .set_ice_lite(ice_lite)
         .set_dtls_version(DtlsVersion::Dtls12)
         .clear_codecs()
-        .enable_opus(true, false)
+        .enable_opus(true, true)
         .enable_vp8(true)
         .enable_h264(true)
         .enable_vp9(true)

@@ -17,11 +17,11 @@ fn vp8(picture: u8, key: bool) -> Vec<u8> {
     payload
 }
 
-fn layer(letter: char, layer: u8) -> TrackLayer {
+pub(super) fn layer(letter: char, layer: u8) -> TrackLayer {
     TrackLayer { track: sid(letter), layer }
 }
 
-fn serve(letter: char, number: u8, flow: u32, kind: Kind) -> Command {
+pub(super) fn serve(letter: char, number: u8, flow: u32, kind: Kind) -> Command {
     Command::Forward(Forward::Serve {
         room: RoomKey::new("p", "r"),
         layer: layer(letter, number),
@@ -31,12 +31,13 @@ fn serve(letter: char, number: u8, flow: u32, kind: Kind) -> Command {
     })
 }
 
-fn link_packet(world: &World, sequence: u64, payload: Vec<u8>) -> Packet {
+pub(super) fn link_packet(world: &World, sequence: u64, payload: Vec<u8>) -> Packet {
     Packet {
         sequence,
         timestamp: sequence as u32 * 3_000,
         marker: true,
         key: false,
+        redundant: false,
         skipped: 0,
         extensions: link::Extensions::default(),
         payload: payload.into(),

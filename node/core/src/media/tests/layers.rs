@@ -171,6 +171,7 @@ fn levels_are_told_of_sound_that_came_and_of_no_other() {
             timestamp: sequence as u32 * 960,
             marker: false,
             key: false,
+            redundant: false,
             skipped: 0,
             extensions,
             payload: vec![1; 40].into(),

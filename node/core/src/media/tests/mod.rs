@@ -4,5 +4,6 @@ mod data;
 mod forwarding;
 mod layers;
 mod negotiation;
+mod redundancy;
 mod tcp;
 mod world;

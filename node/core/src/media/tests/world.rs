@@ -17,7 +17,8 @@ use str0m::{Candidate, Event as RtcEvent, Input as RtcInput, Output as RtcOutput
 
 use crate::SessionId;
 use crate::media::{
-    Command, Event, Expected, Input, Kind, OpenSession, Output, Subscription, Target, Transport, Worker, WorkerConfig,
+    Command, Event, Expected, Input, Kind, OpenSession, Output, Redundancy, Subscription, Target, Transport, Worker,
+    WorkerConfig,
 };
 
 pub fn server() -> SocketAddr {
@@ -41,8 +42,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    fn new(now: Instant, port: u16, transport: Transport) -> Self {
-        let mut rtc = Rtc::builder().set_rtp_mode(true).build(now);
+    fn new(now: Instant, port: u16, transport: Transport, takes_redundancy: bool) -> Self {
+        let mut rtc = Rtc::builder().set_rtp_mode(true).enable_opus(true, takes_redundancy).build(now);
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let candidate = match transport {
             Transport::Udp => Candidate::host(address, "udp"),
@@ -59,6 +60,11 @@ impl Connection {
             pending: None,
             connected: false,
         }
+    }
+
+    /// Its payload type of sound with redundancy, if that is agreed on.
+    pub fn redundant_type(&self) -> Option<u8> {
+        self.rtc.codec_config().params().iter().find_map(|params| params.red()).map(|red| *red)
     }
 
     fn poll(&mut self, out: &mut VecDeque<(SocketAddr, Vec<u8>)>) {
@@ -110,6 +116,13 @@ pub struct World {
     pub sends: Vec<link::Send>,
     /// Clients answer v0 offers and give v1 offers when asked.
     pub signaling: bool,
+    /// What publishers allow of their sound.
+    pub redundancy: Redundancy,
+    /// Whether clients who join from now on know sound with redundancy.
+    pub takes_redundancy: bool,
+    /// Each so-many-th datagram to the clients is lost.
+    pub lose_every: Option<usize>,
+    delivered: usize,
     wire: VecDeque<(SocketAddr, Vec<u8>)>,
     /// What all clients' networks let through.
     transport: Transport,
@@ -137,6 +150,10 @@ impl World {
             events: Vec::new(),
             sends: Vec::new(),
             signaling: true,
+            redundancy: Redundancy::Allowed,
+            takes_redundancy: false,
+            lose_every: None,
+            delivered: 0,
             wire: VecDeque::new(),
             transport: Transport::Udp,
         }
@@ -147,12 +164,12 @@ impl World {
         let index = self.clients.len();
         let id = SessionId(index as u64 + 1);
         let port = 20_000 + index as u16 * 2;
-        let connections =
-            (0..if single { 1 } else { 2 }).map(|i| Connection::new(self.now, port + i, self.transport)).collect();
+        let connections = (0..if single { 1 } else { 2 })
+            .map(|i| Connection::new(self.now, port + i, self.transport, self.takes_redundancy));
         let last = String::new();
         self.clients.push(Client {
             id,
-            connections,
+            connections: connections.collect(),
             tracks_by_mid: BTreeMap::new(),
             last_answer: last.clone(),
             last_offer: last,
@@ -217,6 +234,7 @@ impl World {
             layer_bitrates_bps: [150_000, 500_000, 1_700_000][..rids.len().max(1)].to_vec(),
             stereo: false,
             dtx: false,
+            redundancy: self.redundancy,
         };
         self.command(Command::Expect { session, track });
         let simulcast = (!rids.is_empty())
@@ -232,11 +250,14 @@ impl World {
             kind,
             mime: mime.to_owned(),
             layer_bitrates_bps: [150_000, 500_000, 1_700_000][..layers].to_vec(),
+            layer_sizes: Vec::new(),
+            backup_of: None,
         };
         let publisher = "PA_abcdefghjkmn".parse().unwrap();
         let session = self.clients[client].id;
         let stream = format!("{publisher}|camera");
-        self.command(Command::Subscribe(Subscription { session, track, publisher, stream, screen: false }));
+        let redundancy = self.redundancy;
+        self.command(Command::Subscribe(Subscription { session, track, publisher, stream, screen: false, redundancy }));
     }
 
     pub fn unsubscribe(&mut self, client: usize, letter: char) {
@@ -254,6 +275,17 @@ impl World {
         let payload: Arc<[u8]> = payload.into();
         stream
             .write_rtp(RtpWrite::new(codecs[0], sequence.into(), timestamp, now, payload).marker(true).nackable(true));
+    }
+
+    /// The client sends one packet of sound with redundancy.
+    pub fn send_redundant(&mut self, client: usize, mid: Mid, sequence: u64, timestamp: u32, payload: &[u8]) {
+        let payload: Arc<[u8]> = payload.into();
+        let now = self.now;
+        let connection = &mut self.clients[client].connections[0];
+        let red = connection.redundant_type().expect("negotiated");
+        let mut api = connection.rtc.direct_api();
+        let stream = api.stream_tx_by_mid(mid, None).expect("sends");
+        stream.write_rtp(RtpWrite::new(red.into(), sequence.into(), timestamp, now, payload));
     }
 
     /// Lets time pass in steps of 5 ms; clients and the worker talk all the while.
@@ -309,6 +341,10 @@ impl World {
                 Output::Transmit(transmit) => {
                     let segment = transmit.segment_size.unwrap_or(transmit.contents.len());
                     for contents in transmit.contents.chunks(segment) {
+                        self.delivered += 1;
+                        if self.lose_every.is_some_and(|every| self.delivered.is_multiple_of(every)) {
+                            continue;
+                        }
                         let sent = (transmit.transport, contents);
                         deliver(&mut self.clients, self.now, transmit.destination, sent, &mut self.wire);
                     }

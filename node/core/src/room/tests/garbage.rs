@@ -193,6 +193,8 @@ fn news_of(which: u8, who: u8, seed: &[u8]) -> cascade::Event {
                 kind: cascade::MediaKind::Video,
                 mime: String::new(),
                 layer_bitrates_bps: Vec::new(),
+                layer_sizes: Vec::new(),
+                backup_of: None,
             }],
         }),
         1 => cascade::Event::ParticipantLeft { room, identity, sid, reason: cascade::LeaveReason::NodeLost },
