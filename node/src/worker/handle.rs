@@ -8,11 +8,12 @@ use std::thread::JoinHandle;
 use mio::Waker;
 use origo_cascade::Inbox;
 use origo_cascade_core::link;
-use origo_node_core::media::{Command, Stats};
+use origo_node_core::media::{Channel, Command, Event, Stats};
 
 use super::Links;
 use super::busy::Load;
 use super::entrance::Offered;
+use super::reports::Reports;
 
 /// What the thread and its handles share.
 pub(super) struct Shared {
@@ -32,15 +33,20 @@ pub struct WorkerHandle {
     pub(super) arrivals: crossbeam_channel::Sender<Offered>,
     pub(super) waker: Arc<Waker>,
     pub(super) thread: JoinHandle<()>,
+    pub(super) reports: Reports,
 }
 
 impl WorkerHandle {
     /// Asks something of the worker; never waits. A command that finds the queue full is lost, logged and counted as
-    /// (`command`, `queue full`): the worker is then far beyond what it can serve.
+    /// (`command`, `queue full`): the worker is then far beyond what it can serve. Whoever loses reliable data by it
+    /// is reported as behind.
     pub fn command(&self, command: Command) {
-        if self.commands.try_send(command).is_err() {
+        if let Err(error) = self.commands.try_send(command) {
             self.shared.commands_lost.fetch_add(1, Ordering::Relaxed);
             tracing::error!(address = %self.address, "media worker does not keep up: command lost");
+            if let Command::SendData { session, channel: Channel::Reliable, .. } = error.into_inner() {
+                self.reports.send(Event::FellBehind(session));
+            }
         }
         self.wake();
     }

@@ -2,13 +2,14 @@
 //!
 //! Nothing on the thread waits for anybody: commands and link batches come over bounded queues whose senders wake it,
 //! and what it says goes into an unbounded channel. Events cannot pile up without bound there, because sessions are
-//! bounded and each one's events answer its own commands, its own SDP or its own data packets, which SCTP limits.
+//! bounded and each one's events answer its own commands and its own SDP, and its data counts in `reports`.
 
 mod busy;
 mod entrance;
 mod framing;
 mod handle;
 mod inlet;
+mod reports;
 mod socket;
 mod streams;
 #[cfg(test)]

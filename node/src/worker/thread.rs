@@ -16,6 +16,7 @@ use super::busy::{Busy, Load};
 use super::entrance::{ARRIVALS_MAX, Offered};
 use super::handle::{Shared, WorkerHandle};
 use super::inlet::Inlet;
+use super::reports::Reports;
 use super::socket::Socket;
 use super::streams::Streams;
 use super::{Config, StartError};
@@ -57,6 +58,7 @@ pub(super) fn spawn(
         stop: false.into(),
         commands_lost: 0.into(),
     });
+    let reports = Reports::new(events);
     let (commands, command_queue) = crossbeam_channel::bounded(COMMANDS_MAX);
     let (batches, batch_queue) = crossbeam_channel::bounded(BATCHES_MAX);
     let (arrivals, arrival_queue) = crossbeam_channel::bounded(ARRIVALS_MAX);
@@ -72,7 +74,7 @@ pub(super) fn spawn(
         arrivals: arrival_queue,
         commands: command_queue,
         batches: batch_queue,
-        events,
+        reports: reports.clone(),
         shared: Arc::clone(&shared),
         busy: Busy::new(now),
         published: now,
@@ -80,7 +82,7 @@ pub(super) fn spawn(
     let thread =
         std::thread::Builder::new().name(format!("media-{index}")).spawn(move || driver.run(poll)).map_err(failed)?;
     tracing::info!(worker = index, %address, "media worker listens");
-    Ok(WorkerHandle { address, shared, commands, batches, arrivals, waker, thread })
+    Ok(WorkerHandle { address, shared, commands, batches, arrivals, waker, thread, reports })
 }
 
 struct Driver {
@@ -93,7 +95,7 @@ struct Driver {
     arrivals: Receiver<Offered>,
     commands: Receiver<Command>,
     batches: Receiver<Vec<link::Received>>,
-    events: mpsc::UnboundedSender<Event>,
+    reports: Reports,
     shared: Arc<Shared>,
     busy: Busy,
     published: Instant,
@@ -198,15 +200,14 @@ impl Driver {
 
     /// Sends and tells everything that came out; says when to come back.
     fn drain(&mut self) -> Instant {
-        let (mut unsent, mut unqueued) = (0, 0);
+        let (mut unsent, mut unqueued, mut untold) = (0, 0, 0);
         let next = loop {
             match self.worker.poll_output() {
                 Output::Transmit(transmit) if transmit.transport == Transport::Tcp => {
                     unqueued += self.streams.send(&transmit);
                 }
                 Output::Transmit(transmit) => unsent += u64::from(self.socket.send(&transmit).is_err()),
-                // The rooms are gone only while the node shuts down.
-                Output::Event(event) => drop(self.events.send(event)),
+                Output::Event(event) => untold += u64::from(!self.reports.send(event)),
                 Output::Link(sends) => {
                     if let Some(links) = self.shared.links.get() {
                         links(sends);
@@ -215,6 +216,9 @@ impl Driver {
                 Output::Timeout(at) => break at,
             }
         };
+        for _ in 0..untold {
+            self.worker.count_dropped("data", "rooms too slow");
+        }
         for _ in 0..unsent {
             self.worker.count_dropped("datagram", "socket full");
         }

@@ -29,6 +29,8 @@ const PACKET_OVERHEAD: usize = 64;
 const KEPT_FOR: Duration = DEAD_NODE_RECORDS_STAY.saturating_add(Duration::from_secs(10));
 /// How often nodes are told how far publishers are, and how long a missing packet may still be under way.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The least time between two requests for one publisher's packets: while they come again, older ones may overtake them.
+const ASK_SPACING: Duration = Duration::from_millis(250);
 /// Whoever asks in vain waits longer, up to this many times twice as long.
 const DOUBLINGS_MAX: u32 = 3;
 /// Publishers of one room on other nodes whose place is remembered.
@@ -73,6 +75,7 @@ struct Inflow {
     moved: Instant,
     /// How often it was asked for in vain.
     asks: u32,
+    asked: Option<Instant>,
 }
 
 impl Data {
@@ -133,6 +136,10 @@ impl Inflow {
         (self.moved, self.asks) = (now, 0);
     }
 
+    fn may_ask(&self, now: Instant) -> bool {
+        self.asks == 0 && self.asked.is_none_or(|asked| asked + ASK_SPACING <= now)
+    }
+
     fn ask_at(&self) -> Instant {
         self.moved + LOOK_EVERY * (1 << self.asks.min(DOUBLINGS_MAX))
     }
@@ -170,7 +177,7 @@ impl Cascade {
             return self.tell(Event::Data(data));
         }
         let (now, number) = (self.now, data.number);
-        let fresh = Inflow { from, next: 0, seen: 0, moved: now, asks: 0 };
+        let fresh = Inflow { from, next: 0, seen: 0, moved: now, asks: 0, asked: None };
         let Some(inflow) = room.data.discover(data.publisher, fresh) else {
             self.counters.over_limit += 1;
             return;
@@ -197,13 +204,13 @@ impl Cascade {
     pub(super) fn begin_data(&mut self, from: NodeId, key: &RoomKey, publisher: ParticipantSid, last: u64) {
         let now = self.now;
         let Some(room) = self.rooms.get_mut(key) else { return };
-        let fresh = Inflow { from, next: 0, seen: last, moved: now, asks: 0 };
+        let fresh = Inflow { from, next: 0, seen: last, moved: now, asks: 0, asked: None };
         let Some(inflow) = room.data.discover(publisher, fresh) else {
             self.counters.over_limit += 1;
             return;
         };
         if inflow.from != from {
-            *inflow = Inflow { from, next: 0, seen: last, moved: now, asks: 0 };
+            *inflow = Inflow { from, next: 0, seen: last, moved: now, asks: 0, asked: None };
         }
         if inflow.next == 0 {
             inflow.next = last + 1;
@@ -300,7 +307,7 @@ impl Cascade {
     /// Asks for what is missing unless it was asked for a moment ago.
     fn ask_for_data(&mut self, key: &RoomKey, publisher: ParticipantSid) {
         let inflow = self.rooms.get(key).and_then(|room| room.data.inflows.get(&publisher));
-        if inflow.is_some_and(|inflow| inflow.is_behind() && inflow.asks == 0) {
+        if inflow.is_some_and(|inflow| inflow.is_behind() && inflow.may_ask(self.now)) {
             self.send_ask(key, publisher);
         }
         self.look_later(key);
@@ -310,7 +317,7 @@ impl Cascade {
         let now = self.now;
         let inflow = self.rooms.get_mut(key).and_then(|room| room.data.inflows.get_mut(&publisher));
         let Some(inflow) = inflow else { return };
-        inflow.moved = now;
+        (inflow.moved, inflow.asked) = (now, Some(now));
         inflow.asks += 1;
         let (to, first) = (inflow.from, inflow.next);
         self.send(to, &DataAgain { room: Some(key.into()), publisher: publisher.to_string(), first });
