@@ -129,6 +129,14 @@ test-browser: web ## real Chromium pages against a demo mesh; screenshots in tar
 	cargo build --locked -p origo-node
 	node --test --test-concurrency=1 --test-reporter=spec tests/browser/*.test.mjs
 
+# Cases of tests/shaping/cases.mjs, such as CASES="step-down loss-up"; all of them by default.
+CASES ?=
+
+.PHONY: shaping
+shaping: web ## calls over lines that lose, narrow and widen (root; 6 min); writes figures and plots to docs/performance
+	cargo build --locked -p origo-node
+	node tests/shaping/run.mjs $(CASES)
+
 .PHONY: bench
 bench: web ## forwarded packets per CPU second beside the egress ceiling; writes target/bench.json
 	cargo build --release --locked

@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs';
 import { chromium } from 'playwright-core';
 import { writeCapture } from './capture.mjs';
 
-const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+export const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
 const ARGUMENTS = [
   '--disable-gpu',
@@ -17,13 +17,24 @@ const ARGUMENTS = [
 ];
 
 /** Opens a browser with one page, whose camera shows `colour` and whose microphone hears `toneHz`. */
-export async function openPage({ name, colour, toneHz, viewport = { width: 1280, height: 800 } }) {
-  const capture = writeCapture(name, colour, toneHz);
+export function openPage({ name, colour, toneHz, viewport }) {
+  return openPageWith({ name, capture: writeCapture(name, colour, toneHz), viewport });
+}
+
+/** The same with files for camera and microphone; `program` is what starts Chromium, if that takes more than its path. */
+export async function openPageWith({
+  name,
+  capture,
+  viewport = { width: 1280, height: 800 },
+  program = executablePath,
+  args = [],
+}) {
   const asRoot = process.getuid?.() === 0;
   const browser = await chromium.launch({
-    executablePath,
+    executablePath: program,
     args: [
       ...ARGUMENTS,
+      ...args,
       ...(asRoot ? ['--no-sandbox'] : []),
       '--use-fake-device-for-media-stream=fps=30',
       `--use-file-for-fake-video-capture=${capture.camera}`,

@@ -23,7 +23,7 @@ export function writeCapture(name, colour, toneHz) {
   const camera = join(folder, 'camera.y4m');
   const microphone = join(folder, 'microphone.wav');
   writeFileSync(camera, y4m(COLOURS[colour]));
-  writeFileSync(microphone, wav(toneHz));
+  writeFileSync(microphone, wav(beeps(toneHz), 1));
   return { folder, camera, microphone };
 }
 
@@ -40,13 +40,16 @@ function y4m([y, u, v]) {
   return Buffer.concat(parts);
 }
 
-/** One second of sound: 300 ms of tone, 200 ms of silence, twice. */
-function wav(toneHz) {
-  const samples = Buffer.alloc(SAMPLE_RATE * 2);
-  for (let index = 0; index < SAMPLE_RATE; index += 1) {
-    const sounding = (index / SAMPLE_RATE) % 0.5 < 0.3;
-    const sample = sounding ? 12_000 * Math.sin((2 * Math.PI * toneHz * index) / SAMPLE_RATE) : 0;
-    samples.writeInt16LE(Math.round(sample), index * 2);
+/** 300 ms of tone, 200 ms of silence, again and again. */
+function beeps(toneHz) {
+  return (seconds) => (seconds % 0.5 < 0.3 ? 12_000 * Math.sin(2 * Math.PI * toneHz * seconds) : 0);
+}
+
+/** Some seconds of sound: `sample` gives each by its time, within 16 bits. */
+export function wav(sample, seconds) {
+  const samples = Buffer.alloc(SAMPLE_RATE * seconds * 2);
+  for (let index = 0; index < SAMPLE_RATE * seconds; index += 1) {
+    samples.writeInt16LE(Math.round(sample(index / SAMPLE_RATE)), index * 2);
   }
   const header = Buffer.alloc(44);
   header.write('RIFF', 0);

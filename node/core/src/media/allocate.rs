@@ -17,15 +17,27 @@ pub(crate) struct Demand {
     pub rank: Rank,
 }
 
-/// The order in which tracks are served; the highest first.
+/// The order in which tracks are served; the highest first, field by field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
     /// Text on a shared screen is of no use when it is blurred.
     pub screen: bool,
     /// What the client said.
     pub priority: u32,
-    /// How large the client shows it.
+    /// How large the client shows it, in doublings of the area: the tiles of a grid differ by a few pixels, and those
+    /// are to count as equal.
+    pub size: u32,
+    /// Where its publisher stands among the speakers; see [`super::Command::Speakers`].
+    pub speaker: u64,
+    /// The pixels that it is shown with.
     pub pixels: u64,
+}
+
+impl Rank {
+    /// The rank of a picture that is shown with so many pixels.
+    pub fn shown(pixels: u64) -> Self {
+        Self { size: pixels.checked_ilog2().unwrap_or(0), pixels, ..Self::default() }
+    }
 }
 
 /// What a track gets.
@@ -42,6 +54,12 @@ pub(crate) enum Share {
 /// A step up must fit with this much to spare, in percent of the layer's rate; a layer that is being sent may stay
 /// until it no longer fits. The span between the two keeps a noisy estimate from swinging the picture.
 const HEADROOM_PERCENT: u64 = 15;
+/// What is sent may exceed the estimate by this much, in percent, for [`GRACE`]: an estimator that sees a queue lowers
+/// its estimate below what is sent, though that fits, and takes back what it finds too low. When the way has really
+/// become narrower, its next words are lower still.
+const TOLERANCE_PERCENT: u64 = 25;
+/// How long that is borne.
+const GRACE: Duration = Duration::from_millis(2_500);
 /// How long nothing climbs after a fall.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The same when falls keep following climbs; within what a viewer is to wait for a way that has become wide again.
@@ -54,6 +72,8 @@ const REGRET: Duration = Duration::from_secs(5);
 pub(crate) struct Allocator {
     /// Tracks may be paused when not even the lowest layers fit.
     may_pause: bool,
+    /// Since when the estimate is below what is sent, if only a little.
+    short_since: Option<Instant>,
     climbed: Option<Instant>,
     hold_until: Option<Instant>,
     patience: Duration,
@@ -62,7 +82,7 @@ pub(crate) struct Allocator {
 impl Allocator {
     /// Nothing was decided yet.
     pub fn new(may_pause: bool) -> Self {
-        Self { may_pause, climbed: None, hold_until: None, patience: PATIENCE }
+        Self { may_pause, short_since: None, climbed: None, hold_until: None, patience: PATIENCE }
     }
 
     /// Whether a climb that had to wait may be made by now. True once for each wait.
@@ -81,6 +101,7 @@ impl Allocator {
         let demands: Vec<Demand> = demands.iter().map(|demand| if held { demand.held() } else { *demand }).collect();
         let layers = match budget_bps {
             None => demands.iter().map(|demand| demand.layers().last()).collect(),
+            Some(budget) if self.bears(now, budget, &demands) => demands.iter().map(|demand| demand.stays()).collect(),
             Some(budget) => self.fit(budget, held, &demands),
         };
         self.remember(now, &demands, &layers);
@@ -90,6 +111,20 @@ impl Allocator {
             None => Share::Silent,
         };
         demands.iter().zip(layers).map(share).collect()
+    }
+
+    /// Whether everything stays as it is, though the estimate is a little too low for it.
+    fn bears(&mut self, now: Instant, budget: u64, demands: &[Demand]) -> bool {
+        let sent: u64 = demands.iter().map(|demand| demand.cost(demand.stays())).sum();
+        if sent <= budget {
+            self.short_since = None;
+            return false;
+        }
+        let since = *self.short_since.get_or_insert(now);
+        // What has just come has no layer yet, and has to find one.
+        let is_settled = demands.iter().all(|demand| demand.stays().is_some() || demand.paused);
+        let is_small = sent * 100 <= budget * (100 + TOLERANCE_PERCENT);
+        is_settled && is_small && now.saturating_duration_since(since) < GRACE
     }
 
     /// Gives every track its lowest layer, then raises shared screens as far as they go, then all others by turns.
@@ -140,8 +175,19 @@ impl Allocator {
 }
 
 impl Demand {
+    /// Whether a share is less than the best that the subscriber could have.
+    pub fn exceeds(&self, share: Share) -> bool {
+        let given = if let Share::Layer(layer) = share { Some(layer) } else { None };
+        given < self.layers().last()
+    }
+
     fn layers(&self) -> impl DoubleEndedIterator<Item = u8> {
         (0..3u8).filter(|&layer| self.flows(layer))
+    }
+
+    /// The layer that it has, if that still flows.
+    fn stays(&self) -> Option<u8> {
+        self.current.filter(|&current| self.flows(current))
     }
 
     fn flows(&self, layer: u8) -> bool {
@@ -157,7 +203,7 @@ impl Demand {
     /// The same without the layers above the one that is sent.
     fn held(&self) -> Self {
         let mut held = *self;
-        if let Some(current) = self.current.filter(|&current| self.flows(current)) {
+        if let Some(current) = self.stays() {
             held.bitrates_bps[usize::from(current) + 1..].fill(None);
         }
         held
@@ -242,8 +288,8 @@ mod tests {
 
     #[test]
     fn a_shared_screen_comes_first_then_what_matters_more_then_what_is_shown_larger() {
-        let large = Demand { rank: Rank { pixels: 900, ..Rank::default() }, ..camera(None) };
-        let urgent = Demand { rank: Rank { priority: 1, pixels: 4, ..Rank::default() }, ..camera(None) };
+        let large = Demand { rank: Rank::shown(900), ..camera(None) };
+        let urgent = Demand { rank: Rank { priority: 1, ..Rank::shown(4) }, ..camera(None) };
         let demands = [camera(None), large, urgent, screen(1_000_000)];
         let given = |budget| shares(Some(budget), &demands);
         let layers = |layers: [u8; 4]| layers.map(Share::Layer);
@@ -254,8 +300,18 @@ mod tests {
     }
 
     #[test]
+    fn of_pictures_of_about_one_size_those_of_speakers_come_first() {
+        let spoken = |speaker, pixels| Demand { rank: Rank { speaker, ..Rank::shown(pixels) }, ..camera(None) };
+        let demands = [spoken(0, 1_100), spoken(7, 1_050), spoken(9, 500)];
+        let layers = |layers: [u8; 3]| layers.map(Share::Layer);
+        assert_eq!(shares(Some(950_000), &demands), layers([0, 1, 0]), "a few pixels less do not matter");
+        assert_eq!(shares(Some(1_350_000), &demands), layers([1, 1, 0]), "half the size does");
+        assert_eq!(shares(Some(1_750_000), &demands), layers([1, 1, 1]));
+    }
+
+    #[test]
     fn only_who_allows_it_is_paused_and_the_least_important_first() {
-        let large = Demand { rank: Rank { pixels: 900, ..Rank::default() }, ..camera(None) };
+        let large = Demand { rank: Rank::shown(900), ..camera(None) };
         let mut allocator = Allocator::new(true);
         let given = allocator.allocate(Instant::now(), Some(200_000), &[camera(None), large]);
         assert_eq!(given, [Share::Paused, Share::Layer(0)]);
@@ -269,6 +325,18 @@ mod tests {
         assert_eq!(viewer.run(1, |_| 2_000_000), [Share::Layer(2)]);
         viewer.run(10, |step| [1_800_000, 1_710_000, 1_900_000, 1_720_000][step as usize % 4]);
         assert_eq!(viewer.changes, 1);
+    }
+
+    #[test]
+    fn an_estimate_a_little_too_low_is_borne_for_a_while_and_one_much_too_low_is_not() {
+        let mut viewer = Viewer::new(false, &[camera(Some(2))]);
+        assert_eq!(viewer.run(2, |_| 1_400_000), [Share::Layer(2)]);
+        assert_eq!(viewer.run(1, |_| 1_750_000), [Share::Layer(2)]);
+        assert_eq!(viewer.run(2, |_| 1_400_000), [Share::Layer(2)], "counted anew");
+        assert_eq!(viewer.run(1, |_| 1_400_000), [Share::Layer(1)]);
+        let mut viewer = Viewer::new(false, &[camera(Some(2))]);
+        let given = viewer.allocator.allocate(viewer.now, Some(1_300_000), &viewer.demands);
+        assert_eq!(given, [Share::Layer(1)]);
     }
 
     #[test]

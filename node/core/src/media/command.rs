@@ -31,8 +31,8 @@ impl Worker {
             Command::Unpublish { session, track } => self.unpublish(session, track),
             Command::Subscribe(subscription) => self.subscribe(subscription),
             Command::Unsubscribe { session, track } => self.unsubscribe(session, track),
-            // Until layers are chosen by size, everybody gets the best that there is.
             Command::Settings { session, track, settings } => self.set_settings(session, track, settings),
+            Command::Speakers(order) => self.order_speakers(&order),
             Command::SendData { session, channel, packet } => {
                 let Some(index) = self.sessions.get(&session).map(|session| session.subscriber) else {
                     return self.stats.count_dropped("data", "unknown session");
@@ -209,6 +209,22 @@ impl Worker {
             self.update_want(index);
         }
         self.touched.insert(id);
+    }
+
+    /// Others speak than before. Each word of it counts more than all earlier ones, so that who is not named any more
+    /// falls behind.
+    fn order_speakers(&mut self, order: &[TrackSid]) {
+        let newest = self.speakers_told;
+        self.speakers_told += order.len() as u64;
+        for (place, sid) in (1..).zip(order.iter().rev()) {
+            let Some(track) = self.tracks_by_sid.get(sid).and_then(|&index| self.tracks.get_mut(index)) else {
+                continue;
+            };
+            track.speaker = newest + place;
+            if track.kind == Kind::Video {
+                self.touched.extend(track.viewers.iter().map(|viewer| viewer.session));
+            }
+        }
     }
 
     fn unsubscribe(&mut self, id: SessionId, track: TrackSid) {

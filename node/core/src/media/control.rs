@@ -201,6 +201,9 @@ pub enum Command {
         /// How it is shown now.
         settings: TrackSettings,
     },
+    /// Who speaks, or spoke last: tracks of these participants of one room, whoever is most to the fore first. Pictures
+    /// that are shown about equally large are served in this order, and before those of all others.
+    Speakers(Vec<TrackSid>),
     /// Send a data packet to a client. Queued until the channel is open, within a bound; beyond it lossy packets are
     /// dropped, and a reliable one leads to [`Event::FellBehind`].
     SendData {

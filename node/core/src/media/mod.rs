@@ -12,6 +12,7 @@ mod gaps;
 mod ingest;
 mod negotiate;
 mod peer;
+mod probe;
 mod quality;
 mod red;
 mod redundancy;

@@ -15,6 +15,8 @@ use crate::SessionId;
 /// Room above a subscriber's layers that the estimator is asked to find, in percent: without it a step up would never
 /// be seen to fit.
 const DESIRED_PERCENT: u64 = 130;
+/// A way is overrun when this much of what it carries is sent, in percent: beyond what an estimate swings by.
+const OVERRUN_PERCENT: u64 = 125;
 
 impl Worker {
     /// Routes everything that came since the last time.
@@ -93,9 +95,12 @@ impl Worker {
                 best_bps += track.best_bitrate_bps(viewer);
             }
         }
-        let budget_bps = session.estimate_bps.map(|estimate| estimate.saturating_sub(audio_bps));
+        let believed_bps = session.estimate_bps.map(|estimate| session.prober.believed_bps(now, estimate));
+        let budget_bps = believed_bps.map(|believed| believed.saturating_sub(audio_bps));
         let shares = session.allocator.allocate(now, budget_bps, &demands);
-        for (index, share) in videos.into_iter().zip(shares) {
+        tracing::debug!(session = ?id, estimate_bps = session.estimate_bps, audio_bps, best_bps, ?shares, "shared out");
+        let missing = demands.iter().zip(&shares).any(|(demand, share)| demand.exceeds(*share));
+        for (&index, share) in videos.iter().zip(shares) {
             self.set_paused(index, id, share == Share::Paused);
             match share {
                 Share::Layer(layer) => self.set_target(index, id, Some(layer)),
@@ -108,7 +113,34 @@ impl Worker {
             self.set_paused(index, id, false);
             self.set_target(index, id, None);
         }
-        self.set_desired(id, (audio_bps + best_bps) * DESIRED_PERCENT / 100);
+        if let Some(budget_bps) = budget_bps {
+            self.cut_off(id, &videos, budget_bps);
+        }
+        self.set_desired(id, (audio_bps + best_bps) * DESIRED_PERCENT / 100, missing);
+    }
+
+    /// A layer goes on until the next one has its keyframe. Where the way is overrun that would cost everything on it,
+    /// sound first: there a layer ends at once, and the picture stands still for the moment that a keyframe takes.
+    fn cut_off(&mut self, id: SessionId, videos: &[usize], budget_bps: u64) {
+        let sent = |&index: &usize| {
+            let track = self.tracks.get(index)?;
+            let viewer = track.viewers.iter().find(|viewer| viewer.session == id)?;
+            Some(track.bitrate_bps(viewer.forwarder.current()?.into()))
+        };
+        let sent_bps: u64 = videos.iter().filter_map(sent).sum();
+        if sent_bps * 100 <= budget_bps * OVERRUN_PERCENT {
+            return;
+        }
+        for &index in videos {
+            let Some(track) = self.tracks.get_mut(index) else { continue };
+            let Some(viewer) = track.viewer(id) else { continue };
+            let target = viewer.forwarder.target();
+            if target < viewer.forwarder.current() {
+                viewer.forwarder.set_target(None);
+                viewer.forwarder.set_target(target);
+                self.update_want(index);
+            }
+        }
     }
 
     fn set_target(&mut self, index: usize, id: SessionId, layer: Option<u8>) {
@@ -135,8 +167,9 @@ impl Worker {
         }
     }
 
-    fn set_desired(&mut self, id: SessionId, bps: u64) {
+    fn set_desired(&mut self, id: SessionId, bps: u64, missing: bool) {
         let Some(session) = self.sessions.get_mut(&id).filter(|_| self.setup.bwe) else { return };
+        let bps = session.prober.wish(self.now, missing, bps, session.estimate_bps);
         // Rates move all the time; the estimator need not hear of every step.
         if session.desired_bps.abs_diff(bps) * 10 < bps.max(100_000) {
             return;
@@ -214,11 +247,12 @@ impl Worker {
         }
     }
 
-    /// Finds layers that fell silent, keyframes that are still awaited, and climbs that may be tried again; tells levels.
+    /// Finds layers that fell silent, keyframes that are still awaited, climbs that may be tried again, and time to
+    /// look for more room; tells levels.
     pub(super) fn sweep_tracks(&mut self) {
         let now = self.now;
         for (&id, session) in &mut self.sessions {
-            if session.allocator.hold_ended(now) {
+            if session.allocator.hold_ended(now) | session.prober.is_due(now) {
                 self.touched.insert(id);
             }
         }

@@ -9,6 +9,7 @@ use origo_cascade_core::MediaKind;
 use super::allocate::Allocator;
 use super::clock::SenderClock;
 use super::peer::{Mid, Pending, Rid};
+use super::probe::Prober;
 use super::sdp::{Flow, Section};
 use super::{Expected, Subscription};
 
@@ -40,6 +41,8 @@ pub(crate) struct Session {
     pub estimate_bps: Option<u64>,
     /// Shares out what it carries.
     pub allocator: Allocator,
+    /// Looks for more.
+    pub prober: Prober,
     /// What was last told to the estimator.
     pub desired_bps: u64,
     /// The client's clock.
@@ -121,6 +124,7 @@ impl Session {
             asked: None,
             estimate_bps: None,
             allocator: Allocator::new(may_pause),
+            prober: Prober::default(),
             desired_bps: 0,
             clock: SenderClock::default(),
         }

@@ -73,6 +73,9 @@ pub(crate) struct Track {
     pub redundancy: Redundancy,
     /// The forms of a sound.
     pub forms: Forms,
+    /// Where its publisher stands among the speakers of the room, the higher the more to the fore; 0 for one who has
+    /// not spoken.
+    pub speaker: u64,
 }
 
 /// One simulcast layer.
@@ -129,6 +132,7 @@ impl Track {
             level: None,
             redundancy: Redundancy::default(),
             forms: Forms::default(),
+            speaker: 0,
         };
         for (layer, &bps) in track.layers.iter_mut().zip(layer_bitrates_bps) {
             layer.declared_bps = bps.into();
@@ -240,7 +244,12 @@ impl Track {
         {
             bitrates_bps[above] = Some(self.bitrate_bps(above));
         }
-        Demand { bitrates_bps, current: viewer.forwarder.target(), paused: viewer.paused, rank: viewer.rank() }
+        Demand {
+            bitrates_bps,
+            current: viewer.forwarder.target(),
+            paused: viewer.paused,
+            rank: viewer.rank(self.speaker),
+        }
     }
 
     /// The highest layer that a viewer has use for.

@@ -78,15 +78,15 @@ impl Viewer {
         (0..top).find(covers).unwrap_or(top)
     }
 
-    /// When it is served among the client's tracks.
-    pub fn rank(&self) -> Rank {
+    /// When it is served among the client's tracks; `speaker` is where its publisher stands among the speakers.
+    pub fn rank(&self, speaker: u64) -> Rank {
         let TrackSettings { width, height, quality, priority, .. } = self.settings;
         let usual = USUAL_PIXELS[usize::from(quality).min(LAYERS - 1)];
         let pixels = match u64::from(width) * u64::from(height) {
             0 => usual,
             pixels => pixels,
         };
-        Rank { screen: self.screen, priority, pixels }
+        Rank { screen: self.screen, priority, speaker, ..Rank::shown(pixels) }
     }
 }
 

@@ -125,6 +125,8 @@ pub struct Worker {
     pub(super) stats: Stats,
     /// Bytes of data messages that wait for clients, as of the last sweep.
     pub(super) data_waiting: usize,
+    /// Places among speakers that were given out so far.
+    pub(super) speakers_told: u64,
     sweep_at: Instant,
     quality_at: Instant,
 }
@@ -151,6 +153,7 @@ impl Worker {
             sends: Vec::new(),
             stats: Stats::default(),
             data_waiting: 0,
+            speakers_told: 0,
             sweep_at: now,
             quality_at: now + quality::SPACING,
         }

@@ -11,6 +11,7 @@ use proto::signal_response::Message;
 
 use super::context::Context;
 use super::room::Room;
+use crate::media::Command;
 
 /// Loudness is looked at over this long, and changes are told this often.
 const WINDOW: Duration = Duration::from_millis(400);
@@ -26,6 +27,8 @@ const SMOOTHING: f32 = 2.0 / 3.0;
 const STEPS: f32 = 8.0;
 /// The longest that a client may have itself called a speaker, for tests of applications.
 const PRETENCE_MAX: Duration = Duration::from_secs(60);
+/// Speakers whose order is remembered; a client shows fewer people large than these.
+const ORDERED_MAX: usize = 16;
 
 /// One track's loudness.
 #[derive(Debug, Default)]
@@ -44,6 +47,9 @@ pub(super) struct Speakers {
     by_track: BTreeMap<TrackSid, Loudness>,
     /// What clients believe: who speaks, and in which step of loudness.
     told: BTreeMap<ParticipantSid, u8>,
+    /// Who speaks, those first who have spoken longest, so that a word thrown in takes nothing from them; then who
+    /// spoke, those first who stopped last.
+    order: Vec<ParticipantSid>,
     /// Those who only have themselves called speakers, and until when.
     pretenders: BTreeMap<ParticipantSid, Instant>,
     /// None while nobody speaks.
@@ -82,8 +88,21 @@ impl Speakers {
         self.pretenders.retain(|_, until| *until > now);
         steps.extend(self.pretenders.keys().map(|&sid| (sid, STEPS as u8)));
         let changes = self.changes(&steps);
+        self.order = self.ordered(&steps, publishers);
         self.told = steps;
         changes
+    }
+
+    /// The order with those who speak now, without those who publish nothing any more.
+    fn ordered(
+        &self,
+        steps: &BTreeMap<ParticipantSid, u8>,
+        publishers: &BTreeMap<TrackSid, ParticipantSid>,
+    ) -> Vec<ParticipantSid> {
+        let known = self.order.iter().copied().filter(|sid| publishers.values().any(|publisher| publisher == sid));
+        let (speaking, silent): (Vec<_>, Vec<_>) = known.partition(|sid| steps.contains_key(sid));
+        let begun = steps.keys().copied().filter(|sid| !self.order.contains(sid));
+        speaking.iter().copied().chain(begun).chain(silent).take(ORDERED_MAX).collect()
     }
 
     fn changes(&self, steps: &BTreeMap<ParticipantSid, u8>) -> Vec<proto::SpeakerInfo> {
@@ -125,7 +144,11 @@ impl Room {
         if self.speakers.window_ends.is_none_or(|end| end > cx.now) {
             return;
         }
+        let before = self.speakers.order.clone();
         let speakers = self.speakers.close(cx.now, &self.publishers());
+        if self.speakers.order != before {
+            self.order_speakers(cx);
+        }
         if !speakers.is_empty() {
             for identity in self.locals.keys() {
                 self.tell(cx, identity, changed(speakers.clone()));
@@ -135,6 +158,24 @@ impl Room {
             && let Some(end) = self.speakers.open_window(cx.now)
         {
             cx.wake(&self.key, end);
+        }
+    }
+
+    /// Whether a participant speaks or has spoken not long ago.
+    pub fn has_spoken(&self, sid: ParticipantSid) -> bool {
+        self.speakers.order.contains(&sid)
+    }
+
+    /// Tells the worker whose pictures come first.
+    pub fn order_speakers(&self, cx: &mut Context) {
+        let publishers = self.publishers();
+        let tracks_of = |speaker: &ParticipantSid| {
+            let speaker = *speaker;
+            publishers.iter().filter(move |(_, publisher)| **publisher == speaker).map(|(track, _)| *track)
+        };
+        let tracks: Vec<TrackSid> = self.speakers.order.iter().flat_map(tracks_of).collect();
+        if !tracks.is_empty() {
+            cx.media(&self.key, Command::Speakers(tracks));
         }
     }
 

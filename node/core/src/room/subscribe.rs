@@ -100,6 +100,9 @@ impl Room {
         if let Some(&settings) = local.session.settings.get(&track) {
             cx.media(&self.key, Command::Settings { session: local.session.id, track, settings });
         }
+        if self.has_spoken(source.publisher) {
+            self.order_speakers(cx);
+        }
         if source.is_local {
             self.tell_of_first_subscriber(cx, &source.identity, track);
         }

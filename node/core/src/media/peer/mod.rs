@@ -44,8 +44,9 @@ const CANDIDATES_MAX: usize = 64;
 pub(super) const PAYLOAD_BYTES_MAX: usize = 1_500;
 /// How long ICE may be down before the connection counts as lost; a client restarts ICE well within.
 const ICE_PATIENCE: Duration = Duration::from_secs(20);
-/// With pacing, packets that are due within this much leave at once, so that a burst costs one wake-up and few sends.
-const PACING_AHEAD: Duration = Duration::from_millis(5);
+/// With pacing, packets that are due within this much leave at once. No more than the grid of wake-ups: what the
+/// estimator takes for the time of sending must not be far from the truth, or it sees queues where there are none.
+const PACING_AHEAD: Duration = Duration::from_millis(1);
 /// The least step of the pacer's clock: padding asks for steps of a microsecond.
 const PACING_STEP: Duration = Duration::from_micros(500);
 /// Pacing steps of one drain; a bound on a loop that str0m's wishes drive.
@@ -81,6 +82,10 @@ pub(super) struct Peer {
     /// The pacer's clock, which may run ahead of ours by [`PACING_AHEAD`].
     clock: Instant,
     pacing_steps: usize,
+    /// Its last step moved no time.
+    stands: bool,
+    /// A datagram came out since.
+    gave: bool,
     /// NACKs seen by layer, to count only what is new: (received, sent).
     nacks: HashMap<(Mid, Option<Rid>), (u64, u64)>,
     /// How well packets make their way.
@@ -158,6 +163,8 @@ impl Peer {
             lost_at: None,
             clock: now,
             pacing_steps: 0,
+            stands: false,
+            gave: false,
             nacks: HashMap::new(),
             meter: Meter::default(),
             paced: setup.bwe && sends,
@@ -203,6 +210,7 @@ impl Peer {
             }
             match self.rtc.poll_output().map_err(PeerError::new)? {
                 Output::Transmit(transmit) => {
+                    self.gave = true;
                     return Ok(Polled::Transmit(
                         (setup::carrier(transmit.proto), transmit.destination),
                         transmit.contents,
@@ -213,10 +221,7 @@ impl Peer {
                         return Ok(Polled::Event(event));
                     }
                 }
-                Output::Timeout(at) if self.may_step(now, at) => {
-                    if at > self.clock {
-                        self.clock = at.max(self.clock + PACING_STEP);
-                    }
+                Output::Timeout(at) if self.step(now, at) => {
                     self.rtc.handle_input(Input::Timeout(self.clock)).map_err(PeerError::new)?;
                 }
                 Output::Timeout(_) if self.lost_at.is_some_and(|lost_at| lost_at <= now) => {
@@ -229,10 +234,22 @@ impl Peer {
         }
     }
 
-    /// The leaky bucket gives one packet for each step of time: steps that are nearly due are made at once.
-    fn may_step(&mut self, now: Instant, at: Instant) -> bool {
+    /// The leaky bucket gives one packet for each step of time: steps that are nearly due are made at once, tiny ones
+    /// while each gives a packet. What is due already is done without a step, but not twice: over a path without delay
+    /// the estimator is always due, and what waits behind it would never come.
+    fn step(&mut self, now: Instant, at: Instant) -> bool {
+        let overdue = at <= self.clock && !self.stands;
+        let next = match std::mem::take(&mut self.gave) {
+            _ if overdue => self.clock,
+            true => at.max(self.clock),
+            false => at.max(self.clock + PACING_STEP),
+        };
         self.pacing_steps += 1;
-        self.paced && at <= now + PACING_AHEAD && self.pacing_steps <= PACING_STEPS_MAX
+        let may = self.paced && next <= now + PACING_AHEAD && self.pacing_steps <= PACING_STEPS_MAX;
+        if may {
+            (self.clock, self.stands) = (next, overdue);
+        }
+        may
     }
 
     fn event(&mut self, now: Instant, event: Event) -> Option<PeerEvent> {

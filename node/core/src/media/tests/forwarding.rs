@@ -88,8 +88,14 @@ fn a_packet_published_reaches_every_subscriber_in_order() {
 
 #[test]
 fn with_the_estimator_on_everything_still_arrives() {
+    for may_pause in [false, true] {
+        everything_arrives(may_pause);
+    }
+}
+
+fn everything_arrives(may_pause: bool) {
     let mut world = World::with(true);
-    let (publisher, viewer) = (world.join(true), world.join(false));
+    let (publisher, viewer) = (world.join(true), world.join_with(false, may_pause));
     world.run_ms(500);
     let video = world.publish(publisher, 'v', "video/VP8", &[]);
     world.subscribe(viewer, 'v', "video/VP8", 1);
@@ -101,7 +107,7 @@ fn with_the_estimator_on_everything_still_arrives() {
         }
         world.run_ms(33);
     }
-    assert_eq!(world.received(viewer, 'v').len(), 800);
+    assert_eq!(world.received(viewer, 'v').len(), 800, "may be paused: {may_pause}");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! The whole worker against str0m clients of both protocol versions.
 
+mod bandwidth;
 mod data;
 mod forwarding;
 mod layers;
+mod line;
 mod negotiation;
 mod redundancy;
 mod tcp;

@@ -15,6 +15,7 @@ use str0m::net::{Protocol, Receive, TcpType};
 use str0m::rtp::{RtpPacket, RtpWrite, Ssrc};
 use str0m::{Candidate, Event as RtcEvent, Input as RtcInput, Output as RtcOutput, Rtc};
 
+use super::line::Line;
 use crate::SessionId;
 use crate::media::{
     Command, Event, Expected, Input, Kind, OpenSession, Output, Redundancy, Subscription, Target, Transport, Worker,
@@ -126,6 +127,10 @@ pub struct World {
     wire: VecDeque<(SocketAddr, Vec<u8>)>,
     /// What all clients' networks let through.
     transport: Transport,
+    /// Where the way to one connection is long and narrow.
+    line: Option<(SocketAddr, Line)>,
+    /// How long a step of time is.
+    tick: Duration,
 }
 
 impl World {
@@ -156,11 +161,29 @@ impl World {
             delivered: 0,
             wire: VecDeque::new(),
             transport: Transport::Udp,
+            line: None,
+            // The estimator's probes are as long as a few large steps: those would spoil what it measures.
+            tick: Duration::from_millis(if bwe { 1 } else { 5 }),
         }
+    }
+
+    /// Puts a line between the node and the connection on which a client receives.
+    pub fn narrow(&mut self, client: usize) {
+        self.line = Some((self.receiver(client).address, Line::default()));
+    }
+
+    /// That line.
+    pub fn line(&mut self) -> &mut Line {
+        &mut self.line.as_mut().expect("narrowed").1
     }
 
     /// A client joins; v1 with its placeholder sections and channels in the first offer.
     pub fn join(&mut self, single: bool) -> usize {
+        self.join_with(single, false)
+    }
+
+    /// The same with a client that lets pictures be paused.
+    pub fn join_with(&mut self, single: bool, may_pause: bool) -> usize {
         let index = self.clients.len();
         let id = SessionId(index as u64 + 1);
         let port = 20_000 + index as u16 * 2;
@@ -176,12 +199,7 @@ impl World {
             offers: 0,
             receiving: Vec::new(),
         });
-        self.command(Command::Open(OpenSession {
-            session: id,
-            single_connection: single,
-            ice_lite: true,
-            may_pause: false,
-        }));
+        self.command(Command::Open(OpenSession { session: id, single_connection: single, ice_lite: true, may_pause }));
         if single {
             self.add_sections(index, 3, 3);
         }
@@ -288,11 +306,11 @@ impl World {
         stream.write_rtp(RtpWrite::new(red.into(), sequence.into(), timestamp, now, payload));
     }
 
-    /// Lets time pass in steps of 5 ms; clients and the worker talk all the while.
+    /// Lets time pass in small steps; clients and the worker talk all the while.
     pub fn run(&mut self, duration: Duration) {
         let end = self.now + duration;
         while self.now < end {
-            self.now += Duration::from_millis(5);
+            self.now += self.tick;
             self.step();
         }
     }
@@ -316,6 +334,12 @@ impl World {
         for connection in self.clients.iter_mut().flat_map(|client| &mut client.connections) {
             connection.rtc.handle_input(RtcInput::Timeout(self.now)).unwrap();
             connection.poll(&mut self.wire);
+        }
+        if let Some((address, line)) = &mut self.line {
+            while let Some(datagram) = line.arrived(self.now) {
+                let sent = (Transport::Udp, &datagram[..]);
+                deliver(&mut self.clients, self.now, *address, sent, &mut self.wire);
+            }
         }
         self.worker.handle_input(self.now, Input::Timeout);
         for _ in 0..20 {
@@ -343,6 +367,10 @@ impl World {
                     for contents in transmit.contents.chunks(segment) {
                         self.delivered += 1;
                         if self.lose_every.is_some_and(|every| self.delivered.is_multiple_of(every)) {
+                            continue;
+                        }
+                        if let Some((_, line)) = self.line.as_mut().filter(|line| line.0 == transmit.destination) {
+                            line.take(self.now, contents);
                             continue;
                         }
                         let sent = (transmit.transport, contents);

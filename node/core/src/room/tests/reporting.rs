@@ -72,6 +72,22 @@ fn a_click_is_no_speech_and_a_track_that_ends_speaks_no_more() {
     assert!(!speakers(&world, ben).last().unwrap().1, "levels of a track that is gone count for nothing");
 }
 
+#[test]
+fn workers_of_all_nodes_hear_whose_pictures_come_first() {
+    let mut world = World::new(2);
+    let [ann, ben, _] = [world.join(0, "ann"), world.join(0, "ben"), world.join(1, "eve")];
+    let [from_ann, from_ben] = [world.publish(ann, "mic"), world.publish(ben, "mic")];
+    speak(&mut world, 2, from_ann, 20, Duration::from_secs(2));
+    assert_eq!([&world.speakers[&0][..], &world.speakers[&1][..]], [[from_ann]; 2]);
+    for _ in 0..20 {
+        speak(&mut world, 2, from_ben, 10, Duration::from_millis(100));
+        speak(&mut world, 2, from_ann, 20, Duration::from_millis(100));
+    }
+    assert_eq!(world.speakers[&1], [from_ann, from_ben], "who throws in a word takes nothing from the speaker");
+    speak(&mut world, 2, from_ben, 20, Duration::from_secs(4));
+    assert_eq!(world.speakers[&1], [from_ben, from_ann]);
+}
+
 fn fare(world: &mut World, client: Client, up: PathQuality) {
     let down = PathQuality::default();
     world.media(client, media::Event::Quality { session: client.1, up, down });

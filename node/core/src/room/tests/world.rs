@@ -49,6 +49,8 @@ pub struct World {
     pub is_mute: bool,
     /// What applications are told.
     pub notices: Vec<proto::WebhookEvent>,
+    /// The order of speakers that the worker of each node last heard.
+    pub speakers: BTreeMap<usize, Vec<TrackSid>>,
     /// What nodes answered to calls of the server API.
     pub answers: Vec<cascade::cascade::Answer>,
 }
@@ -112,6 +114,7 @@ impl World {
             events: VecDeque::new(),
             wants: Vec::new(),
             is_mute: false,
+            speakers: BTreeMap::new(),
             answers: Vec::new(),
             notices: Vec::new(),
         }
@@ -258,6 +261,7 @@ impl World {
                 }
                 Output::Refuse { session, status, .. } => self.note(node, session, Deed::Refused(status)),
                 Output::Close(session) => self.note(node, session, Deed::Closed),
+                Output::Media { command: Command::Speakers(order), .. } => drop(self.speakers.insert(node, order)),
                 Output::Media { command, .. } => {
                     if let Some(session) = session_of(&command) {
                         self.note(node, session, Deed::Asked(command));
