@@ -11,9 +11,11 @@ use origo_tests::process;
 use origo_tests::proxy::Proxy;
 
 const WAIT: Duration = Duration::from_secs(30);
-/// In all 18 MB: more than a node holds for one client.
-const MESSAGES: u32 = 300;
+/// In all 12 MB: more than a node holds for one client.
+const MESSAGES: u32 = 200;
 const MESSAGE_BYTES: usize = 60_000;
+/// Between two messages: 3 MB/s are little for a busy machine too.
+const STEP: Duration = Duration::from_millis(20);
 const SLOW_BYTES_PER_SECOND: u64 = 100_000;
 
 /// A node on loopback, and another whose clients and peers reach it by ways that can be narrowed.
@@ -60,7 +62,7 @@ async fn a_receiver_on_a_narrow_path_is_told_to_join_anew_and_the_others_get_eve
         let mut payload = number.to_be_bytes().to_vec();
         payload.resize(MESSAGE_BYTES, 7);
         sender.send_data(true, "numbers", &payload);
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(STEP).await;
     }
     for number in 0..MESSAGES {
         assert_eq!(quick.wait_for(WAIT, number_in).await, Some(number));
