@@ -10,7 +10,7 @@ use super::fault::Faults;
 use super::keys::{PROJECT_DEFAULT, SECRET_BYTES_MIN, check_secret};
 use super::raw::RawConfig;
 use super::reader::Reader;
-use super::{Config, Webhooks, keys, region};
+use super::{Config, keys, region, webhooks};
 use crate::log::{LEVEL_DEFAULT, LogConfig, LogFormat};
 
 const PORT_DEFAULT: u16 = 7880;
@@ -59,7 +59,7 @@ fn read(reader: &mut Reader, machine: &Machine<'_>) -> Config {
         seeds,
         mesh_secret,
         data_dir: reader.text("data_dir").unwrap_or_else(|| "origo-data".to_owned()).into(),
-        webhooks: read_webhooks(reader, &keys),
+        webhooks: webhooks::read(reader, &keys, machine),
         keys,
         geoip: reader.text("geoip").map(PathBuf::from),
         trusted_proxies: read_proxies(reader),
@@ -209,29 +209,6 @@ fn read_keys(reader: &mut Reader, bind: IpAddr) -> Keys {
         (None, None) => {}
     }
     keys
-}
-
-fn read_webhooks(reader: &mut Reader, keys: &Keys) -> Option<Webhooks> {
-    let accepted = "URLs that begin with http:// or https://, such as [\"https://app.example.com/livekit\"]";
-    let item = |text: &str| {
-        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"))?;
-        let is_url = !rest.is_empty() && text.parse::<axum::http::Uri>().is_ok();
-        is_url.then(|| text.to_owned())
-    };
-    let urls = reader.list("webhook_urls", accepted, item).filter(|urls| !urls.is_empty())?;
-    let named = reader.text("webhook_api_key");
-    let only = || (keys.0.len() == 1).then(|| keys.0.keys().next().cloned())?;
-    let Some(api_key) = named.or_else(|| reader.text("api_key")).or_else(only) else {
-        reader.refuse("webhook_api_key", "required together with webhook_urls: which of the API keys signs");
-        return None;
-    };
-    match keys.0.get(&api_key) {
-        Some(key) => Some(Webhooks { urls, project: key.project.0.clone(), api_key }),
-        None => {
-            reader.refuse("webhook_api_key", "the id of one of the API keys");
-            None
-        }
-    }
 }
 
 fn read_proxies(reader: &mut Reader) -> Vec<super::Cidr> {

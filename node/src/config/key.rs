@@ -64,6 +64,12 @@ pub const KEYS: &[Key] = &[
     secret("api_secret", "TEXT", "secret, on loopback alone", "The secret of api_key, which signs tokens"),
     key("webhook_urls", "URL,…", "none", "Where applications are told what happens in rooms (http or https)"),
     key("webhook_api_key", "ID", "api_key", "The API key that signs webhooks; rooms of its project are told of"),
+    key(
+        "webhook_ca_file",
+        "FILE",
+        "none",
+        "Authorities (PEM) that receivers over https are trusted by, besides the system's",
+    ),
     key("geoip", "FILE", "the embedded country table", "Location database in MaxMind's format (.mmdb)"),
     key("trusted_proxies", "CIDR,…", "none", "Proxies whose X-Forwarded-For counts"),
     key("bwe", "BOOL", "true", "Estimate each subscriber's bandwidth"),

@@ -14,6 +14,7 @@ mod reader;
 pub mod region;
 mod reload;
 mod source;
+mod webhooks;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -26,17 +27,9 @@ pub use key::{KEYS, Key};
 pub use live_keys::LiveKeys;
 pub use reload::follow as follow_keys;
 pub use source::Sources;
-
-/// Whom to tell what happens in rooms of one project.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Webhooks {
-    /// Where to.
-    pub urls: Vec<String>,
-    /// The API key that signs.
-    pub api_key: String,
-    /// Its project.
-    pub project: String,
-}
+#[cfg(test)]
+pub use webhooks::Receiver;
+pub use webhooks::Webhooks;
 
 /// A checked configuration.
 #[derive(Clone, Debug)]

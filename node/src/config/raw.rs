@@ -24,6 +24,8 @@ pub struct RawConfig {
     pub settings: BTreeMap<&'static str, Setting>,
     /// The file's `[keys]` table.
     pub keys: Table,
+    /// The file's `[[webhooks]]` tables.
+    pub webhooks: Vec<Value>,
     /// The file.
     pub file: Option<PathBuf>,
     /// What was wrong already: unknown keys, a file that is no TOML.
@@ -61,6 +63,8 @@ impl RawConfig {
             match (name.as_str(), find(&name), value) {
                 ("keys", _, Value::Table(keys)) => self.keys = keys,
                 ("keys", _, value) => self.fault("keys", value, path, "tables such as [keys.<id>] with a secret"),
+                ("webhooks", _, Value::Array(tables)) => self.webhooks = tables,
+                ("webhooks", _, value) => self.fault("webhooks", value, path, "tables such as [[webhooks]] with a url"),
                 (_, Some(key), value) => {
                     self.settings.insert(key.name, Setting { value, origin: Origin::File(path.to_owned()) });
                 }
@@ -95,5 +99,5 @@ fn one_line(text: &str) -> String {
 
 fn unknown_key() -> String {
     let names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
-    format!("unknown key; known are {} and [keys.<id>]", names.join(", "))
+    format!("unknown key; known are {}, [keys.<id>] and [[webhooks]]", names.join(", "))
 }

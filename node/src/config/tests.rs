@@ -111,6 +111,35 @@ fn a_secret_file_that_cannot_be_read_is_a_fault() {
     assert_eq!(faulty_keys(&faults), ["mesh_secret_file"]);
 }
 
+const TWO_KEYS: &str = "[keys.one]\nsecret = \"s\"\n[keys.two]\nsecret = \"t\"\nproject = \"other\"\n";
+
+#[test]
+fn each_webhook_is_signed_by_its_own_key_and_hears_of_its_project() {
+    let file = "[[webhooks]]\nurl = \"https://a.example/x\"\napi_key = \"one\"\n\
+        [[webhooks]]\nurl = \"http://b.example\"\napi_key = \"two\"\n";
+    let webhooks = checked(&format!("{file}{TWO_KEYS}"), &[], &[]).unwrap().webhooks.unwrap();
+    let of = |project| webhooks.of(project).map(|one| (one.url.as_str(), one.api_key.as_str())).collect::<Vec<_>>();
+    assert_eq!(of("default"), [("https://a.example/x", "one")]);
+    assert_eq!(of("other"), [("http://b.example", "two")]);
+    let urls = [("ORIGO_WEBHOOK_URLS", "http://c/,http://d/"), ("ORIGO_WEBHOOK_API_KEY", "two")];
+    assert_eq!(checked(TWO_KEYS, &urls, &[]).unwrap().webhooks.unwrap().of("other").count(), 2);
+    assert!(checked(TWO_KEYS, &[], &[]).unwrap().webhooks.is_none());
+}
+
+#[test]
+fn every_fault_of_a_webhook_is_named() {
+    let file = "webhook_ca_file = \"/nowhere\"\n[[webhooks]]\nurl = \"ftp://a\"\n\
+        [[webhooks]]\nurl = \"http://a\"\napi_key = \"three\"\n[[webhooks]]\nurl = \"http://a\"\n\
+        [[webhooks]]\nurl = \"http://a\"\nsecret = \"s\"\n\
+        [[webhooks]]\nurl = \"http://a\"\napi_key = \"one\"\n[[webhooks]]\nurl = \"http://a\"\napi_key = \"one\"\n";
+    let faults = checked(&format!("{file}{TWO_KEYS}"), &[], &[]).unwrap_err();
+    let keys = ["webhooks[0].url", "webhooks[1].api_key", "webhooks[2].api_key", "webhooks[3]", "webhooks[5]"];
+    assert_eq!(faulty_keys(&faults), [&keys[..], &["webhook_ca_file"]].concat());
+    let signer = checked(TWO_KEYS, &[("ORIGO_WEBHOOK_URLS", "http://a")], &[]).unwrap_err();
+    assert_eq!(faulty_keys(&signer), ["webhook_api_key"]);
+    assert_eq!(faulty_keys(&checked("webhooks = 7\n", &[], &[]).unwrap_err()), ["webhooks"]);
+}
+
 #[test]
 fn variables_that_mean_nothing_are_told_apart() {
     let variables = [("ORIGO_PROT".to_owned(), "1".to_owned()), ("HOME".to_owned(), "/root".to_owned())];

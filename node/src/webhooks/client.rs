@@ -1,4 +1,4 @@
-//! One POST to an application's server: HTTP/1.1, over TLS with the system's authorities when the URL says so.
+//! One POST to an application's server: HTTP/1.1, over TLS when the URL says so.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use http_body_util::Full;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -20,9 +20,12 @@ pub struct Client {
 }
 
 impl Client {
-    /// Reads the system's authorities once.
-    pub fn new() -> anyhow::Result<Self> {
+    /// Reads the system's authorities once, and takes these besides.
+    pub fn new(authorities: &[CertificateDer<'static>]) -> anyhow::Result<Self> {
         let mut roots = RootCertStore::empty();
+        for authority in authorities {
+            roots.add(authority.clone())?;
+        }
         // A machine without authorities can still post to plain HTTP; TLS fails then, and says so.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -1,5 +1,6 @@
 //! Emptying one lane of the queue: to a receiver, or to the room's home.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -26,8 +27,8 @@ use crate::rooms::RoomsHandle;
 const POST_TIMEOUT: Duration = Duration::from_secs(5);
 /// A node that has just started does not know all others yet and would take itself for the home of every room.
 const SETTLES: Duration = Duration::from_secs(3);
-/// Deliveries at a time, to all receivers.
-const AT_A_TIME: usize = 64;
+/// Deliveries at a time to one receiver: one that hangs holds up nobody else's.
+const AT_A_TIME: usize = 16;
 /// Waits between attempts: doubled from the first to the last.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LAST: Duration = Duration::from_secs(30);
@@ -56,7 +57,8 @@ pub struct Sender {
     queue: Queue,
     inlet: mpsc::Sender<Message>,
     client: Client,
-    slots: Semaphore,
+    /// By URL.
+    slots: BTreeMap<String, Semaphore>,
     counts: Arc<Counts>,
 }
 
@@ -68,6 +70,7 @@ impl Sender {
         inlet: mpsc::Sender<Message>,
         counts: Arc<Counts>,
     ) -> anyhow::Result<Arc<Self>> {
+        let receivers = parts.settings.receivers.iter();
         Ok(Arc::new(Self {
             settled: Instant::now() + SETTLES,
             node: parts.node,
@@ -77,8 +80,8 @@ impl Sender {
             nodes: parts.nodes.clone(),
             queue,
             inlet,
-            client: Client::new()?,
-            slots: Semaphore::new(AT_A_TIME),
+            client: Client::new(&parts.settings.authorities)?,
+            slots: receivers.map(|receiver| (receiver.url.clone(), Semaphore::new(AT_A_TIME))).collect(),
             counts,
         }))
     }
@@ -94,7 +97,13 @@ impl Sender {
         let mut wait = RETRY_FIRST;
         while let Some((key, event)) = self.queue.first(lane)? {
             let outcome = match &lane.url {
-                Some(url) => self.post(url, &event).await,
+                Some(url) if !self.is_asked_for(url, lane) => {
+                    tracing::info!(url, id = event.id, "nobody hears of this any more: a webhook is dropped");
+                    self.counts.dropped.fetch_add(1, Ordering::Relaxed);
+                    self.queue.remove(&key)?;
+                    continue;
+                }
+                Some(url) => self.post(url, &lane.project, &event).await,
                 None => self.hand_over(lane, event.clone()).await,
             };
             let is_expired = unix_now() as i64 - event.created_at > KEEP_SECONDS;
@@ -139,14 +148,21 @@ impl Sender {
         });
     }
 
-    async fn post(&self, url: &str, event: &WebhookEvent) -> anyhow::Result<()> {
+    /// Whether the settings still name a lane's receiver.
+    fn is_asked_for(&self, url: &str, lane: &Lane) -> bool {
+        self.settings.of(&lane.project).any(|receiver| receiver.url == url)
+    }
+
+    async fn post(&self, url: &str, project: &str, event: &WebhookEvent) -> anyhow::Result<()> {
+        let receiver = self.settings.of(project).find(|receiver| receiver.url == url);
+        let (receiver, slots) = receiver.zip(self.slots.get(url)).ok_or_else(|| anyhow::anyhow!("no such receiver"))?;
+        // The semaphore is never closed.
+        let _slot = slots.acquire().await?;
         let body = Bytes::from(serde_json::to_vec(event)?);
         let keys = self.keys.current();
-        let key = &self.settings.api_key;
+        let key = &receiver.api_key;
         let secret = &keys.0.get(key).ok_or_else(|| anyhow::anyhow!("there is no API key {key} any more"))?.secret;
         let proof = proof(key, secret, &body, unix_now());
-        // The semaphore is never closed.
-        let _slot = self.slots.acquire().await?;
         let status = tokio::time::timeout(POST_TIMEOUT, self.client.post(url, &proof, body)).await??;
         anyhow::ensure!((200..300).contains(&status), "the receiver answers {status}");
         Ok(())

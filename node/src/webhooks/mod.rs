@@ -9,6 +9,8 @@ mod home;
 mod lane;
 mod queue;
 mod task;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;

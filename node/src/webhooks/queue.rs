@@ -10,7 +10,11 @@ use livekit_protocol::WebhookEvent;
 use prost::Message;
 
 /// Events that wait in all: a day of a busy node whose receiver is down, some 200 MB.
-pub const WAITING_MAX: usize = 100_000;
+const WAITING_MAX: usize = 100_000;
+/// How many of the oldest give way together when it is full: finding them reads all keys.
+const GIVE_WAY: usize = 1_000;
+/// Bytes of the number that ends a key; later ones are higher.
+const NUMBER_BYTES: usize = 8;
 /// Separates the parts of a key; no UTF-8 text has this byte.
 const SEPARATOR: u8 = 0xff;
 
@@ -32,6 +36,7 @@ pub struct Queue {
     lanes: sled::Tree,
     /// Counted here, because the tree would count by reading itself.
     waiting: Arc<AtomicUsize>,
+    most: usize,
 }
 
 impl Lane {
@@ -55,7 +60,7 @@ impl Queue {
         let database = sled::Config::new().path(folder).cache_capacity(8 << 20).open()?;
         let lanes = database.open_tree("lanes")?;
         let waiting = Arc::new(AtomicUsize::new(lanes.len()));
-        Ok(Self { database, lanes, waiting })
+        Ok(Self { database, lanes, waiting, most: WAITING_MAX })
     }
 
     /// Other things that have to outlive the process.
@@ -63,15 +68,24 @@ impl Queue {
         Ok(self.database.open_tree(name)?)
     }
 
-    /// Puts an event at the end of a lane. Says whether there was room.
-    pub fn push(&self, lane: &Lane, event: &WebhookEvent) -> anyhow::Result<bool> {
-        if self.len() >= WAITING_MAX {
-            return Ok(false);
-        }
+    /// Puts an event at the end of a lane. Says how many of the oldest events gave way to it.
+    pub fn push(&self, lane: &Lane, event: &WebhookEvent) -> anyhow::Result<usize> {
+        let gone = if self.len() >= self.most { self.make_room()? } else { 0 };
         let number = self.database.generate_id()?.to_be_bytes();
         self.lanes.insert([lane.prefix(), number.to_vec()].concat(), event.encode_to_vec())?;
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        Ok(true)
+        Ok(gone)
+    }
+
+    /// Takes the oldest events of all lanes out: those of receivers that take none.
+    fn make_room(&self) -> anyhow::Result<usize> {
+        let keys = self.lanes.iter().keys().collect::<Result<Vec<_>, _>>()?;
+        let number = |key: &sled::IVec| key[key.len().saturating_sub(NUMBER_BYTES)..].to_vec();
+        let mut by_age: Vec<_> = keys.into_iter().map(|key| (number(&key), key)).collect();
+        by_age.sort_unstable();
+        by_age.truncate(GIVE_WAY.min(self.most));
+        by_age.iter().try_for_each(|(_, key)| self.remove(key))?;
+        Ok(by_age.len())
     }
 
     /// Waits until all that was pushed is on disk.
@@ -125,7 +139,7 @@ mod tests {
         {
             let queue = Queue::open(folder.path()).unwrap();
             for name in ["one", "two"] {
-                assert!(queue.push(&lane("x"), &event(name)).unwrap());
+                assert_eq!(queue.push(&lane("x"), &event(name)).unwrap(), 0);
             }
             queue.push(&lane("xy"), &event("other")).unwrap();
             queue.database.flush().unwrap();
@@ -139,5 +153,17 @@ mod tests {
         }
         assert!(queue.first(&lane("x")).unwrap().is_none());
         assert_eq!(queue.len(), 1);
+    }
+
+    #[test]
+    fn the_oldest_of_all_lanes_give_way_when_it_is_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = Queue { most: 10, ..Queue::open(folder.path()).unwrap() };
+        let lane = |room: &str| Lane { url: Some("http://a/b".into()), project: "p".into(), room: room.into() };
+        let event = |name: String| WebhookEvent { event: name, ..Default::default() };
+        let pushed = (0..11).map(|n| queue.push(&lane(["z", "a"][n % 2]), &event(n.to_string())).unwrap());
+        assert_eq!(pushed.collect::<Vec<_>>(), [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10]);
+        assert_eq!((queue.len(), queue.lanes()), (1, vec![lane("z")]));
+        assert_eq!(queue.first(&lane("z")).unwrap().unwrap().1.event, "10");
     }
 }

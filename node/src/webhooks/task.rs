@@ -38,6 +38,8 @@ pub struct Task {
     counts: Arc<Counts>,
     /// Lanes at which a sender is.
     busy: BTreeSet<Lane>,
+    /// Lanes that hold something and have no sender yet.
+    ready: BTreeSet<Lane>,
     /// Nodes that have people in rooms and do not live, since when.
     lost: BTreeMap<NodeId, Instant>,
     /// Rooms on their way to another home.
@@ -60,8 +62,9 @@ impl Task {
         sender: Arc<Sender>,
         counts: Arc<Counts>,
     ) -> Self {
+        let ready = queue.lanes().into_iter().collect();
         let (busy, lost, moving) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
-        Self { parts, queue, home, mine, sender, counts, busy, lost, moving }
+        Self { parts, queue, home, mine, sender, counts, busy, ready, lost, moving }
     }
 
     /// Runs as long as the node. A disk that fails ends it: events that cannot be kept would be lost without a word.
@@ -88,7 +91,7 @@ impl Task {
                         due.extend(self.handle(message)?);
                     }
                 }
-                Some(lane) = idle.recv() => drop(self.busy.remove(&lane)),
+                Some(lane) = idle.recv() => self.rest(lane)?,
                 _ = tick.tick() => self.look_around()?,
             }
             self.queue.flush().await?;
@@ -133,14 +136,16 @@ impl Task {
 
     /// Something happened on this node: it goes to the room's home.
     fn note_own(&mut self, room: &RoomKey, mut event: WebhookEvent) -> anyhow::Result<()> {
-        if room.project.0 != self.parts.settings.project {
+        if !self.is_heard(&room.project.0) {
             return Ok(());
         }
         event.id = id_of(&event);
         let sid = event.participant.as_ref().map_or("", |participant| &participant.sid);
+        // Sids are unique by themselves and have one length, so that what follows is the project.
+        let key = format!("{sid}{}", room.project.0);
         match event.event.as_str() {
-            "participant_joined" => drop(self.mine.insert(sid, event.encode_to_vec())?),
-            "participant_left" => drop(self.mine.remove(sid)?),
+            "participant_joined" => drop(self.mine.insert(key, event.encode_to_vec())?),
+            "participant_left" => drop(self.mine.remove(key)?),
             _ => {}
         }
         self.push(None, room, &event)
@@ -148,19 +153,26 @@ impl Task {
 
     /// Participants of a process that was killed are gone.
     fn tell_of_former_participants(&mut self) -> anyhow::Result<()> {
-        let former: Vec<WebhookEvent> =
-            self.mine.iter().values().flatten().flat_map(|body| WebhookEvent::decode(&body[..])).collect();
-        for event in former {
-            let room = event.room.as_ref().map(|room| room.name.clone()).unwrap_or_default();
-            let room = RoomKey::new(self.parts.settings.project.as_str(), room);
-            self.note_own(&room, left(event))?;
+        let former: Vec<_> = self.mine.iter().collect::<Result<_, _>>()?;
+        for (key, body) in former {
+            let event = WebhookEvent::decode(&body[..]).unwrap_or_default();
+            let key = String::from_utf8_lossy(&key);
+            let sid = event.participant.as_ref().map_or("", |participant| &participant.sid);
+            let Some(project) = key.strip_prefix(sid).map(str::to_owned) else { continue };
+            let name = event.room.as_ref().map(|room| room.name.clone()).unwrap_or_default();
+            self.note_own(&RoomKey::new(project, name), left(event))?;
         }
         Ok(())
     }
 
+    /// Whether anybody hears of a project's rooms.
+    fn is_heard(&self, project: &str) -> bool {
+        self.parts.settings.of(project).next().is_some()
+    }
+
     fn asked(&mut self, from: NodeId, ask: &Ask) -> anyhow::Result<Answer> {
         let mut answer = Answer { id: ask.id, ..Answer::default() };
-        let is_ours = ask.project == self.parts.settings.project;
+        let is_ours = self.is_heard(&ask.project);
         let taken = match ask.method.as_str() {
             HAND_EVENT if is_ours => match WebhookEvent::decode(&ask.payload[..]) {
                 Ok(event) => {
@@ -196,26 +208,35 @@ impl Task {
     }
 
     fn push_to_all(&mut self, room: &RoomKey, event: &WebhookEvent) -> anyhow::Result<()> {
-        for url in self.parts.settings.urls.clone() {
-            self.push(Some(url), room, event)?;
-        }
-        Ok(())
+        let urls: Vec<_> = self.parts.settings.of(&room.project.0).map(|receiver| receiver.url.clone()).collect();
+        urls.into_iter().try_for_each(|url| self.push(Some(url), room, event))
     }
 
     fn push(&mut self, url: Option<String>, room: &RoomKey, event: &WebhookEvent) -> anyhow::Result<()> {
         let lane = Lane { url, project: room.project.0.clone(), room: room.name.clone() };
-        if !self.queue.push(&lane, event)? {
-            tracing::warn!(?lane, "the queue of webhooks is full: an event is lost");
-            self.counts.dropped.fetch_add(1, Ordering::Relaxed);
+        let gone = self.queue.push(&lane, event)?;
+        if gone > 0 {
+            tracing::warn!(gone, "the queue of webhooks is full: its oldest events are lost");
+            self.counts.dropped.fetch_add(gone as u64, Ordering::Relaxed);
+        }
+        if !self.busy.contains(&lane) {
+            self.ready.insert(lane);
+        }
+        Ok(())
+    }
+
+    /// A sender has emptied its lane. Something may have come while it said so.
+    fn rest(&mut self, lane: Lane) -> anyhow::Result<()> {
+        self.busy.remove(&lane);
+        if self.queue.first(&lane)?.is_some() {
+            self.ready.insert(lane);
         }
         Ok(())
     }
 
     fn start_senders(&mut self, emptied: &mpsc::UnboundedSender<Lane>) {
-        for lane in self.queue.lanes() {
-            if !self.busy.insert(lane.clone()) {
-                continue;
-            }
+        for lane in std::mem::take(&mut self.ready) {
+            self.busy.insert(lane.clone());
             let (sender, emptied) = (self.sender.clone(), emptied.clone());
             tokio::spawn(async move {
                 if let Err(error) = sender.empty(&lane).await {
