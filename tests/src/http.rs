@@ -27,7 +27,15 @@ impl Response {
 
 /// `GET` of a path at `host:port`.
 pub fn get(authority: &str, path: &str, headers: &[(&str, &str)]) -> io::Result<Response> {
-    let mut request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\n");
+    send(authority, &format!("GET {path}"), headers, &[])
+}
+
+/// A request with a body: a method and a path at `host:port`.
+pub fn send(authority: &str, request: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Response> {
+    let mut request = format!("{request} HTTP/1.1\r\nHost: {authority}\r\n");
+    if !request.starts_with("GET") {
+        request.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("connection")) {
         request.push_str("Connection: close\r\n");
     }
@@ -38,6 +46,8 @@ pub fn get(authority: &str, path: &str, headers: &[(&str, &str)]) -> io::Result<
     let mut stream = TcpStream::connect(authority)?;
     stream.set_read_timeout(Some(RESPONSE_WAIT))?;
     stream.write_all(request.as_bytes())?;
+    // Who has refused already may close before it has read all; its answer is there.
+    let _ = stream.write_all(body);
     read_response(&mut stream)
 }
 

@@ -11,6 +11,7 @@
 #![deny(clippy::iter_over_hash_type)]
 
 pub mod media;
+mod pace;
 pub mod room;
 
 /// A client's session on this node: one join, from its first message until it is gone. Given by the front-end, never

@@ -16,8 +16,9 @@ pub struct Fault {
 }
 
 /// Codes of Twirp's specification with their HTTP statuses.
-const CODES: [(&str, StatusCode); 11] = [
-    ("internal", StatusCode::INTERNAL_SERVER_ERROR),
+const CODES: [(&str, StatusCode); 12] = [
+    ("bad_route", StatusCode::NOT_FOUND),
+    INTERNAL,
     ("invalid_argument", StatusCode::BAD_REQUEST),
     ("malformed", StatusCode::BAD_REQUEST),
     ("unauthenticated", StatusCode::UNAUTHORIZED),
@@ -30,9 +31,11 @@ const CODES: [(&str, StatusCode); 11] = [
     ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
 ];
 
+const INTERNAL: (&str, StatusCode) = ("internal", StatusCode::INTERNAL_SERVER_ERROR);
+
 impl Fault {
     fn new(code: &str, msg: impl Into<String>) -> Self {
-        let found = CODES.iter().find(|(known, _)| *known == code).unwrap_or(&CODES[0]);
+        let found = CODES.iter().find(|(known, _)| *known == code).unwrap_or(&INTERNAL);
         Self { code: found.0, msg: msg.into(), status: found.1 }
     }
 
@@ -49,6 +52,11 @@ impl Fault {
     /// The token holds but is not for this.
     pub fn permission_denied(msg: impl Into<String>) -> Self {
         Self::new("permission_denied", msg)
+    }
+
+    /// Nothing is called like this: a path, a method of HTTP or a content type that Twirp does not have.
+    pub fn bad_route(msg: impl Into<String>) -> Self {
+        Self::new("bad_route", msg)
     }
 
     /// The body cannot be read.

@@ -137,7 +137,7 @@ impl Encoding {
         match value.split(';').next().unwrap_or_default().trim() {
             "application/protobuf" => Ok(Self::Protobuf),
             "application/json" => Ok(Self::Json),
-            _ => Err(Fault::malformed("the content type is neither application/protobuf nor application/json")),
+            _ => Err(Fault::bad_route("the content type is neither application/protobuf nor application/json")),
         }
     }
 

@@ -27,39 +27,46 @@ use method::{Encoding, Grant, Method};
 
 /// The largest body, bytes: a data packet of 64,000 bytes in base64, and its addressees.
 const BODY_BYTES_MAX: usize = 256 * 1024;
+/// What is served, for who asks something else.
+const ROUTE: &str = "the server API takes POST /twirp/<service>/<method> alone";
 /// Characters of a stranger's service and method that a refusal repeats.
 const ECHO_CHARS: usize = 64;
 
 /// The endpoints.
 pub fn router() -> Router<Arc<Surface>> {
-    Router::new().route("/twirp/{service}/{method}", post(call))
+    Router::new().route("/twirp/{*path}", post(call).fallback(no_route))
+}
+
+/// What Twirp has no name for.
+async fn no_route(State(surface): State<Arc<Surface>>) -> Response {
+    let fault = Fault::bad_route(ROUTE);
+    surface.app.dropped.count("api call", fault.code());
+    fault.into_response()
 }
 
 async fn call(
     State(surface): State<Arc<Surface>>,
-    Path((service, method)): Path<(String, String)>,
+    Path(path): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    match answer(&surface, &service, &method, &headers, body).await {
+    match answer(&surface, &path, &headers, body).await {
         Ok((encoding, body)) => {
             ([(CONTENT_TYPE, HeaderValue::from_static(encoding.content_type()))], body).into_response()
         }
         Err(fault) => {
-            tracing::debug!(service, method, code = fault.code(), "a call of the server API is refused");
+            tracing::debug!(path, code = fault.code(), "a call of the server API is refused");
             surface.app.dropped.count("api call", fault.code());
             fault.into_response()
         }
     }
 }
 
-async fn answer(
-    surface: &Surface,
-    service: &str,
-    name: &str,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<(Encoding, Bytes), Fault> {
+async fn answer(surface: &Surface, path: &str, headers: &HeaderMap, body: Body) -> Result<(Encoding, Bytes), Fault> {
+    let (service, name) = path.split_once('/').ok_or_else(|| Fault::bad_route(ROUTE))?;
+    if name.contains('/') {
+        return Err(Fault::bad_route(ROUTE));
+    }
     let (claims, project) =
         authenticate(surface, headers).map_err(|error| Fault::unauthenticated(error.to_string()))?;
     let method = Method::find(service, name).ok_or_else(|| {

@@ -49,6 +49,28 @@ async fn who_has_no_token_of_ours_is_refused_before_anything_is_read() {
 }
 
 #[tokio::test]
+async fn what_twirp_has_no_route_for_says_so_in_twirps_words() {
+    let world = World::start().await;
+    let token = world.token(&claims(VideoGrant { room_list: true, ..VideoGrant::default() }));
+    let json = "content-type: application/json\r\n";
+    let service = "/twirp/livekit.RoomService";
+    for (request, headers, body) in [
+        (format!("GET {service}/ListRooms"), json, ""),
+        (format!("PUT {service}/ListRooms"), json, "{}"),
+        (format!("POST {service}"), json, "{}"),
+        (format!("POST {service}/ListRooms/more"), json, "{}"),
+        (format!("POST {service}/ListRooms"), "", "{}"),
+        (format!("POST {service}/ListRooms"), "content-type: text/plain\r\n", "{}"),
+    ] {
+        let head = format!("{request} HTTP/1.1\r\nauthorization: Bearer {token}\r\n{headers}");
+        let answer = world.send(&head, body).await;
+        assert_eq!((answer.status, &answer.json()["code"]), (404, &json!("bad_route")), "{request} {headers}");
+        assert!(answer.json()["msg"].as_str().is_some_and(|msg| msg.len() > 10));
+    }
+    assert_eq!(world.dropped("api call", "bad_route"), 6);
+}
+
+#[tokio::test]
 async fn what_is_not_served_says_so_and_a_long_body_is_cut_off() {
     let world = World::start().await;
     let admin = claims(VideoGrant { room_admin: true, room: "lobby".into(), ..VideoGrant::default() });

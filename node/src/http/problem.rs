@@ -50,6 +50,11 @@ impl Problem {
         Self { status, code: "refused", message: message.into() }
     }
 
+    /// Its code.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// The method is not for this URL.
     pub fn method_not_allowed(message: impl Into<String>) -> Self {
         Self { status: StatusCode::METHOD_NOT_ALLOWED, code: "method_not_allowed", message: message.into() }
@@ -73,6 +78,11 @@ impl Problem {
     /// `If-Match` is missing.
     pub fn precondition_required(message: impl Into<String>) -> Self {
         Self { status: StatusCode::PRECONDITION_REQUIRED, code: "precondition_required", message: message.into() }
+    }
+
+    /// The body is longer than the URL takes.
+    pub fn too_large(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::PAYLOAD_TOO_LARGE, code: "too_large", message: message.into() }
     }
 
     /// The body is of another type than the URL takes.

@@ -85,6 +85,9 @@ async fn connection(
         heard = tokio::time::timeout(HEAD_TIMEOUT, stream.peek(&mut first)) => heard,
         _ = stopped.changed() => return,
     };
+    if heard.is_err() {
+        door.surface.app.dropped.count("connection", "silent");
+    }
     if !matches!(heard, Ok(Ok(1))) {
         return;
     }

@@ -1,10 +1,11 @@
 //! Rooms for tests of front-ends: whoever asks gets in and gets simple answers, and the test hears what was asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use livekit_protocol as proto;
+use livekit_protocol::TrackType;
 use livekit_protocol::signal_request::Message as Ask;
 use livekit_protocol::signal_response::Message as Say;
 use origo_auth::NodeId;
@@ -18,6 +19,11 @@ use super::{Refusal, Request, RoomsHandle, RoomsStats, SessionOutput};
 pub const REFUSED: &str = "refused";
 /// The one track of which a path is known.
 pub const TRACK: &str = "TR_abcdefghijkm";
+
+/// To who bears this identity ben shows [`LATER_TRACK`] too, once its offer is answered.
+pub const LATER: &str = "later";
+/// A track of sound.
+pub const LATER_TRACK: &str = "TR_abcdefghijkp";
 
 /// An offer that says this is refused as the worker refuses what is no valid one.
 pub const BAD_OFFER: &str = "a=bad";
@@ -44,10 +50,10 @@ pub fn start() -> (RoomsHandle, mpsc::UnboundedReceiver<Heard>) {
     let (closed, mut closed_queue) = mpsc::unbounded_channel();
     let (hear, heard) = mpsc::unbounded_channel();
     tokio::spawn(async move {
-        let mut sessions = BTreeMap::new();
+        let (mut sessions, mut later) = (BTreeMap::new(), BTreeSet::new());
         loop {
             let news = tokio::select! {
-                Some(request) = request_queue.recv() => answer(&mut sessions, request),
+                Some(request) = request_queue.recv() => answer(&mut sessions, &mut later, request),
                 Some(session) = closed_queue.recv() => Some(Heard::Closed(session)),
                 else => return,
             };
@@ -58,12 +64,19 @@ pub fn start() -> (RoomsHandle, mpsc::UnboundedReceiver<Heard>) {
     (RoomsHandle { requests, closed, sessions: Arc::new(AtomicU64::new(1)) }, heard)
 }
 
-fn answer(sessions: &mut BTreeMap<SessionId, mpsc::Sender<SessionOutput>>, request: Request) -> Option<Heard> {
+fn answer(
+    sessions: &mut BTreeMap<SessionId, mpsc::Sender<SessionOutput>>,
+    later: &mut BTreeSet<SessionId>,
+    request: Request,
+) -> Option<Heard> {
     match request {
         Request::Join(join, outgoing, answer) => {
             if join.identity.0 == REFUSED {
                 let _ = answer.send(Err(Refusal { status: 503, reason: "the node is full".into() }));
                 return Some(Heard::Join(join));
+            }
+            if join.identity.0 == LATER {
+                later.insert(join.session);
             }
             say(&outgoing, Say::Join(joined(&join)));
             join.offer.iter().for_each(|offer| answer_offer(&outgoing, offer));
@@ -74,7 +87,13 @@ fn answer(sessions: &mut BTreeMap<SessionId, mpsc::Sender<SessionOutput>>, reque
         Request::Signal(session, request) => {
             let outgoing = &sessions[&session];
             match &request.message {
-                Some(Ask::Offer(offer)) => answer_offer(outgoing, offer),
+                Some(Ask::Offer(offer)) => {
+                    answer_offer(outgoing, offer);
+                    if later.contains(&session) {
+                        let participants = vec![ben(&[(TRACK, TrackType::Video), (LATER_TRACK, TrackType::Audio)])];
+                        say(outgoing, Say::Update(proto::ParticipantUpdate { participants }));
+                    }
+                }
                 Some(Ask::Ping(time)) => say(outgoing, Say::Pong(*time)),
                 Some(Ask::Leave(leave)) => {
                     say(outgoing, Say::Leave(leave.clone()));
@@ -100,10 +119,18 @@ fn answer(sessions: &mut BTreeMap<SessionId, mpsc::Sender<SessionOutput>>, reque
     }
 }
 
+fn ben(tracks: &[(&str, TrackType)]) -> proto::ParticipantInfo {
+    let track = |(sid, kind): &(&str, TrackType)| proto::TrackInfo {
+        sid: (*sid).into(),
+        r#type: *kind as i32,
+        ..proto::TrackInfo::default()
+    };
+    let tracks = tracks.iter().map(track).collect();
+    proto::ParticipantInfo { identity: "ben".into(), tracks, ..Default::default() }
+}
+
 fn joined(join: &Join) -> proto::JoinResponse {
-    let track =
-        proto::TrackInfo { sid: TRACK.into(), r#type: proto::TrackType::Video as i32, ..proto::TrackInfo::default() };
-    let ben = proto::ParticipantInfo { identity: "ben".into(), tracks: vec![track], ..Default::default() };
+    let ben = ben(&[(TRACK, TrackType::Video)]);
     let stun = proto::IceServer { urls: vec!["stun:stun.example".into()], ..Default::default() };
     proto::JoinResponse {
         ping_interval: 5,

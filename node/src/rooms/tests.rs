@@ -63,6 +63,7 @@ impl World {
             single_connection: false,
             auto_subscribe: true,
             may_pause: false,
+            fixed_sections: false,
             disable_ice_lite: false,
             resume: None,
             offer: None,

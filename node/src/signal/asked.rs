@@ -93,6 +93,7 @@ impl Asked {
             single_connection: self.single_connection,
             auto_subscribe: self.auto_subscribe,
             may_pause: self.may_pause,
+            fixed_sections: false,
             disable_ice_lite: self.disable_ice_lite,
             // A session that was never given out is as good as one that is gone: the client joins anew.
             resume: self.resume.map(|sid| sid.parse().unwrap_or_else(|_| ParticipantSid::random(&mut rand::rng()))),

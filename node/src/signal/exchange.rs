@@ -1,5 +1,6 @@
 //! A session whose client has no socket: its offer goes in, our answer comes out, and HTTP requests stand for the rest.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use livekit_protocol as proto;
@@ -14,6 +15,8 @@ use crate::rooms::{RoomsHandle, SessionOutput, SessionStream};
 
 /// How long the answer to an offer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// What is kept of what the rooms say while an answer is awaited: it takes some milliseconds.
+const KEPT_MAX: usize = 256;
 /// How long to wait for the rooms' farewell to who leaves.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -23,6 +26,8 @@ pub(super) struct Exchange {
     rooms: RoomsHandle,
     /// The number of the last offer.
     number: u32,
+    /// What was said while an answer was awaited.
+    kept: VecDeque<Say>,
 }
 
 impl Exchange {
@@ -33,7 +38,7 @@ impl Exchange {
             1
         });
         let stream = rooms.join(join).await.map_err(|refusal| Problem::of_status(refusal.status, refusal.reason))?;
-        let mut exchange = Self { stream, rooms: rooms.clone(), number };
+        let mut exchange = Self { stream, rooms: rooms.clone(), number, kept: VecDeque::new() };
         match exchange.hear().await? {
             Say::Join(joined) => Ok((exchange, joined)),
             other => {
@@ -65,6 +70,7 @@ impl Exchange {
                     Say::RequestResponse(response) if response.reason != Reason::Ok as i32 => {
                         return Err(refusal(&response));
                     }
+                    other if self.kept.len() < KEPT_MAX => self.kept.push_back(other),
                     _ => {}
                 }
             }
@@ -87,9 +93,18 @@ impl Exchange {
         }
     }
 
-    /// Waits until the rooms end the session; what they say on the way has nowhere to go. Cancel safe.
-    pub async fn over(&mut self) {
-        while let Some(SessionOutput::Signal(_)) = self.stream.next().await {}
+    /// The next thing that the rooms say of themselves; none when they end the session. Cancel safe.
+    pub async fn next(&mut self) -> Option<Say> {
+        if let Some(kept) = self.kept.pop_front() {
+            return Some(kept);
+        }
+        loop {
+            match self.stream.next().await {
+                Some(SessionOutput::Signal(response)) if response.message.is_some() => return response.message,
+                Some(SessionOutput::Signal(_)) => {}
+                Some(SessionOutput::Close) | None => return None,
+            }
+        }
     }
 
     /// Leaves.
@@ -101,7 +116,8 @@ impl Exchange {
         };
         self.ask(Ask::Leave(leave)).await;
         // Who asks again at once finds the identity free. When it takes longer, dropping the stream ends it as well.
-        let _ = timeout(FAREWELL_TIMEOUT, self.over()).await;
+        let over = async { while self.next().await.is_some() {} };
+        let _ = timeout(FAREWELL_TIMEOUT, over).await;
     }
 }
 

@@ -5,7 +5,7 @@ use origo_auth::Claims;
 
 use super::offer::tests::PUBLISHING;
 use crate::http::tests::{Answer, World, grant};
-use crate::rooms::scripted::{ANSWER, BAD_OFFER, EMPTY_ROOM, Heard, REFUSED, TRACK};
+use crate::rooms::scripted::{ANSWER, BAD_OFFER, EMPTY_ROOM, Heard, LATER, LATER_TRACK, REFUSED, TRACK};
 
 const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
@@ -59,6 +59,7 @@ async fn a_whip_offer_joins_with_its_tracks_and_is_answered_with_a_session() {
     assert_eq!((answer.status, answer.body.as_str()), (201, ANSWER));
     assert_eq!(answer.header("content-type"), Some(SDP));
     assert_eq!(answer.header("link"), Some("<stun:stun.example>; rel=\"ice-server\""));
+    assert_eq!(answer.header("accept-patch"), Some(FRAGMENT));
     assert!(answer.header("location").unwrap().strip_prefix("/whip/v1/").unwrap().len() == 32);
     let exposed = answer.header("access-control-expose-headers").unwrap();
     for header in ["location", "etag", "link"] {
@@ -155,7 +156,9 @@ async fn each_mistake_has_its_status_and_a_sentence() {
         (request("POST /whip/v1", sdp, &bad), 422),
         (request("POST /whep/v1", sdp, PUBLISHING), 422),
         (request("POST /whep/v1?room=other", sdp, &watching()), 403),
+        (request("POST /whip/v1", sdp, &"x".repeat(200_000)), 413),
         (request("GET /whip/v1", "", ""), 405),
+        (request("DELETE /whip/v1", "", ""), 405),
         (request("PUT /whep/v1", "", ""), 405),
     ] {
         assert_eq!(problem(&send(&world, &request, &ben, &headers, &body).await).0, status, "{request} {headers}");
@@ -168,9 +171,15 @@ async fn each_mistake_has_its_status_and_a_sentence() {
     {
         assert_eq!(problem(&patch(&world, &url, "ana", condition, body).await).0, status, "{condition}{body}");
     }
+    let long = patch(&world, &url, "ana", &condition, &"a=x\r\n".repeat(10_000)).await;
+    assert_eq!(problem(&long).0, 413);
+    let head = send(&world, &format!("HEAD {url}"), &ben, "", "").await;
+    assert_eq!((head.status, head.body.as_str()), (405, ""));
     let wrong_type =
         send(&world, &format!("PATCH {url}"), &grant("ana", "demo"), &format!("{sdp}{condition}"), trickle).await;
-    assert_eq!(problem(&wrong_type).0, 415);
+    assert_eq!((problem(&wrong_type).0, wrong_type.header("accept-patch")), (415, Some(FRAGMENT)));
+    assert!(world.dropped("over http", "unsupported_media_type") >= 3);
+    assert!(world.dropped("over http", "too_large") == 2 && world.dropped("over http", "conflict") == 0);
     let unknown = patch(&world, "/whip/v1/0123456789abcdef0123456789abcdef", "ana", &condition, trickle).await;
     assert_eq!(problem(&unknown).0, 404);
 }
@@ -198,4 +207,21 @@ async fn options_name_what_a_post_takes() {
     let answer = world.send(preflight, "").await;
     assert_eq!((answer.status, answer.header("accept-post")), (200, Some(SDP)));
     assert!(answer.header("access-control-allow-methods").unwrap().contains("PATCH"));
+    let (url, _) = publish(&world).await;
+    let answer = world.send(&preflight.replace("/whip/v1", &url).replace("POST", "PATCH"), "").await;
+    assert_eq!((answer.status, answer.header("accept-patch")), (200, Some(FRAGMENT)));
+}
+
+#[tokio::test]
+async fn a_whep_session_takes_what_begins_later_and_has_room() {
+    let mut world = World::start().await;
+    let answer = post(&world, "/whep/v1?participant=ben", &grant(LATER, "demo"), &watching()).await;
+    assert_eq!(answer.status, 201);
+    let mut taken = Vec::new();
+    while taken.len() < 2 {
+        if let Ask::Subscription(subscription) = next_ask(&mut world).await {
+            taken.extend(subscription.track_sids);
+        }
+    }
+    assert_eq!(taken, [TRACK, LATER_TRACK]);
 }

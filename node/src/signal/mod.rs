@@ -15,6 +15,7 @@ mod sdpfrag;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod whep;
 mod whip;
 
@@ -34,5 +35,5 @@ pub const SOCKETS_PER_ADDRESS_MAX: u32 = 1_024;
 
 /// All signaling endpoints.
 pub fn router() -> Router<Arc<Surface>> {
-    livekit::router().merge(whip::router()).merge(whep::router())
+    livekit::router().merge(over_http::router())
 }

@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use livekit_protocol as proto;
 use livekit_protocol::signal_request::Message;
+use livekit_protocol::signal_response::Message as Say;
 use origo_auth::{Identity, RoomKey};
 use tokio::sync::{mpsc, oneshot};
 
 use super::exchange::Exchange;
 use super::sdpfrag::{self, Fragment};
+use super::watch::Watch;
 use crate::http::{Counted, Problem};
 
 /// Requests that may wait for one session.
@@ -22,6 +24,16 @@ pub(super) enum Kind {
     Whip,
     /// Watches.
     Whep,
+}
+
+impl Kind {
+    /// Its endpoint.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Whip => "/whip/v1",
+            Self::Whep => "/whep/v1",
+        }
+    }
 }
 
 /// Whose a resource is.
@@ -70,6 +82,8 @@ pub(super) struct Opened {
     /// The name in it.
     pub ufrag: String,
     pub owner: Owner,
+    /// What it watches, if it watches.
+    pub watch: Option<Watch>,
     /// Its place among its address's sessions.
     pub counted: Counted,
 }
@@ -82,8 +96,8 @@ impl Resources {
         let (asks, queue) = mpsc::channel(ASKS_MAX);
         self.lock().insert(id.clone(), (opened.owner.clone(), asks));
         let (all, name) = (self.clone(), id.clone());
-        let Opened { exchange, offer, ufrag, owner, counted } = opened;
-        let session = Session { exchange, offer, ufrag, tag: tag.clone() };
+        let Opened { exchange, offer, ufrag, owner, watch, counted } = opened;
+        let session = Session { exchange, offer, ufrag, watch, tag: tag.clone() };
         tokio::spawn(async move {
             session.run(queue).await;
             all.lock().remove(&name);
@@ -133,6 +147,7 @@ struct Session {
     exchange: Exchange,
     offer: String,
     ufrag: String,
+    watch: Option<Watch>,
     tag: String,
 }
 
@@ -142,7 +157,13 @@ impl Session {
     async fn run(mut self, mut asks: mpsc::Receiver<Ask>) {
         loop {
             let ask = tokio::select! {
-                () = self.exchange.over() => return,
+                said = self.exchange.next() => match said {
+                    Some(said) => {
+                        self.hear(&said).await;
+                        continue;
+                    }
+                    None => return,
+                },
                 ask = asks.recv() => ask,
             };
             // A client that did not wait for the reply needs none.
@@ -155,6 +176,15 @@ impl Session {
                 }
                 None => return,
             }
+        }
+    }
+
+    /// Who watches takes what begins later, as far as the offer has room for it.
+    async fn hear(&mut self, said: &Say) {
+        let track_sids = self.watch.as_mut().map(|watch| watch.hear(said)).unwrap_or_default();
+        if !track_sids.is_empty() {
+            let subscription = proto::UpdateSubscription { track_sids, subscribe: true, ..Default::default() };
+            self.exchange.ask(Message::Subscription(subscription)).await;
         }
     }
 

@@ -23,7 +23,11 @@ impl Worker {
             Command::Close(session) => self.close_session(session),
             Command::Offer { session, id, sdp } => {
                 // A newer offer makes an unanswered one void: clients ignore the answer to the older.
-                self.with_session(session, |session| session.offer = Some((id, sdp)));
+                let mut overtaken = None;
+                self.with_session(session, |session| overtaken = session.offer.replace((id, sdp)));
+                if overtaken.is_some() {
+                    self.stats.count_dropped("description", "overtaken");
+                }
             }
             Command::Answer { session, id, sdp } => self.take_answer(session, id, &sdp),
             Command::Trickle { session, target, candidate } => self.take_candidate(session, target, &candidate),
@@ -70,7 +74,9 @@ impl Worker {
         }
         let publisher = self.add_peer(open, Target::Publisher, open.single_connection);
         let subscriber = if open.single_connection { publisher } else { self.add_peer(open, Target::Subscriber, true) };
-        self.sessions.insert(open.session, Session::new(open.single_connection, publisher, subscriber, open.may_pause));
+        let mut session = Session::new(open.single_connection, publisher, subscriber, open.may_pause);
+        session.fixed_sections = open.fixed_sections;
+        self.sessions.insert(open.session, session);
         self.touched.insert(open.session);
     }
 

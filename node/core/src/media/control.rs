@@ -40,6 +40,9 @@ pub struct OpenSession {
     pub single_connection: bool,
     /// Clear when the client asked for full ICE.
     pub ice_lite: bool,
+    /// The client makes no offer when asked: sections that wait are answered as if they were used, and later tracks
+    /// take them without a word.
+    pub fixed_sections: bool,
     /// The client agrees that pictures are paused when its path has no room even for their lowest layers.
     pub may_pause: bool,
 }

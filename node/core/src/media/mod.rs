@@ -1,5 +1,6 @@
 //! The media worker: WebRTC connections of the sessions it serves, and the forwarding between them and links.
 
+mod agreed;
 mod allocate;
 mod clock;
 mod codec;

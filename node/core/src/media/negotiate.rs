@@ -1,8 +1,10 @@
 //! Offers and answers. v0: we offer the connection that we send on, one exchange at a time. v1: the client offers, and
 //! we ask it to when tracks wait for sections.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
+use super::agreed::Unfit;
 use super::codec::Codec;
 use super::peer::{Mid, NewSection, OfferChange};
 use super::sdp::{Flow, Sdp};
@@ -10,11 +12,17 @@ use super::session::{Carries, Receiving, Session};
 use super::worker::Worker;
 use super::{Event, Redundancy};
 use crate::SessionId;
+use crate::pace::Limit;
 
 /// How long a client may take to answer our offer before it is told to begin anew.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
 /// How long it may take to offer when asked, before it is asked again.
 const OFFER_PATIENCE: Duration = Duration::from_secs(5);
+/// The stream of sections that wait for later tracks: one, so that sound and picture are played together.
+const LATER_STREAM: &str = "later";
+/// A client's offers: a join and a busy user make a few a second. An offer costs milliseconds, which others' media
+/// would wait for.
+const OFFERS: Limit = Limit { burst: 20, interval: Duration::from_millis(250) };
 /// v1: how long after our answer a client has surely applied it. What is sent before is lost to it, and the first
 /// keyframe must not be.
 const ANSWER_TRAVELS: Duration = Duration::from_millis(100);
@@ -24,30 +32,45 @@ impl Worker {
     pub(super) fn negotiate(&mut self, id: SessionId) {
         self.answer_offer(id);
         let Some(session) = self.sessions.get(&id) else { return };
-        if session.single {
-            self.ask_for_offer(id);
-        } else {
-            self.offer(id);
+        match (session.single, session.fixed_sections) {
+            (true, true) => self.fill_sections(id),
+            (true, false) => self.ask_for_offer(id),
+            (false, _) => self.offer(id),
         }
     }
 
+    /// A client that offers once: what waits takes what is idle.
+    fn fill_sections(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.answered) else { return };
+        let Some(peer) = self.peers.get_mut(session.subscriber).filter(|peer| !peer.dead) else { return };
+        for mid in session.fill_sections(self.now) {
+            peer.renew_stream(mid);
+        }
+    }
+
+    /// Answers the client's last offer. Who offers too fast waits, and is answered when it is time.
     fn answer_offer(&mut self, id: SessionId) {
-        let Some((number, text)) = self.sessions.get_mut(&id).and_then(|session| session.offer.take()) else { return };
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.offer.is_some()) else { return };
+        if session.offering.take(self.now, OFFERS).is_err() {
+            return;
+        }
+        let Some((number, text)) = session.offer.take() else { return };
         match self.answer(id, &text) {
             Ok(sdp) => {
                 let Some(session) = self.sessions.get(&id) else { return };
                 let tracks_by_mid = if session.single { session.tracks_by_mid() } else { Default::default() };
                 self.events.push_back(Event::Answer { session: id, id: number, sdp, tracks_by_mid });
             }
-            Err(reason) => self.refuse(id, reason),
+            Err(unfit) => self.refuse(id, &unfit),
         }
     }
 
-    fn answer(&mut self, id: SessionId, text: &str) -> Result<String, String> {
-        let offered = Sdp::parse(text).map_err(|error| error.to_string())?;
-        let session = self.sessions.get_mut(&id).ok_or("no such session")?;
+    fn answer(&mut self, id: SessionId, text: &str) -> Result<String, Unfit> {
+        let offered = Sdp::parse(text)?;
+        let session = self.sessions.get_mut(&id).ok_or(Unfit::Over)?;
         let index = session.publisher;
-        let peer = self.peers.get_mut(index).filter(|peer| !peer.dead).ok_or("its connection is over")?;
+        let peer = self.peers.get_mut(index).filter(|peer| !peer.dead).ok_or(Unfit::Over)?;
+        session.agreed[0].take(&offered)?;
 
         let ended = session.sync_published(&offered.sections);
         session.match_expected();
@@ -56,7 +79,7 @@ impl Worker {
                 peer.renew_stream(mid);
             }
         }
-        let answer = peer.accept_offer(text).map_err(|error| error.to_string())?;
+        let answer = peer.accept_offer(&within_bounds(&offered, text))?;
         let ufrag = peer.ufrag();
         session.answered = true;
         session.asked = None;
@@ -64,7 +87,7 @@ impl Worker {
         for wanted in session.wanted.values_mut().filter(|wanted| wanted.mid.is_some() && session.single) {
             wanted.ready_at.get_or_insert(ready_at);
         }
-        let mut answer = Sdp::parse(&answer).map_err(|error| error.to_string())?;
+        let mut answer = Sdp::parse(&answer)?;
         edit_answer(session, &offered, &mut answer);
 
         self.demux.add_ufrag(&ufrag, index);
@@ -73,13 +96,20 @@ impl Worker {
             self.remove_track(track);
             self.events.push_back(Event::TrackEnded { session: id, track });
         }
+        self.count_candidates(&offered);
         Ok(answer.to_string())
     }
 
-    fn refuse(&mut self, id: SessionId, reason: String) {
-        tracing::debug!(session = ?id, reason, "description refused");
-        self.stats.count_dropped("description", "refused");
-        self.events.push_back(Event::Refused { session: id, reason });
+    fn count_candidates(&mut self, offered: &Sdp) {
+        for _ in 0..offered.dropped_candidates {
+            self.stats.count_dropped("candidate", "too many");
+        }
+    }
+
+    fn refuse(&mut self, id: SessionId, unfit: &Unfit) {
+        tracing::debug!(session = ?id, %unfit, "description refused");
+        self.stats.count_dropped("description", unfit.reason());
+        self.events.push_back(Event::Refused { session: id, reason: unfit.to_string() });
     }
 
     /// v1: says how many sections are missing, unless that was said a moment ago.
@@ -115,7 +145,7 @@ impl Worker {
                 edit_offer(session, &mut sdp);
                 sdp.to_string()
             }
-            Err(error) => return self.refuse(id, error.to_string()),
+            Err(error) => return self.refuse(id, &error.into()),
         };
         let tracks_by_mid = session.tracks_by_mid();
         self.events.push_back(Event::Offer { session: id, id: number, sdp, tracks_by_mid });
@@ -136,12 +166,16 @@ impl Worker {
         };
         let index = session.subscriber;
         let Some(peer) = self.peers.get_mut(index).filter(|peer| !peer.dead) else { return };
-        let accepted = Sdp::parse(text)
-            .map_err(|error| error.to_string())
-            .and_then(|_| peer.accept_answer(pending, text).map_err(|error| error.to_string()));
-        if let Err(reason) = accepted {
-            return self.refuse(id, reason);
-        }
+        let agreed = &mut session.agreed[1];
+        let accepted = Sdp::parse(text).map_err(Unfit::from).and_then(|answered| {
+            agreed.take(&answered)?;
+            peer.accept_answer(pending, &within_bounds(&answered, text))?;
+            Ok(answered)
+        });
+        let answered = match accepted {
+            Ok(answered) => answered,
+            Err(unfit) => return self.refuse(id, &unfit),
+        };
         for section in session.sections.iter_mut().filter(|section| section.carries == Carries::Ending) {
             section.carries = Carries::Nothing;
         }
@@ -150,9 +184,10 @@ impl Worker {
         }
         self.touched.insert(id);
         self.enqueue(index);
+        self.count_candidates(&answered);
     }
 
-    /// Finds answers that never came, offers to ask for again, and tracks whose time to flow has come.
+    /// Finds answers that never came, offers to answer or to ask for again, and tracks whose time to flow has come.
     pub(super) fn sweep_sessions(&mut self) {
         let now = self.now;
         let mut late = Vec::new();
@@ -160,14 +195,22 @@ impl Worker {
             if session.exchange.pending.as_ref().is_some_and(|(_, deadline)| *deadline <= now) {
                 session.exchange.pending = None;
                 late.push(id);
-            } else if session.asked.is_some() || session.wanted.values().any(|wanted| wanted.became_ready(now)) {
+            } else if session.offer.is_some()
+                || session.asked.is_some()
+                || session.wanted.values().any(|wanted| wanted.became_ready(now))
+            {
                 self.touched.insert(id);
             }
         }
         for id in late {
-            self.refuse(id, format!("no answer within {} s", ANSWER_PATIENCE.as_secs()));
+            self.refuse(id, &Unfit::Late(ANSWER_PATIENCE.as_secs()));
         }
     }
+}
+
+/// The text that str0m gets: as it came, unless something was left out of it.
+fn within_bounds<'a>(sdp: &Sdp, text: &'a str) -> Cow<'a, str> {
+    if sdp.dropped_candidates == 0 { Cow::Borrowed(text) } else { Cow::Owned(sdp.to_string()) }
 }
 
 /// What our next offer changes.
@@ -265,6 +308,7 @@ fn edit_answer(session: &Session, offered: &Sdp, answer: &mut Sdp) {
                     answered.set_sending(&wanted.subscription.stream, &record.sid.to_string());
                     answered.prefer_codec(Codec::from_mime(&record.mime).sdp_name());
                 }
+                None if session.fixed_sections => answered.set_sending(LATER_STREAM, name),
                 None => answered.set_inactive(),
             },
             Flow::Inactive => answered.set_inactive(),

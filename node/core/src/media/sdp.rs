@@ -4,6 +4,7 @@
 //! first, which section stays idle) is edited into its answer or offer. It never reads its own text back, so this is
 //! safe.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use origo_cascade_core::MediaKind;
@@ -12,6 +13,11 @@ use origo_cascade_core::MediaKind;
 pub(crate) const SDP_BYTES_MAX: usize = 512 * 1024;
 /// The most sections of a description.
 pub(crate) const SECTIONS_MAX: usize = 300;
+/// The most lines of a section, and before the first one. A browser with all its codecs and header extensions writes
+/// some 200; str0m's cost grows with the square of them.
+const LINES_MAX: usize = 1_000;
+/// Candidates that are taken from one description; a client has a dozen, and each costs a full agent checks.
+const CANDIDATES_MAX: usize = 64;
 
 /// A description, line by line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +25,8 @@ pub(crate) struct Sdp {
     session: Vec<String>,
     /// In order.
     pub sections: Vec<Section>,
+    /// Candidates that were left out.
+    pub dropped_candidates: u64,
 }
 
 /// One `m=` section.
@@ -63,6 +71,9 @@ pub(crate) enum SdpError {
     /// Beyond [`SECTIONS_MAX`].
     #[error("description of {0} sections")]
     TooMany(usize),
+    /// Beyond [`LINES_MAX`].
+    #[error("section of more than {0} lines")]
+    Crowded(usize),
     /// A section without `a=mid`.
     #[error("section {0} has no mid")]
     NoMid(usize),
@@ -74,21 +85,40 @@ impl Sdp {
         if text.len() > SDP_BYTES_MAX {
             return Err(SdpError::TooLong(text.len()));
         }
-        let mut sdp = Self { session: Vec::new(), sections: Vec::new() };
+        let sections = text.lines().filter(|line| line.starts_with("m=")).count();
+        if sections > SECTIONS_MAX {
+            return Err(SdpError::TooMany(sections));
+        }
+        let mut sdp = Self { session: Vec::new(), sections: Vec::new(), dropped_candidates: 0 };
+        let mut candidates = BTreeSet::new();
         for line in text.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
             if line.starts_with("m=") {
                 sdp.sections.push(Section { lines: Vec::new() });
             }
+            // Clients repeat their candidates in each section.
+            if line.starts_with("a=candidate:") && !candidates.contains(line) {
+                if candidates.len() == CANDIDATES_MAX {
+                    sdp.dropped_candidates += 1;
+                    continue;
+                }
+                candidates.insert(line);
+            }
             let lines = sdp.sections.last_mut().map_or(&mut sdp.session, |section| &mut section.lines);
+            if lines.len() == LINES_MAX {
+                return Err(SdpError::Crowded(LINES_MAX));
+            }
             lines.push(line.to_owned());
-        }
-        if sdp.sections.len() > SECTIONS_MAX {
-            return Err(SdpError::TooMany(sdp.sections.len()));
         }
         match sdp.sections.iter().position(|section| section.mid().is_none()) {
             Some(index) => Err(SdpError::NoMid(index)),
             None => Ok(sdp),
         }
+    }
+
+    /// The values of an attribute, of the whole and of each section.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let sections = self.sections.iter().flat_map(move |section| section.all(name));
+        values(&self.session, name).chain(sections)
     }
 
     /// The section with this mid.
@@ -140,10 +170,26 @@ impl Section {
 
     /// The rids that its writer sends, in order of its `a=rid` lines.
     pub fn send_rids(&self) -> impl Iterator<Item = &str> {
-        self.attributes("rid").filter_map(|value| {
+        self.all("rid").filter_map(|value| {
             let (rid, rest) = value.split_once(' ')?;
             rest.starts_with("send").then_some(rid)
         })
+    }
+
+    /// The values of an attribute.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        values(&self.lines, name)
+    }
+
+    /// The payload types whose retransmissions this one carries (RFC 4588 8.6).
+    pub fn repaired_by<'a>(&'a self, payload_type: &'a str) -> impl Iterator<Item = &'a str> {
+        let parameters = self.all("fmtp").filter_map(move |value| value.strip_prefix(payload_type)?.strip_prefix(' '));
+        parameters.flat_map(|fmtp| fmtp.split(';')).filter_map(|parameter| parameter.trim().strip_prefix("apt="))
+    }
+
+    /// Its SSRCs.
+    pub fn ssrcs(&self) -> impl Iterator<Item = u32> {
+        self.all("ssrc").filter_map(|value| value.split(' ').next()?.parse().ok())
     }
 
     /// Nothing flows here for now.
@@ -239,24 +285,24 @@ impl Section {
 
     /// Codec name of a payload type.
     fn codec_of(&self, payload_type: &str) -> Option<&str> {
-        let value = self.attributes("rtpmap").find_map(|value| value.strip_prefix(payload_type)?.strip_prefix(' '))?;
+        let value = self.all("rtpmap").find_map(|value| value.strip_prefix(payload_type)?.strip_prefix(' '))?;
         value.split('/').next()
     }
 
     fn parameters_of(&self, payload_type: &str) -> Option<&str> {
-        self.attributes("fmtp").find_map(|value| value.strip_prefix(payload_type)?.strip_prefix(' '))
+        self.all("fmtp").find_map(|value| value.strip_prefix(payload_type)?.strip_prefix(' '))
     }
 
     fn attribute<'a>(&'a self, name: &'a str) -> Option<&'a str> {
-        self.attributes(name).next()
+        self.all(name).next()
     }
+}
 
-    fn attributes<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.lines.iter().filter_map(move |line| {
-            let rest = line.strip_prefix("a=")?.strip_prefix(name)?;
-            if rest.is_empty() { Some(rest) } else { rest.strip_prefix(':') }
-        })
-    }
+fn values<'a>(lines: &'a [String], name: &'a str) -> impl Iterator<Item = &'a str> {
+    lines.iter().filter_map(move |line| {
+        let rest = line.strip_prefix("a=")?.strip_prefix(name)?;
+        if rest.is_empty() { Some(rest) } else { rest.strip_prefix(':') }
+    })
 }
 
 #[cfg(test)]
@@ -336,6 +382,20 @@ mod tests {
         assert_eq!(Sdp::parse(&"x".repeat(SDP_BYTES_MAX + 1)), Err(SdpError::TooLong(SDP_BYTES_MAX + 1)));
         assert_eq!(Sdp::parse(&"m=audio 9 x 0\r\na=mid:1\r\n".repeat(301)), Err(SdpError::TooMany(301)));
         assert_eq!(Sdp::parse("m=audio 9 x 0\r\n"), Err(SdpError::NoMid(0)));
+        let crowded = format!("m=audio 9 x 0\r\na=mid:1\r\n{}", "a=x\r\n".repeat(LINES_MAX));
+        assert_eq!(Sdp::parse(&crowded), Err(SdpError::Crowded(LINES_MAX)));
+    }
+
+    #[test]
+    fn a_client_has_so_many_candidates_and_may_repeat_them() {
+        let candidates =
+            |count: usize| -> String { (0..count).map(|n| format!("a=candidate:{n} 1 udp 1\r\n")).collect() };
+        let (few, many) = (candidates(CANDIDATES_MAX), candidates(CANDIDATES_MAX + 5));
+        let section = |mid: u8, lines: &str| format!("m=audio 9 x 0\r\na=mid:{mid}\r\n{lines}");
+        let repeated = Sdp::parse(&(section(0, &few) + &section(1, &few))).unwrap();
+        assert_eq!((repeated.dropped_candidates, repeated.all("candidate").count()), (0, 2 * CANDIDATES_MAX));
+        let crowd = Sdp::parse(&section(0, &many)).unwrap();
+        assert_eq!((crowd.dropped_candidates, crowd.all("candidate").count()), (5, CANDIDATES_MAX));
     }
 
     fn edit(sdp: &mut Sdp) {

@@ -6,17 +6,21 @@ use std::time::{Duration, Instant};
 use origo_auth::TrackSid;
 use origo_cascade_core::MediaKind;
 
+use super::agreed::Agreed;
 use super::allocate::Allocator;
 use super::clock::SenderClock;
 use super::peer::{Mid, Pending, Rid};
 use super::probe::Prober;
 use super::sdp::{Flow, Section};
 use super::{Expected, Subscription};
+use crate::pace::Pace;
 
 /// A session.
 pub(crate) struct Session {
     /// LiveKit v1: one connection that the client offers.
     pub single: bool,
+    /// Its client offers once; later tracks take the sections that are idle then.
+    pub fixed_sections: bool,
     /// The connection that the client sends on.
     pub publisher: usize,
     /// The connection that we send on; the same when there is one.
@@ -31,6 +35,10 @@ pub(crate) struct Session {
     pub sections: Vec<Receiving>,
     /// The client's offer that is to be answered.
     pub offer: Option<(u32, String)>,
+    /// How often it has offered of late.
+    pub offering: Pace,
+    /// What its descriptions have settled, for its publisher (or single) connection and for the other.
+    pub agreed: [Agreed; 2],
     /// An offer of the client has been answered.
     pub answered: bool,
     /// v0: our offers.
@@ -112,6 +120,7 @@ impl Session {
     pub fn new(single: bool, publisher: usize, subscriber: usize, may_pause: bool) -> Self {
         Self {
             single,
+            fixed_sections: false,
             publisher,
             subscriber,
             expected: Vec::new(),
@@ -119,6 +128,8 @@ impl Session {
             wanted: BTreeMap::new(),
             sections: Vec::new(),
             offer: None,
+            offering: Pace::default(),
+            agreed: Default::default(),
             answered: false,
             exchange: Exchange::default(),
             asked: None,
@@ -150,7 +161,14 @@ impl Session {
     /// Takes over what an offer says of the sections that the client sends on. Gives the tracks that it carries no
     /// more.
     pub fn sync_published(&mut self, offered: &[Section]) -> Vec<TrackSid> {
+        // Another section may have taken the place of a stopped one, under another name (RFC 8829 5.2.2).
+        let is_offered = |mid: Mid| offered.iter().any(|section| section.mid().map(Mid::from) == Some(mid));
         let mut ended = Vec::new();
+        self.published.retain(|published| {
+            let stays = is_offered(published.mid);
+            ended.extend(published.sid().filter(|_| !stays));
+            stays
+        });
         for section in offered {
             let (Some(kind), Some(mid)) = (section.kind(), section.mid()) else { continue };
             let mid = Mid::from(mid);
@@ -229,6 +247,26 @@ impl Session {
             let Some(wanted) = self.wanted.values_mut().find(waits) else { continue };
             wanted.mid = Some(section.mid);
             wanted.ready_at = None;
+            section.carries = Carries::Track(wanted.subscription.track.sid);
+            if std::mem::replace(&mut section.used, true) {
+                renewed.push(section.mid);
+            }
+        }
+        renewed
+    }
+
+    /// Puts waiting tracks on idle sections without a word to the client, which took them all for used. Gives the
+    /// sections that need a fresh SSRC.
+    pub fn fill_sections(&mut self, now: Instant) -> Vec<Mid> {
+        let mut renewed = Vec::new();
+        for section in &mut self.sections {
+            if self.wanted.values().any(|wanted| wanted.mid == Some(section.mid)) {
+                continue;
+            }
+            section.carries = Carries::Nothing;
+            let waits = |wanted: &&mut Wanted| wanted.mid.is_none() && wanted.subscription.track.kind == section.kind;
+            let Some(wanted) = self.wanted.values_mut().find(waits) else { continue };
+            (wanted.mid, wanted.ready_at) = (Some(section.mid), Some(now));
             section.carries = Carries::Track(wanted.subscription.track.sid);
             if std::mem::replace(&mut section.used, true) {
                 renewed.push(section.mid);

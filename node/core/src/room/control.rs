@@ -27,6 +27,8 @@ pub struct Join {
     pub auto_subscribe: bool,
     /// It agrees that pictures are paused when its path has no room for them.
     pub may_pause: bool,
+    /// The client offers once, and later tracks are to take the sections that it has.
+    pub fixed_sections: bool,
     /// The client asked for full ICE.
     pub disable_ice_lite: bool,
     /// The session that the client wants to resume.

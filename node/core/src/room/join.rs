@@ -140,6 +140,7 @@ impl Room {
             session: join.session,
             single_connection: join.single_connection,
             ice_lite: !join.disable_ice_lite,
+            fixed_sections: join.fixed_sections,
             may_pause: join.may_pause,
         };
         cx.media(&self.key, Command::Open(opening));
@@ -208,6 +209,8 @@ fn seated(cx: &mut Context, join: &Join, stored_incarnation: u64) -> Participant
         session: Session::new(join, subscriber_primary, cx.now),
         publications: Default::default(),
         queued: Default::default(),
+        announcing: Default::default(),
+        is_unannounced: false,
         audience: Default::default(),
         quality: Default::default(),
         last_sequence: 0,

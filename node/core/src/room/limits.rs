@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::pace::Limit;
+
 /// Rooms on one node: each costs a few kilobytes here, and a node runs out of media capacity long before.
 pub const ROOMS_MAX: usize = 10_000;
 /// Local participants of one room. A join is told of everybody in one message, 300 bytes each.
@@ -16,6 +18,15 @@ pub const QUEUED_TRACKS_MAX: usize = 8;
 pub const LAYERS_LISTED_MAX: usize = 3;
 /// Sids in one subscription request. A client with a room of hundreds of tracks asks for all of them at once.
 pub const SIDS_PER_REQUEST_MAX: usize = 2_000;
+
+/// Changes of what one client receives: all of a large room at once, and then as many as worker and client can follow.
+/// What comes faster waits, and of several words on one track the last counts.
+pub(crate) const SUBSCRIBING: Limit = Limit { burst: 2_000, interval: Duration::from_millis(10) };
+/// Tracks about which a client's word may wait.
+pub const WISHES_MAX: usize = 4_000;
+/// Changes of one participant of which all others hear: a join with a few tracks at once, and then some a second. What
+/// comes faster is told together.
+pub(crate) const ANNOUNCING: Limit = Limit { burst: 50, interval: Duration::from_millis(100) };
 
 /// Rooms in one answer of the server API: 300 bytes each, below what nodes tell each other in one message.
 pub const ROOMS_LISTED_MAX: usize = 2_000;

@@ -16,6 +16,7 @@ use super::notice::Noticed;
 use super::publication::Publication;
 use super::quality::Quality;
 use super::session::Session;
+use crate::pace::Pace;
 
 /// `ParticipantInfo.version` has 16 bits for the changes under one owner epoch.
 const CHANGES_PER_EPOCH: u32 = 1 << 16;
@@ -39,6 +40,10 @@ pub(super) struct Participant {
     pub publications: BTreeMap<TrackSid, Publication>,
     /// Announcements that wait for an earlier track of the same client id to end.
     pub queued: VecDeque<proto::AddTrackRequest>,
+    /// How often others hear of it.
+    pub announcing: Pace,
+    /// It changed since others heard of it.
+    pub is_unannounced: bool,
     /// Who may receive its tracks.
     pub audience: Audience,
     pub quality: Quality,

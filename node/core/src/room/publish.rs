@@ -10,6 +10,7 @@ use proto::signal_response::Message;
 use super::context::Context;
 use super::limits;
 use super::publication::{Publication, PublishError};
+use super::request::word;
 use super::room::Room;
 use crate::media::Command;
 
@@ -199,6 +200,7 @@ impl Room {
         reason: Reason,
         message: String,
     ) {
+        cx.stats.drop("add_track", word(reason));
         let request = Some(Request::AddTrack(request));
         let response = proto::RequestResponse { request_id: 0, reason: reason as i32, message, request };
         self.tell(cx, identity, Message::RequestResponse(response));

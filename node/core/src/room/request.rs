@@ -52,6 +52,9 @@ impl Room {
             let own = self.locals.get(identity).map(|local| local.info(&cx.config.region));
             self.tell(cx, identity, info::update(own.into_iter().collect()));
         }
+        if reason != Reason::Ok {
+            cx.stats.drop("update_metadata", word(reason));
+        }
         let message = match reason {
             Reason::Ok => "",
             Reason::NotAllowed => "this participant may not change its own metadata",
@@ -95,6 +98,18 @@ impl Room {
             local.metadata.clone_from(&request.metadata);
         }
         Reason::Ok
+    }
+}
+
+/// How a refusal is counted.
+pub(super) fn word(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NotFound => "not found",
+        Reason::NotAllowed => "not allowed",
+        Reason::LimitExceeded => "over the limit",
+        Reason::Queued => "queued",
+        Reason::UnsupportedType => "unsupported",
+        _ => "other",
     }
 }
 

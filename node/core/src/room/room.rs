@@ -117,6 +117,8 @@ impl Room {
             };
             self.remove(cx, &identity, reason, Some(action));
         }
+        self.announce_late(cx);
+        self.grant_wishes(cx);
         self.pass_on_settings(cx);
         self.tell_speakers(cx);
         self.tell_qualities(cx);
@@ -125,9 +127,17 @@ impl Room {
         self.tell_counts(cx);
     }
 
-    /// A local participant changed in a way that others see: tells everybody else, here and on other nodes.
+    /// A local participant changed in a way that others see: tells everybody else, here and on other nodes. One that
+    /// changes too fast is told of a moment later, as it is then.
     pub fn announce(&mut self, cx: &mut Context, identity: &Identity) {
         let Some(local) = self.locals.get_mut(identity) else { return };
+        let too_fast = local.announcing.take(cx.now, limits::ANNOUNCING).err();
+        if let Some(at) = too_fast {
+            cx.stats.drop("change", "too fast");
+            local.is_unannounced = true;
+            return cx.wake(&self.key, at);
+        }
+        local.is_unannounced = false;
         local.bump();
         let info = local.info(&cx.config.region);
         let record = local.record(&self.key, cx.config.node, &cx.config.region);
@@ -138,6 +148,15 @@ impl Room {
         }
         self.notice(cx, identity);
         self.note_counts(cx);
+    }
+
+    /// Tells of those who changed too fast.
+    fn announce_late(&mut self, cx: &mut Context) {
+        let unannounced = self.locals.values().filter(|local| local.is_unannounced);
+        let unannounced: Vec<_> = unannounced.map(|local| local.identity.clone()).collect();
+        for identity in unannounced {
+            self.announce(cx, &identity);
+        }
     }
 
     /// Removes a local participant, with a farewell if its socket is still there.

@@ -12,6 +12,7 @@ use super::streams::Moment;
 use super::{Join, limits};
 use crate::SessionId;
 use crate::media::{Target, TrackSettings};
+use crate::pace::Pace;
 
 /// One client's session.
 #[derive(Debug)]
@@ -29,6 +30,10 @@ pub(super) struct Session {
     pub subscriptions: BTreeSet<TrackSid>,
     /// Tracks that it would receive if their publishers let it.
     pub denied: BTreeSet<TrackSid>,
+    /// How often it changes what it receives.
+    pub subscribing: Pace,
+    /// What it wants and what not, as far as it said so too fast.
+    pub wishes: BTreeMap<TrackSid, bool>,
     /// How it shows tracks, as far as it has said.
     pub settings: BTreeMap<TrackSid, TrackSettings>,
     /// What it was told of connections.
@@ -69,6 +74,8 @@ impl Session {
             primary: if subscriber_primary { Target::Subscriber } else { Target::Publisher },
             subscriptions: BTreeSet::new(),
             denied: BTreeSet::new(),
+            subscribing: Pace::default(),
+            wishes: BTreeMap::new(),
             settings: BTreeMap::new(),
             qualities: BTreeMap::new(),
             arrived: Moment::default(),

@@ -63,15 +63,56 @@ impl Room {
         let grouped = request.participant_tracks.into_iter().flat_map(|group| group.track_sids);
         let sids = request.track_sids.into_iter().chain(grouped).take(limits::SIDS_PER_REQUEST_MAX);
         for sid in sids {
-            let Ok(track) = sid.parse() else {
-                self.refuse_subscription(cx, identity, sid);
+            let Some(local) = self.locals.get_mut(identity) else { return };
+            let session = &mut local.session;
+            let track = sid.parse().ok();
+            if session.wishes.is_empty() && session.subscribing.take(cx.now, limits::SUBSCRIBING).is_ok() {
+                match track {
+                    Some(track) => self.wish(cx, identity, track, request.subscribe),
+                    None => self.refuse_subscription(cx, identity, sid),
+                }
+                continue;
+            }
+            let has_room =
+                |track: &TrackSid| session.wishes.len() < limits::WISHES_MAX || session.wishes.contains_key(track);
+            let Some(track) = track.filter(has_room) else {
+                cx.stats.drop("subscription", "too fast");
                 continue;
             };
-            if !request.subscribe {
-                self.unsubscribe(cx, identity, track);
-            } else if !self.subscribe(cx, identity, track) {
-                self.refuse_subscription(cx, identity, sid);
+            if session.wishes.insert(track, request.subscribe).is_some() {
+                cx.stats.drop("subscription", "overtaken");
             }
+            cx.wake(&self.key, cx.now + limits::SETTINGS_INTERVAL);
+        }
+    }
+
+    /// Does what clients have asked for too fast, as far as it is time.
+    pub fn grant_wishes(&mut self, cx: &mut Context) {
+        let waiting = self.locals.values().filter(|local| !local.session.wishes.is_empty());
+        let waiting: Vec<_> = waiting.map(|local| local.identity.clone()).collect();
+        for identity in waiting {
+            while let Some((track, wanted)) = self.next_wish(cx, &identity) {
+                self.wish(cx, &identity, track, wanted);
+            }
+        }
+    }
+
+    fn next_wish(&mut self, cx: &mut Context, identity: &Identity) -> Option<(TrackSid, bool)> {
+        let session = &mut self.locals.get_mut(identity)?.session;
+        let wish = session.wishes.first_entry()?;
+        if session.subscribing.take(cx.now, limits::SUBSCRIBING).is_err() {
+            // A tenth of a second's worth at a time, so that a flood wakes nobody for each of it.
+            cx.wake(&self.key, cx.now + limits::SETTINGS_INTERVAL);
+            return None;
+        }
+        Some(wish.remove_entry())
+    }
+
+    fn wish(&mut self, cx: &mut Context, identity: &Identity, track: TrackSid, wanted: bool) {
+        if !wanted {
+            self.unsubscribe(cx, identity, track);
+        } else if !self.subscribe(cx, identity, track) {
+            self.refuse_subscription(cx, identity, track.to_string());
         }
     }
 
@@ -117,6 +158,7 @@ impl Room {
     }
 
     fn refuse_subscription(&self, cx: &mut Context, identity: &Identity, track_sid: String) {
+        cx.stats.drop("subscription", "unknown track");
         let err = proto::SubscriptionError::SeTrackNotfound as i32;
         let track_sid = track_sid.chars().take(limits::NAME_BYTES_MAX).collect();
         self.tell(cx, identity, Message::SubscriptionResponse(proto::SubscriptionResponse { track_sid, err }));

@@ -168,6 +168,7 @@ async fn a_connection_that_says_nothing_is_closed() {
     let mut said = Vec::new();
     let _ = stream.read_to_end(&mut said).await;
     assert!(opened.elapsed().as_secs() <= 15, "{:?}", opened.elapsed());
+    assert_eq!(world.dropped("connection", "silent"), 1);
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod setup;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -53,13 +54,19 @@ const PACING_STEP: Duration = Duration::from_micros(500);
 const PACING_STEPS_MAX: usize = 512;
 
 /// What ends a connection, or makes a description unusable.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct PeerError(String);
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(super) enum PeerError {
+    /// str0m does not take it.
+    #[error("{0}")]
+    Refused(String),
+    /// str0m asserts what a client can break, such as that a payload type is locked once.
+    #[error("str0m panicked")]
+    Panicked,
+}
 
 impl PeerError {
     fn new(error: impl std::fmt::Display) -> Self {
-        Self(error.to_string())
+        Self::Refused(error.to_string())
     }
 }
 
@@ -352,18 +359,33 @@ impl Peer {
 
     /// Takes the client's offer, gives our answer as str0m words it.
     pub fn accept_offer(&mut self, sdp: &str) -> Result<String, PeerError> {
-        let offer = SdpOffer::from_sdp_string(sdp).map_err(PeerError::new)?;
-        let answer = self.rtc.sdp_api().accept_offer(offer).map_err(PeerError::new)?;
+        let answer = self.guarded(|rtc| {
+            let offer = SdpOffer::from_sdp_string(sdp).map_err(PeerError::new)?;
+            Ok(rtc.sdp_api().accept_offer(offer).map_err(PeerError::new)?.to_sdp_string())
+        })?;
         self.described();
-        Ok(answer.to_sdp_string())
+        Ok(answer)
     }
 
     /// Takes the client's answer to our offer.
     pub fn accept_answer(&mut self, pending: Pending, sdp: &str) -> Result<(), PeerError> {
-        let answer = SdpAnswer::from_sdp_string(sdp).map_err(PeerError::new)?;
-        self.rtc.sdp_api().accept_answer(pending.0, answer).map_err(PeerError::new)?;
+        self.guarded(|rtc| {
+            let answer = SdpAnswer::from_sdp_string(sdp).map_err(PeerError::new)?;
+            rtc.sdp_api().accept_answer(pending.0, answer).map_err(PeerError::new)
+        })?;
         self.described();
         Ok(())
+    }
+
+    /// A description on which str0m panics ends this connection and no other: everybody on the worker's thread would
+    /// go with it. What is left of the connection is not touched again.
+    fn guarded<T>(&mut self, take: impl FnOnce(&mut Rtc) -> Result<T, PeerError>) -> Result<T, PeerError> {
+        let rtc = &mut self.rtc;
+        let taken = catch_unwind(AssertUnwindSafe(|| take(rtc)));
+        taken.unwrap_or_else(|_| {
+            self.dead = true;
+            Err(PeerError::Panicked)
+        })
     }
 
     fn described(&mut self) {

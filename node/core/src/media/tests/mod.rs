@@ -4,6 +4,7 @@ mod bandwidth;
 mod data;
 mod forwarding;
 mod layers;
+mod lies;
 mod line;
 mod negotiation;
 mod redundancy;

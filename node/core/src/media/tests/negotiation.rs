@@ -53,6 +53,30 @@ fn a_subscription_that_comes_with_the_first_offer_is_in_its_answer() {
 }
 
 #[test]
+fn a_client_that_offers_once_gets_later_tracks_on_the_sections_that_it_has() {
+    let mut world = World::new();
+    let (publisher, viewer) = (world.join(true), world.join_with_fixed_sections());
+    world.run_ms(500);
+    let answer = answered(&world, viewer);
+    assert!(answer.sections.iter().all(|section| section.kind().is_none() || section.flow() == Flow::Send));
+    for (round, letter) in [(0, 'a'), (1, 'b')] {
+        let audio = world.publish(publisher, letter, "audio/opus", &[]);
+        world.subscribe(viewer, letter, "audio/opus", 1);
+        world.run_ms(500);
+        let before = world.receiver(viewer).packets.len();
+        for sequence in 0..10 {
+            world.send(publisher, audio, None, sequence, sequence as u32 * 960, &[1; 40]);
+            world.run_ms(20);
+        }
+        assert_eq!(world.receiver(viewer).packets.len() - before, 10, "round {round}");
+        world.unsubscribe(viewer, letter);
+        world.run_ms(50);
+    }
+    assert_eq!(world.clients[viewer].offers, 1);
+    assert_eq!(world.count(|event| matches!(event, Event::SectionsNeeded { session, .. } if session.0 == 2)), 0);
+}
+
+#[test]
 fn more_tracks_than_sections_make_us_ask_for_the_missing_ones() {
     let mut world = World::new();
     let viewer = world.join(true);

@@ -179,11 +179,20 @@ impl World {
 
     /// A client joins; v1 with its placeholder sections and channels in the first offer.
     pub fn join(&mut self, single: bool) -> usize {
-        self.join_with(single, false)
+        self.join_as(single, false, false)
     }
 
     /// The same with a client that lets pictures be paused.
     pub fn join_with(&mut self, single: bool, may_pause: bool) -> usize {
+        self.join_as(single, false, may_pause)
+    }
+
+    /// A client that offers once, with the same sections.
+    pub fn join_with_fixed_sections(&mut self) -> usize {
+        self.join_as(true, true, false)
+    }
+
+    fn join_as(&mut self, single: bool, fixed_sections: bool, may_pause: bool) -> usize {
         let index = self.clients.len();
         let id = SessionId(index as u64 + 1);
         let port = 20_000 + index as u16 * 2;
@@ -199,7 +208,13 @@ impl World {
             offers: 0,
             receiving: Vec::new(),
         });
-        self.command(Command::Open(OpenSession { session: id, single_connection: single, ice_lite: true, may_pause }));
+        self.command(Command::Open(OpenSession {
+            session: id,
+            single_connection: single,
+            ice_lite: true,
+            fixed_sections,
+            may_pause,
+        }));
         if single {
             self.add_sections(index, 3, 3);
         }

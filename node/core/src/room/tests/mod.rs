@@ -4,6 +4,7 @@
 mod admin;
 mod data;
 mod garbage;
+mod hostile;
 mod joining;
 mod leaving;
 mod publishing;

@@ -75,6 +75,7 @@ pub fn join_of(identity: &str) -> Join {
         single_connection: true,
         auto_subscribe: true,
         may_pause: false,
+        fixed_sections: false,
         disable_ice_lite: false,
         resume: None,
         offer: None,
