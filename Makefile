@@ -125,7 +125,7 @@ test-sdk: web $(VENV)/.installed ## the unmodified PyPI `livekit` and npm `@live
 	node --test --test-concurrency=1 --test-reporter=spec tests/sdk-node/*.test.mjs
 
 .PHONY: test-browser
-test-browser: web ## real Chromium pages against a demo mesh; screenshots in target/screenshots
+test-browser: web ## real pages of Chromium and Firefox against a demo mesh; screenshots in target/screenshots
 	cargo build --locked -p origo-node
 	node --test --test-concurrency=1 --test-reporter=spec tests/browser/*.test.mjs
 
