@@ -1,5 +1,8 @@
 // What a page of the web client sees and hears, measured in the page.
 
+/** How long the first packet of a track may take, which a page reports nothing of before. */
+const FIRST_PACKET_MS = 3_000;
+
 /** Joins through the web client, as a person with a link does. */
 export async function join(guest, mesh, { room, node, camera = true, mic = true }) {
   const query = new URLSearchParams({
@@ -22,7 +25,11 @@ export function tile(guest, identity, kind = 'camera') {
 
 /** Frames per second that the page decodes of someone's camera or screen, over `ms`. */
 export async function decodedFps(guest, identity, { source = 'camera', ms = 3_000 } = {}) {
-  const before = await videoStats(guest, identity, source);
+  let before = await videoStats(guest, identity, source);
+  for (const end = performance.now() + FIRST_PACKET_MS; !before && performance.now() < end; ) {
+    await guest.page.waitForTimeout(50);
+    before = await videoStats(guest, identity, source);
+  }
   await guest.page.waitForTimeout(ms);
   const after = await videoStats(guest, identity, source);
   if (!before || !after) return 0;

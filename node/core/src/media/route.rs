@@ -262,6 +262,8 @@ impl Worker {
             levels.extend(track.level.take().map(|(level, voice)| (track.sid, level, voice)));
             if track.find_silent(now) | track.bar_silent(now) {
                 self.touched.extend(track.viewers.iter().map(|viewer| viewer.session));
+                // What is awaited has changed even where no viewer is to get another layer.
+                self.update_want(index);
             }
             for layer in 0..LAYERS {
                 if self.tracks.get_mut(index).is_some_and(|track| track.due_keyframe(layer, now)) {

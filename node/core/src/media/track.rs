@@ -21,6 +21,9 @@ pub(crate) const LAYERS: usize = origo_cascade_core::layer::LAYERS_MAX;
 const KEYFRAME_SPACING: Duration = Duration::from_millis(500);
 /// A layer from which nothing came for this long does not flow.
 const SILENCE: Duration = Duration::from_millis(1_500);
+/// A viewer that waits this long for a silent layer behind a link gets the lowest one meanwhile. The first packet of a
+/// layer that is sent takes a round trip between regions.
+const LATE: Duration = Duration::from_millis(500);
 /// A layer behind a link that stayed silent though it was wanted is not tried again for this long.
 const RETRY: Duration = Duration::from_secs(10);
 /// Over how long a layer's rate is measured.
@@ -102,6 +105,7 @@ pub(crate) struct Layer {
     /// Behind a link: since when it is wanted without a packet of it, and until when it is not tried again.
     wanted_since: Option<Instant>,
     barred_until: Option<Instant>,
+    late: bool,
     flows: bool,
     /// It is silent and nobody took it: its publisher may have ceased to encode it for that reason.
     dozes: bool,
@@ -190,7 +194,7 @@ impl Track {
         }
         state.flows = true;
         state.dozes = false;
-        state.wanted_since = None;
+        (state.wanted_since, state.late) = (None, false);
         state.newest = Some(now);
         state.rate.add(packet.payload.len(), now);
         let captured = state.clock.captured(packet.timestamp, clock_rate, packet.arrived);
@@ -212,13 +216,17 @@ impl Track {
     }
 
     /// Bars layers behind a link that were wanted for some time without a packet, and frees those that were barred long
-    /// enough. Says whether it did either, so that viewers think again.
+    /// enough. Says whether it did either, or one is late, so that viewers think again.
     pub fn bar_silent(&mut self, now: Instant) -> bool {
         let mut any = false;
         for layer in &mut self.layers {
-            if layer.wanted_since.is_some_and(|since| now.saturating_duration_since(since) >= SILENCE) {
-                layer.wanted_since = None;
+            let waited = layer.wanted_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+            if waited >= SILENCE {
+                (layer.wanted_since, layer.late) = (None, false);
                 layer.barred_until = Some(now + RETRY);
+                any = true;
+            } else if waited >= LATE && !layer.late {
+                layer.late = true;
                 any = true;
             } else if layer.barred_until.is_some_and(|until| until <= now) {
                 layer.barred_until = None;
@@ -232,9 +240,8 @@ impl Track {
     pub fn demand(&self, viewer: &Viewer) -> Demand {
         let mut bitrates_bps = [None; LAYERS];
         let useful = self.useful(viewer);
-        // Who sees nothing yet begins with what is there.
-        let begins = self.is_local() && viewer.forwarder.current().is_none();
-        let flowing = begins && (0..=useful).any(|layer| self.layers[layer].flows);
+        // Who sees nothing, or nothing any more, goes on with what is there.
+        let flowing = !self.sees(viewer) && (0..=useful).any(|layer| self.layers[layer].flows);
         let takes = |layer: usize| if flowing { self.layers[layer].flows } else { self.can_flow(layer) };
         for (layer, rate) in bitrates_bps.iter_mut().enumerate().take(useful + 1) {
             *rate = takes(layer).then(|| self.bitrate_bps(layer));
@@ -300,8 +307,17 @@ impl Track {
     /// count: the keyframe with which a peer begins to serve would be lost on it.
     pub fn watched(&self) -> LayerSet {
         let able = self.viewers.iter().filter(|viewer| viewer.stream.is_some());
-        let layers = able.flat_map(|viewer| [viewer.forwarder.current(), viewer.forwarder.target()]);
+        let layers = able.flat_map(|viewer| {
+            let target = viewer.forwarder.target();
+            let late = target.is_some_and(|layer| self.layers[usize::from(layer)].late) && !self.sees(viewer);
+            [viewer.forwarder.current(), target, late.then_some(0)]
+        });
         layers.flatten().fold(LayerSet::NONE, LayerSet::with)
+    }
+
+    /// Whether the layer that a viewer is sent flows.
+    fn sees(&self, viewer: &Viewer) -> bool {
+        viewer.forwarder.current().is_some_and(|layer| self.layers[usize::from(layer)].flows)
     }
 
     /// The layers that anybody takes: local viewers, and peers.
@@ -317,6 +333,7 @@ impl Track {
             let is_wanted = wanted.contains(index as u8);
             let awaited = is_wanted && !layer.flows && layer.barred_until.is_none();
             layer.wanted_since = awaited.then(|| layer.wanted_since.unwrap_or(now));
+            layer.late &= awaited;
             layer.dozes |= self.started && !is_wanted && !layer.flows;
         }
     }

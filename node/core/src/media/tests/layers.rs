@@ -141,6 +141,70 @@ fn a_hidden_track_behind_a_link_is_wanted_no_more() {
     assert_eq!(world.events.last(), Some(&Event::Want { track: sid('v'), layers: LayerSet::NONE }));
 }
 
+/// A viewer of a track behind a link, whose publisher sends some of its layers.
+struct FarCall {
+    world: World,
+    viewer: usize,
+    frame: u32,
+}
+
+impl FarCall {
+    fn new() -> Self {
+        let mut world = World::new();
+        let viewer = world.join(true);
+        world.run_ms(500);
+        world.subscribe(viewer, 'v', "video/VP8", 3);
+        Self { world, viewer, frame: 0 }
+    }
+
+    /// Time passes, a frame each 33 ms: those of the sent layers that are wanted come over the link, after an interval
+    /// with a keyframe each. Gives the layers that the viewer got.
+    fn pass(&mut self, time: Duration, sent: &[u8]) -> Vec<u8> {
+        let before = self.world.received(self.viewer, 'v').len();
+        for _ in 0..time.as_millis() / 33 {
+            self.frame += 1;
+            let wanted = self.world.events.iter().rev().find_map(|event| match event {
+                Event::Want { layers, .. } => Some(*layers),
+                _ => None,
+            });
+            for &layer in sent.iter().filter(|&&layer| wanted.is_some_and(|wanted| wanted.contains(layer))) {
+                let payload = vp8(self.frame as u8, layer.into(), self.frame.is_multiple_of(3)).into();
+                let (sequence, timestamp) = (u64::from(self.frame), self.frame * 3_000);
+                let (marker, key, redundant, skipped) = (true, false, false, 0);
+                let (extensions, arrived) = (link::Extensions::default(), self.world.now);
+                let packet =
+                    Packet { sequence, timestamp, marker, key, redundant, skipped, extensions, payload, arrived };
+                self.world.link(Received::Packet { layer: TrackLayer { track: sid('v'), layer }, packet });
+            }
+            self.world.run_ms(33);
+        }
+        let received = self.world.received(self.viewer, 'v');
+        received[before..].iter().map(|packet| *packet.payload.last().unwrap()).collect()
+    }
+}
+
+#[test]
+fn who_waits_for_a_large_layer_behind_a_link_sees_the_small_one_within_a_second() {
+    let mut call = FarCall::new();
+    call.pass(Duration::from_millis(300), &[0]);
+    let first = call.pass(Duration::from_millis(1_000), &[0]);
+    assert!(first.len() > 5 && first.iter().all(|layer| *layer == 0), "{first:?}");
+    let steady = call.pass(Duration::from_secs(6), &[0]);
+    assert!(steady.len() > 170, "{} frames while better layers are tried", steady.len());
+    call.pass(Duration::from_secs(12), &[0, 1, 2]);
+    assert_eq!(call.pass(Duration::from_millis(330), &[0, 1, 2]), [2; 10]);
+}
+
+#[test]
+fn a_far_layer_that_ceases_gives_way_to_another_that_flows() {
+    let mut call = FarCall::new();
+    call.pass(Duration::from_secs(2), &[0, 1, 2]);
+    assert_eq!(call.pass(Duration::from_millis(330), &[0, 1, 2]), [2; 10]);
+    call.pass(Duration::from_millis(2_500), &[0, 1]);
+    let after = call.pass(Duration::from_secs(1), &[0, 1]);
+    assert!(after.len() > 20, "{} frames", after.len());
+}
+
 #[test]
 fn what_peers_take_counts_among_what_is_demanded() {
     let mut call = Call::new();
