@@ -63,6 +63,7 @@ test('a speaker is named on the other node, and named no more when it mutes', { 
 test('both qualities are excellent on a good path, and told across nodes', { timeout: 60_000 }, async () => {
   const qualities = await meet('quality', async ({ ann, bob, told }) => {
     await ann.localParticipant.setMicrophoneEnabled(true);
+    await ann.localParticipant.setCameraEnabled(true);
     await window.received(bob, 'microphone');
     const has = (name) => told.qualities.some(([identity, quality]) => identity === name && quality === 'excellent');
     await window.until('quality', () => has('ann') && has('bob'), 20_000);

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::viewer::Viewer;
 use super::worker::Worker;
 use super::{Event, Kind, PathQuality};
 use crate::SessionId;
@@ -95,13 +96,19 @@ impl Worker {
         }
     }
 
-    /// What a client would get of its pictures if its path had room for all it has use for.
+    /// What a client would get of its pictures if its path had room for all it has use for. Those that began within
+    /// what was measured are left out: their bits are not missing from the time before.
     fn useful_bps(&self, id: SessionId) -> u64 {
         let Some(session) = self.sessions.get(&id) else { return 0 };
+        let now = self.now;
+        let counts = |viewer: &Viewer| {
+            let whole = viewer.begun.is_some_and(|at| now.saturating_duration_since(at) >= SPACING * 2);
+            whole && viewer.stream.is_some() && !viewer.settings.disabled
+        };
         let tracks = session.wanted.keys().filter_map(|sid| self.tracks.get(*self.tracks_by_sid.get(sid)?));
         let viewed = tracks.filter(|track| track.kind == Kind::Video).filter_map(|track| {
-            let viewer = track.viewers.iter().find(|viewer| viewer.session == id && viewer.stream.is_some())?;
-            (!viewer.settings.disabled).then(|| track.flowing_bitrate_bps(viewer))
+            let viewer = track.viewers.iter().find(|viewer| viewer.session == id)?;
+            counts(viewer).then(|| track.flowing_bitrate_bps(viewer))
         });
         viewed.sum()
     }

@@ -66,6 +66,7 @@ impl Worker {
             }
             if before.is_none() && viewer.forwarder.current().is_some() {
                 // It sees something, so it may wait for something better.
+                viewer.begun.get_or_insert(self.now);
                 self.touched.insert(viewer.session);
             }
             if written && !std::mem::replace(&mut peer.queued, true) {
@@ -112,6 +113,9 @@ impl Worker {
         for index in hidden {
             self.set_paused(index, id, false);
             self.set_target(index, id, None);
+            if let Some(viewer) = self.tracks.get_mut(index).and_then(|track| track.viewer(id)) {
+                viewer.begun = None;
+            }
         }
         if let Some(budget_bps) = budget_bps {
             self.cut_off(id, &videos, budget_bps);

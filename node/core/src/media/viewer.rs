@@ -1,5 +1,7 @@
 //! A session that receives a track: where it is written, which layer, and what the client has use for.
 
+use std::time::Instant;
+
 use super::allocate::Rank;
 use super::codec::Codec;
 use super::egress::Stream;
@@ -35,13 +37,15 @@ pub(crate) struct Viewer {
     pub screen: bool,
     /// The client was told that its way has no room for it.
     pub paused: bool,
+    /// When it began to see something, since it was last hidden.
+    pub begun: Option<Instant>,
 }
 
 impl Viewer {
     /// A viewer to whom nothing can be written yet.
     pub fn new(session: SessionId, peer: usize, forwarder: Forwarder, screen: bool) -> Self {
         let settings = TrackSettings::default();
-        Self { session, peer, stream: None, mid: None, forwarder, settings, screen, paused: false }
+        Self { session, peer, stream: None, mid: None, forwarder, settings, screen, paused: false, begun: None }
     }
 
     /// Writes from now on to another stream, whose numbers begin anew; `None` stops.

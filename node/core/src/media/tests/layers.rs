@@ -268,3 +268,17 @@ fn every_connected_session_is_told_how_its_packets_fare() {
     assert!((50_000..130_000).contains(&down.bitrate_bps), "{down:?}: one layer");
     assert!(down.expected_bps < down.bitrate_bps * 3 / 2, "{down:?}: nothing is missing");
 }
+
+#[test]
+fn a_picture_that_began_a_moment_ago_is_not_missed_before_that() {
+    let mut call = Call::new();
+    call.send(600);
+    let viewer = call.world.clients[call.viewer].id;
+    let told = call.world.events.iter().filter_map(|event| match event {
+        Event::Quality { session, down, .. } if *session == viewer => Some((down.expected_bps, down.bitrate_bps)),
+        _ => None,
+    });
+    let told: Vec<_> = told.collect();
+    assert!(told.len() >= 3 && told.iter().any(|(expected, _)| *expected > 0), "{told:?}");
+    assert!(told.iter().all(|(expected, bitrate)| *expected <= bitrate * 3 / 2), "{told:?}");
+}
