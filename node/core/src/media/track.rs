@@ -24,8 +24,9 @@ const SILENCE: Duration = Duration::from_millis(1_500);
 /// A viewer that waits this long for a silent layer behind a link gets the lowest one meanwhile. The first packet of a
 /// layer that is sent takes a round trip between regions.
 const LATE: Duration = Duration::from_millis(500);
-/// A layer behind a link that stayed silent though it was wanted is not tried again for this long.
-const RETRY: Duration = Duration::from_secs(10);
+/// A layer behind a link that stayed silent though it was wanted is not tried again for this long. Shorter than a
+/// publisher goes on with a layer that it was asked for, so that one that needs its time to begin is found flowing.
+const RETRY: Duration = Duration::from_secs(3);
 /// Over how long a layer's rate is measured.
 const RATE_WINDOW: Duration = Duration::from_secs(1);
 /// What a layer is taken to need when neither its publisher nor its packets have said.
