@@ -1,4 +1,4 @@
-//! What a track is made of: its kind, and the simulcast layers that can be carried apart.
+//! What a track is made of: its kind, and the layers that can be carried apart.
 
 use origo_auth::TrackSid;
 
@@ -11,11 +11,11 @@ pub enum MediaKind {
     Video,
 }
 
-/// Simulcast layers of a track, 0 the lowest; a bit each. Audio and tracks without simulcast have layer 0 alone.
+/// Layers of a track, 0 the lowest; a bit each. Audio and tracks without layers have layer 0 alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LayerSet(pub u8);
 
-/// Simulcast has at most three layers (rids `q`, `h`, `f`).
+/// A track has at most three layers: streams of their own (rids `q`, `h`, `f`), or spatial layers within one stream.
 pub const LAYERS_MAX: usize = 3;
 
 impl LayerSet {
@@ -25,6 +25,11 @@ impl LayerSet {
     /// One layer alone.
     pub fn only(layer: u8) -> Self {
         Self(1 << layer)
+    }
+
+    /// A layer and all below it.
+    pub fn up_to(layer: u8) -> Self {
+        Self(((2_u16 << layer.min(7)) - 1) as u8)
     }
 
     /// These layers and one more.
@@ -54,6 +59,6 @@ impl LayerSet {
 pub struct TrackLayer {
     /// Which track.
     pub track: TrackSid,
-    /// Which simulcast layer, 0 the lowest.
+    /// Which layer, 0 the lowest; of layers within one stream, the packets of this layer alone.
     pub layer: u8,
 }

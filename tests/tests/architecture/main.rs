@@ -102,7 +102,10 @@ fn only_the_peer_module_of_the_node_core_names_str0m() {
 fn a_core_leaves_files_sockets_threads_and_the_environment_to_its_driver() {
     for core in cores() {
         for path in source::files_below(&core.folder.join("src"), "rs") {
-            let test_file = path.file_name().is_some_and(|name| name == "tests.rs");
+            let below = path.strip_prefix(&core.folder).expect("below the core");
+            let is_test =
+                |part: std::path::Component| ["tests", "tests.rs"].iter().any(|name| part.as_os_str() == *name);
+            let test_file = below.components().any(is_test);
             let found = source::outside_world_in(&source::code_of(&read(&path)));
             assert!(test_file || found.is_empty(), "{} names {found:?}", path.display());
         }

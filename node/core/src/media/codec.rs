@@ -2,6 +2,9 @@
 //!
 //! With end-to-end encryption the header stays clear, so nothing here looks into a picture.
 
+use super::vp8::Vp8;
+use super::vp9::Vp9;
+
 /// A codec that the worker knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Codec {
@@ -63,7 +66,7 @@ impl Codec {
             (Self::Av1 | Self::Vp9, Some(descriptor)) => descriptor_begins_keyframe(descriptor),
             (Self::Av1, None) => payload.first().is_some_and(|aggregation| aggregation & 0x08 != 0),
             (Self::Vp8, _) => vp8_begins_keyframe(payload),
-            (Self::Vp9, None) => vp9_begins_keyframe(payload),
+            (Self::Vp9, None) => Vp9::parse(payload).is_some_and(|read| read.begins_keyframe()),
             (Self::H264, _) => h264_has_parameters(payload),
         }
     }
@@ -90,25 +93,8 @@ fn descriptor_begins_keyframe(descriptor: &[u8]) -> bool {
 
 /// RFC 7741 4.3: start of partition 0, and the P bit of the frame header is clear.
 fn vp8_begins_keyframe(payload: &[u8]) -> bool {
-    let Some(&first) = payload.first() else { return false };
-    let starts_frame = first & 0x10 != 0 && first & 0x07 == 0;
-    let header = Vp8::parse(payload).and_then(|descriptor| payload.get(descriptor.length));
-    starts_frame && header.is_some_and(|header| header & 0x01 == 0)
-}
-
-/// RFC 9628 4.2: not predicted from another picture, start of a frame, and the lowest spatial layer.
-fn vp9_begins_keyframe(payload: &[u8]) -> bool {
-    let Some(&flags) = payload.first() else { return false };
-    let (has_picture, predicted, has_layers, starts) =
-        (flags & 0x80 != 0, flags & 0x40 != 0, flags & 0x20 != 0, flags & 0x08 != 0);
-    if predicted || !starts {
-        return false;
-    }
-    if !has_layers {
-        return true;
-    }
-    let picture = if has_picture { 1 + usize::from(payload.get(1).is_some_and(|id| id & 0x80 != 0)) } else { 0 };
-    payload.get(1 + picture).is_some_and(|layers| (layers >> 1) & 0x07 == 0)
+    let Some(descriptor) = Vp8::parse(payload) else { return false };
+    descriptor.starts && payload.get(descriptor.length).is_some_and(|header| header & 0x01 == 0)
 }
 
 /// RFC 6184: carries a sequence parameter set, alone or in an aggregate. Encoders for RTP send one right before each
@@ -131,53 +117,6 @@ fn h264_has_parameters(payload: &[u8]) -> bool {
         }
         [first, ..] => unit(*first) == PARAMETERS,
         [] => false,
-    }
-}
-
-/// The numbers in a VP8 payload descriptor (RFC 7741 4.2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Vp8 {
-    /// Picture id and whether it is of the 15-bit form.
-    pub picture_id: Option<(u16, bool)>,
-    /// Running index of temporal base layer frames.
-    pub tl0_index: Option<u8>,
-    /// Running index of keyframes, 5 bits.
-    pub key_index: Option<u8>,
-    /// Bytes of the descriptor.
-    length: usize,
-}
-
-impl Vp8 {
-    /// Reads the descriptor at the head of a payload; none when it is cut short.
-    pub fn parse(payload: &[u8]) -> Option<Self> {
-        let mut bytes = payload.iter().copied();
-        let mut descriptor = Self::default();
-        let mut length = 1;
-        let mut next = |length: &mut usize| {
-            *length += 1;
-            bytes.next()
-        };
-        if next(&mut 0)? & 0x80 != 0 {
-            let present = next(&mut length)?;
-            if present & 0x80 != 0 {
-                let high = next(&mut length)?;
-                let id = if high & 0x80 != 0 {
-                    (u16::from(high & 0x7f) << 8 | u16::from(next(&mut length)?), true)
-                } else {
-                    (u16::from(high), false)
-                };
-                descriptor.picture_id = Some(id);
-            }
-            if present & 0x40 != 0 {
-                descriptor.tl0_index = Some(next(&mut length)?);
-            }
-            if present & 0x30 != 0 {
-                let byte = next(&mut length)?;
-                descriptor.key_index = (present & 0x10 != 0).then_some(byte & 0x1f);
-            }
-        }
-        descriptor.length = length;
-        Some(descriptor)
     }
 }
 

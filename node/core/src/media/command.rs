@@ -136,6 +136,7 @@ impl Worker {
             let key = TrackLayer { track: expected.sid, layer };
             state.serves = self.serves.get(&key).cloned().unwrap_or_default();
         }
+        track.follow_serves();
         let sid = expected.sid;
         session.expected.push(expected);
         session.match_expected();
@@ -196,7 +197,7 @@ impl Worker {
             self.tracks.insert(Track { redundancy, ..track })
         });
         let Some(track) = self.tracks.get_mut(index) else { return };
-        let mut forwarder = Forwarder::new(track.codec);
+        let mut forwarder = Forwarder::new(track.codec, track.is_layered());
         if track.kind == Kind::Audio {
             forwarder.set_target(Some(0));
         }
@@ -278,7 +279,7 @@ impl Worker {
                 serves.push((to, flow));
                 self.apply_serves(layer);
                 self.report_to(layer, to, flow);
-                self.want_keyframe_of(layer);
+                self.want_keyframe_for_peer(layer);
             }
             Forward::StopServe { layer, to, flow, .. } => {
                 if let Some(serves) = self.serves.get_mut(&layer) {
@@ -298,10 +299,20 @@ impl Worker {
             self.serves.remove(&layer);
         }
         let Some(&index) = self.tracks_by_sid.get(&layer.track) else { return };
-        let track = self.tracks.get_mut(index).filter(|track| track.is_local());
-        if let Some(state) = track.and_then(|track| track.layers.get_mut(usize::from(layer.layer))) {
+        let Some(track) = self.tracks.get_mut(index).filter(|track| track.is_local()) else { return };
+        if let Some(state) = track.layers.get_mut(usize::from(layer.layer)) {
             state.serves = serves;
+            track.follow_serves();
             self.update_want(index);
+        }
+    }
+
+    /// A peer cannot decode a layer before its next keyframe. One that does not flow has none: its publisher sends it
+    /// with one, once it sends it.
+    pub(super) fn want_keyframe_for_peer(&mut self, layer: TrackLayer) {
+        let track = self.tracks_by_sid.get(&layer.track).and_then(|&index| self.tracks.get(index));
+        if track.is_none_or(|track| track.may_begin(layer.layer)) {
+            self.want_keyframe_of(layer);
         }
     }
 

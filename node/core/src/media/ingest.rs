@@ -144,7 +144,7 @@ impl Worker {
             }
         }
         self.stats.count_rtp(Direction::In, state.kind, Via::Client, inbound.packet.payload.len());
-        let begins = state.take(usize::from(layer), inbound.packet, now);
+        let begins = state.take(layer, inbound.packet, now);
         self.note_burst(track, begins);
     }
 
@@ -158,15 +158,18 @@ impl Worker {
         let (sid, layer) = (published.sid()?, published.layer(rid)?);
         let track = *self.tracks_by_sid.get(&sid)?;
 
+        let state = self.tracks.get_mut(track)?;
+        let begins = !std::mem::replace(&mut state.started, true);
+        if begins && codec != Codec::Other {
+            state.codec = codec;
+            state.follow_serves();
+        }
+        let layer = state.stream_of(layer);
         // The layer may have had another SSRC before.
         peer.inbound.retain(|&(_, known, known_layer)| (known, known_layer) != (track, layer));
         peer.inbound.push((inbound.ssrc, track, layer));
-        let state = self.tracks.get_mut(track)?;
         state.layers[usize::from(layer)].ssrc = inbound.ssrc;
-        if !std::mem::replace(&mut state.started, true) {
-            if codec != Codec::Other {
-                state.codec = codec;
-            }
+        if begins {
             let ssrcs = state.layers[..state.announced].iter().map(|layer| layer.ssrc).collect();
             let mime = state.codec.mime().to_owned();
             let event = Event::TrackStarted { session: peer.session, track: sid, mime, mid: mid.to_string(), ssrcs };
@@ -221,7 +224,7 @@ impl Worker {
             Received::Packet { layer, packet } => self.take_link_packet(layer, packet),
             Received::Keyframe { layer } => {
                 self.stats.count_keyframe_request(Direction::In, Via::Link);
-                self.want_keyframe_of(layer);
+                self.want_keyframe_for_peer(layer);
             }
             Received::SenderReport { layer, ntp, rtp } => {
                 let Some((_, track)) = self.link_track(layer) else { return };
@@ -229,7 +232,8 @@ impl Worker {
                 let now = self.now;
                 let at = self.clocks.entry(publisher).or_default().report(ntp, now);
                 if let Some((_, track)) = self.link_track(layer) {
-                    track.layers[usize::from(layer.layer)].clock.set(rtp, at);
+                    let stream = usize::from(track.stream_of(layer.layer));
+                    track.layers[stream].clock.set(rtp, at);
                 }
             }
         }
@@ -245,7 +249,7 @@ impl Worker {
             return self.stats.count_dropped("link packet", "nobody watches");
         };
         let kind: Kind = track.kind;
-        let begins = track.take(usize::from(layer.layer), packet, now);
+        let begins = track.take_carried(layer.layer, packet, now);
         self.stats.count_rtp(Direction::In, kind, Via::Link, bytes);
         self.note_burst(index, begins);
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use origo_cascade_core::link::Packet;
 
 use super::codec::Codec;
+use super::place::Queued;
 use super::red::{OFFSET_MAX, OLDER_BYTES_MAX, Older, Red, build};
 
 /// Numbers that are remembered: more than half a second of sound, which is longer than anything is repaired.
@@ -20,8 +21,8 @@ const ADDED: usize = 2;
 /// The longest payload that gets redundancy: beyond, a packet would no longer fit the path.
 const WITH_REDUNDANCY_BYTES_MAX: usize = 1_100;
 
-/// Packets of one burst, each with when it was captured.
-pub(crate) type Burst = Vec<(Packet, Instant)>;
+/// Packets of one burst.
+pub(crate) type Burst = Vec<Queued>;
 
 /// The forms of one sound.
 #[derive(Debug, Default)]
@@ -66,17 +67,17 @@ impl Forms {
         self.plain.clear();
         self.added.clear();
         let mut malformed = 0;
-        for (packet, captured) in burst {
+        for Queued { packet, captured, .. } in burst {
             self.is_redundant |= packet.redundant;
             let came = self.has(packet.sequence);
             if packet.redundant && needed.plain {
                 malformed += u64::from(!self.unfold(packet, *captured, came));
             } else if !came && !packet.redundant && needed.plain && self.is_redundant {
-                self.plain.push((packet.clone(), *captured));
+                self.plain.push(Queued::alone(packet.clone(), *captured));
             }
             if needed.added && !packet.redundant {
                 let packet = self.with_older(packet);
-                self.added.push((packet, *captured));
+                self.added.push(Queued::alone(packet, *captured));
             }
             if !packet.redundant {
                 self.remember_plain(packet);
@@ -120,11 +121,11 @@ impl Forms {
                 payload: older.frame.into(),
                 ..packet.clone()
             };
-            self.plain.push((found, captured.checked_sub(before).unwrap_or(captured)));
+            self.plain.push(Queued::alone(found, captured.checked_sub(before).unwrap_or(captured)));
         }
         if !came {
             let own = Packet { redundant: false, payload: red.own.into(), ..packet.clone() };
-            self.plain.push((own, captured));
+            self.plain.push(Queued::alone(own, captured));
         }
         true
     }
@@ -237,19 +238,23 @@ mod tests {
         (Packet { redundant: true, payload, ..packet }, at)
     }
 
+    fn laid(packets: Vec<(Packet, Instant)>) -> Burst {
+        packets.into_iter().map(|(packet, captured)| Queued::alone(packet, captured)).collect()
+    }
+
     fn numbers(burst: &Burst) -> Vec<u64> {
-        for (packet, _) in burst {
+        for Queued { packet, .. } in burst {
             assert_eq!((packet.timestamp, packet.redundant), (packet.sequence as u32 * FRAME, false));
             assert_eq!(packet.payload[..], frame(packet.sequence)[..], "the frame that belongs to the number");
         }
-        burst.iter().map(|(packet, _)| packet.sequence).collect()
+        burst.iter().map(|queued| queued.packet.sequence).collect()
     }
 
     fn unfolded(sequences: &[u64], depth: u64) -> Vec<u64> {
         let (mut forms, at) = (Forms::default(), Instant::now());
         let mut given = Vec::new();
         for &sequence in sequences {
-            let burst = vec![redundant(sequence, depth, at)];
+            let burst = laid(vec![redundant(sequence, depth, at)]);
             assert_eq!(forms.take(&burst, PLAIN), 0);
             given.extend(numbers(forms.burst(Form::Plain, &burst)));
         }
@@ -282,12 +287,12 @@ mod tests {
     #[test]
     fn a_frame_is_not_taken_for_a_packet_that_it_is_not_of() {
         let (mut forms, at) = (Forms::default(), Instant::now());
-        forms.take(&vec![redundant(100, 1, at)], PLAIN);
+        forms.take(&laid(vec![redundant(100, 1, at)]), PLAIN);
         // 101 was too long for redundancy and was lost; what 102 carries is the frame of 100 once more.
         let (mut packet, at) = redundant(102, 0, at);
         let again = [Older { offset: 2 * FRAME, frame: &frame(100) }];
         packet.payload = build(&mut Vec::new(), again.into_iter(), &frame(102));
-        let burst = vec![(packet, at)];
+        let burst = laid(vec![(packet, at)]);
         forms.take(&burst, PLAIN);
         assert_eq!(numbers(forms.burst(Form::Plain, &burst)), [102]);
     }
@@ -296,7 +301,7 @@ mod tests {
     fn what_cannot_be_read_is_counted_and_not_sent() {
         let (mut forms, at) = (Forms::default(), Instant::now());
         let (packet, at) = redundant(100, 1, at);
-        let burst = vec![(Packet { payload: [0xff; 40].into(), ..packet }, at)];
+        let burst = laid(vec![(Packet { payload: [0xff; 40].into(), ..packet }, at)]);
         assert_eq!(forms.take(&burst, PLAIN), 1);
         assert!(forms.burst(Form::Plain, &burst).is_empty());
         assert_eq!(forms.burst(Form::AsCame, &burst).len(), 1);
@@ -306,9 +311,9 @@ mod tests {
     fn redundancy_is_added_from_the_packets_right_before() {
         let (mut forms, at) = (Forms::default(), Instant::now());
         let older = |forms: &mut Forms, sequence| {
-            let burst = vec![plain(sequence, at)];
+            let burst = laid(vec![plain(sequence, at)]);
             forms.take(&burst, ADDED_TOO);
-            let (packet, _) = forms.burst(Form::Added, &burst)[0].clone();
+            let packet = &forms.burst(Form::Added, &burst)[0].packet;
             assert!(packet.redundant);
             let red = Red::parse(&packet.payload).unwrap();
             assert_eq!(red.own, frame(sequence));
@@ -324,7 +329,7 @@ mod tests {
     #[test]
     fn a_sound_without_redundancy_is_not_copied_for_who_takes_none() {
         let (mut forms, at) = (Forms::default(), Instant::now());
-        let burst = vec![plain(1, at), plain(2, at)];
+        let burst = laid(vec![plain(1, at), plain(2, at)]);
         forms.take(&burst, PLAIN);
         assert!(std::ptr::eq(forms.burst(Form::Plain, &burst), &burst));
     }

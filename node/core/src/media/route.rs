@@ -1,12 +1,13 @@
 //! Who gets which packet: bursts to viewers and links, layers by what each viewer's way carries, keyframe requests.
 
 use origo_cascade_core::TrackLayer;
-use origo_cascade_core::link::{self, Class};
+use origo_cascade_core::link;
 
 use super::allocate::Share;
 use super::egress::Sender;
-use super::stats::{Direction, Stats, Via};
-use super::track::{LAYERS, Origin, Track};
+use super::serve::serve_links;
+use super::stats::{Direction, Via};
+use super::track::{LAYERS, Origin};
 use super::viewer::Viewer;
 use super::worker::Worker;
 use super::{Event, Kind};
@@ -46,21 +47,23 @@ impl Worker {
             let form = viewer.form(redundancy, peer.meter.loses());
             let mut written = false;
             let before = viewer.forwarder.current();
-            for (layer, state) in (0u8..).zip(&track.layers) {
-                if viewer.forwarder.current() != Some(layer) && viewer.forwarder.target() != Some(layer) {
+            for (number, state) in (0u8..).zip(&track.layers) {
+                if !viewer.forwarder.takes(number) {
                     continue;
                 }
                 let burst =
                     if track.kind == Kind::Audio { track.forms.burst(form, &state.burst) } else { &state.burst };
-                for (packet, captured) in burst {
+                for queued in burst {
+                    let packet = &queued.packet;
                     if packet.redundant && stream.redundant_type.is_none() {
                         // Sealed: nobody here can take the redundancy out.
                         self.stats.count_dropped("rtp", "redundancy not taken");
                         continue;
                     }
-                    let Some(rewrite) = viewer.forwarder.forward(layer, packet, *captured) else { continue };
-                    peer.write(stream, packet, &rewrite, *captured);
-                    self.stats.count_rtp(Direction::Out, track.kind, Via::Client, packet.payload.len());
+                    let Some(rewrite) = viewer.forwarder.forward(number, queued) else { continue };
+                    peer.write(stream, packet, &rewrite, queued.captured);
+                    let bytes = if rewrite.blank { 0 } else { packet.payload.len() };
+                    self.stats.count_rtp(Direction::Out, track.kind, Via::Client, bytes);
                     written = true;
                 }
             }
@@ -198,9 +201,9 @@ impl Worker {
             let (Some(mid), true) = (wanted.mid, wanted.ready_at.is_some_and(|at| at <= now)) else { continue };
             let Some(&index) = self.tracks_by_sid.get(sid) else { continue };
             let Some(track) = self.tracks.get_mut(index) else { continue };
-            let codec = track.codec;
+            let (codec, layered) = (track.codec, track.is_layered());
             let Some(viewer) = track.viewer(id).filter(|viewer| viewer.mid != Some(mid)) else { continue };
-            viewer.set_stream(mid, peer.stream(mid, codec), codec);
+            viewer.set_stream(mid, peer.stream(mid, codec), (codec, layered));
             if viewer.stream.is_none() {
                 self.stats.count_dropped("subscription", "codec not taken");
                 continue;
@@ -219,8 +222,9 @@ impl Worker {
     pub(super) fn want_keyframe(&mut self, index: usize, layer: u8) {
         let now = self.now;
         let Some(track) = self.tracks.get_mut(index) else { return };
-        if track.kind == Kind::Video && track.want_keyframe(usize::from(layer), now) {
-            self.request_keyframe(index, layer);
+        let stream = track.stream_of(layer);
+        if track.kind == Kind::Video && track.want_keyframe(usize::from(stream), now) {
+            self.request_keyframe(index, stream);
         }
     }
 
@@ -238,6 +242,7 @@ impl Worker {
         match track.origin {
             Origin::Link { .. } => {
                 self.stats.count_keyframe_request(Direction::Out, Via::Link);
+                let layer = track.awaited_layer(layer);
                 self.sends.push(link::Send::Keyframe { layer: TrackLayer { track: track.sid, layer } });
             }
             Origin::Local { peer: publisher, .. } => {
@@ -264,6 +269,7 @@ impl Worker {
         for index in self.tracks.indexes() {
             let Some(track) = self.tracks.get_mut(index) else { continue };
             levels.extend(track.level.take().map(|(level, voice)| (track.sid, level, voice)));
+            track.choose_temporal();
             if track.find_silent(now) | track.bar_silent(now) {
                 self.touched.extend(track.viewers.iter().map(|viewer| viewer.session));
                 // What is awaited has changed even where no viewer is to get another layer.
@@ -283,20 +289,3 @@ impl Worker {
 
 /// No sound needs more; a first measurement over a burst may say so.
 const AUDIO_BPS_MAX: u64 = 510_000;
-
-/// Hands a track's burst to the links of those peers that subscribed to it.
-fn serve_links(track: &Track, sends: &mut Vec<link::Send>, stats: &mut Stats) {
-    for (number, layer) in track.layers.iter().enumerate() {
-        for (packet, _) in &layer.burst {
-            for &(to, flow) in &layer.serves {
-                let class = match track.kind {
-                    Kind::Audio => Class::Audio,
-                    Kind::Video if number == 0 || packet.key => Class::Base,
-                    Kind::Video => Class::Enhancement,
-                };
-                stats.count_rtp(Direction::Out, track.kind, Via::Link, packet.payload.len());
-                sends.push(link::Send::Packet { to, flow, class, packet: packet.clone() });
-            }
-        }
-    }
-}

@@ -11,11 +11,14 @@ use super::allocate::Demand;
 use super::clock::LayerClock;
 use super::codec::Codec;
 use super::gaps::Gaps;
+use super::place::{Queued, Reader, TEMPORAL_LAYERS};
+use super::rate::{FrameRate, Rate};
 use super::redundancy::{Form, Forms, Needed};
+use super::serve::Serving;
 use super::viewer::Viewer;
 use crate::SessionId;
 
-/// Simulcast layers of a track.
+/// Layers of a track: streams of their own (simulcast), or within one stream.
 pub(crate) const LAYERS: usize = origo_cascade_core::layer::LAYERS_MAX;
 /// The least time between two keyframe requests for one layer. A keyframe costs as much as a second of video.
 const KEYFRAME_SPACING: Duration = Duration::from_millis(500);
@@ -27,8 +30,8 @@ const LATE: Duration = Duration::from_millis(500);
 /// A layer behind a link that stayed silent though it was wanted is not tried again for this long. Shorter than a
 /// publisher goes on with a layer that it was asked for, so that one that needs its time to begin is found flowing.
 const RETRY: Duration = Duration::from_secs(3);
-/// Over how long a layer's rate is measured.
-const RATE_WINDOW: Duration = Duration::from_secs(1);
+/// A step back in a stream's numbers beyond which its source must have begun anew.
+const JUMP: u64 = 3_000;
 /// What a layer is taken to need when neither its publisher nor its packets have said.
 const UNKNOWN_BPS: u64 = 500_000;
 
@@ -67,6 +70,8 @@ pub(crate) struct Track {
     pub layers: [Layer; LAYERS],
     /// Who receives it here.
     pub viewers: Vec<Viewer>,
+    /// Peers that get layers cut out of the one stream.
+    pub servings: Vec<Serving>,
     /// What was last said: see [`super::Event::Want`] and [`super::Event::Demand`].
     pub wanted: LayerSet,
     /// In the list of tracks with packets to route.
@@ -82,11 +87,13 @@ pub(crate) struct Track {
     pub speaker: u64,
 }
 
-/// One simulcast layer.
+/// One layer. Of layers within one stream, the lowest has what belongs to the stream.
 #[derive(Default)]
 pub(crate) struct Layer {
-    /// Packets of the current burst, to be routed, with when they were captured.
-    pub burst: Vec<(Packet, Instant)>,
+    /// Packets of the current burst, to be routed.
+    pub burst: Vec<Queued>,
+    /// Reads where packets stand.
+    pub reader: Reader,
     /// SSRC of a local layer, 0 until seen.
     pub ssrc: u32,
     /// Captured times.
@@ -97,10 +104,13 @@ pub(crate) struct Layer {
     pub serves: Vec<(NodeId, Flow)>,
     /// Width and height, as the last keyframe said.
     pub size: Option<(u16, u16)>,
+    /// Highest RTP number of the stream.
+    highest: Option<u64>,
     declared_bps: u64,
     newest: Option<Instant>,
     rate: Rate,
     gaps: Gaps,
+    frames: FrameRate,
     key_requested: Option<Instant>,
     key_pending: bool,
     /// Behind a link: since when it is wanted without a packet of it, and until when it is not tried again.
@@ -110,14 +120,6 @@ pub(crate) struct Layer {
     flows: bool,
     /// It is silent and nobody took it: its publisher may have ceased to encode it for that reason.
     dozes: bool,
-}
-
-/// Bits per second over the last whole window.
-#[derive(Default)]
-struct Rate {
-    window: Option<Instant>,
-    bytes: u64,
-    bps: Option<u64>,
 }
 
 impl Track {
@@ -132,6 +134,7 @@ impl Track {
             started: false,
             layers: Default::default(),
             viewers: Vec::new(),
+            servings: Vec::new(),
             wanted: LayerSet::NONE,
             dirty: false,
             level: None,
@@ -172,35 +175,59 @@ impl Track {
         self.forms.take(&self.layers[0].burst, needed)
     }
 
-    /// Takes a packet of a layer for the current burst. Says whether the layer began to flow with it.
-    pub fn take(&mut self, layer: usize, mut packet: Packet, now: Instant) -> bool {
+    /// Takes a packet that a link brought of a layer. Numbers of one stream were cut to 16 bits for each layer alone.
+    pub fn take_carried(&mut self, layer: u8, mut packet: Packet, now: Instant) -> bool {
+        if self.is_layered() {
+            let reference = self.layers[0].highest.unwrap_or(packet.sequence);
+            let ahead = (packet.sequence as u16).wrapping_sub(reference as u16) as i16;
+            packet.sequence = reference.saturating_add_signed(ahead.into());
+        }
+        self.take(self.stream_of(layer), packet, now)
+    }
+
+    /// Takes a packet of a stream for the current burst. Says whether a layer began to flow with it.
+    pub fn take(&mut self, stream: u8, mut packet: Packet, now: Instant) -> bool {
         packet.key = packet.key || self.codec.begins_keyframe(&packet.payload, packet.extensions.dependency.as_deref());
-        let mut begins = !self.layers[layer].flows;
+        // Nobody can begin with a packet whose successors have passed.
+        packet.key &= self.layers[usize::from(stream)].goes_on(packet.sequence);
         if let Some((level, voice)) = packet.extensions.audio_level {
             self.level = Some(self.level.filter(|(loudest, _)| *loudest <= level).unwrap_or((level, voice)));
         }
-        if begins && !self.layers.iter().any(|layer| layer.flows) {
-            // The whole track was silent, so the silence of the other layers says nothing about them.
+        if !self.layers.iter().any(|layer| layer.flows) {
+            // The whole track was silent, so the silence of its layers says nothing about them.
             self.layers.iter_mut().for_each(|layer| layer.barred_until = None);
         }
-        let clock_rate = self.codec.clock_rate();
-        let state = &mut self.layers[layer];
+        let (codec, layered, stream) = (self.codec, self.is_layered(), usize::from(stream));
+        let (place, descriptor) = self.layers[stream].reader.read(codec, &packet, layered);
+        let layer = if layered { usize::from(place.spatial) } else { stream };
+        let mut begins = !self.layers[layer].flows;
+        if packet.key {
+            self.layers[stream].key_pending = false;
+            begins |= self.note_sizes(stream, layered, codec.keyframe_size(&packet.payload));
+        }
+        self.layers[layer].came(&packet, place.starts.then_some(place.temporal), now);
+        let state = &mut self.layers[stream];
         if self.kind == MediaKind::Video {
             state.gaps.note(&packet, now);
         }
-        if packet.key {
-            state.key_pending = false;
-            let size = self.codec.keyframe_size(&packet.payload).or(state.size);
-            begins |= std::mem::replace(&mut state.size, size) != size;
-        }
-        state.flows = true;
-        state.dozes = false;
-        (state.wanted_since, state.late) = (None, false);
-        state.newest = Some(now);
-        state.rate.add(packet.payload.len(), now);
-        let captured = state.clock.captured(packet.timestamp, clock_rate, packet.arrived);
-        state.burst.push((packet, captured));
+        let captured = state.clock.captured(packet.timestamp, codec.clock_rate(), packet.arrived);
+        state.burst.push(Queued { packet, captured, place, descriptor });
         begins
+    }
+
+    /// A keyframe tells how large layers are. Says whether that is new.
+    fn note_sizes(&mut self, stream: usize, layered: bool, size: Option<(u16, u16)>) -> bool {
+        if !layered {
+            let size = size.or(self.layers[stream].size);
+            return std::mem::replace(&mut self.layers[stream].size, size) != size;
+        }
+        let sizes = self.layers[stream].reader.sizes;
+        let mut changed = false;
+        for (layer, size) in self.layers.iter_mut().zip(sizes) {
+            let size = size.or(layer.size);
+            changed |= std::mem::replace(&mut layer.size, size) != size;
+        }
+        changed
     }
 
     /// Layers that stopped flowing since the last call count as silent from now on. Says whether any did.
@@ -209,7 +236,7 @@ impl Track {
         for layer in self.layers.iter_mut().filter(|layer| layer.flows) {
             if layer.newest.is_none_or(|newest| now.saturating_duration_since(newest) > SILENCE) {
                 layer.flows = false;
-                layer.rate = Rate::default();
+                (layer.rate, layer.frames) = Default::default();
                 any = true;
             }
         }
@@ -242,7 +269,7 @@ impl Track {
         let mut bitrates_bps = [None; LAYERS];
         let useful = self.useful(viewer);
         // Who sees nothing, or nothing any more, goes on with what is there.
-        let flowing = !self.sees(viewer) && (0..=useful).any(|layer| self.layers[layer].flows);
+        let flowing = !self.is_layered() && !self.sees(viewer) && (0..=useful).any(|layer| self.layers[layer].flows);
         let takes = |layer: usize| if flowing { self.layers[layer].flows } else { self.can_flow(layer) };
         for (layer, rate) in bitrates_bps.iter_mut().enumerate().take(useful + 1) {
             *rate = takes(layer).then(|| self.bitrate_bps(layer));
@@ -266,8 +293,13 @@ impl Track {
         viewer.useful_layer(&sizes, self.layers_sent())
     }
 
-    /// How many layers the publisher announced, or sends beyond that.
+    /// How many layers the publisher announced, or sends beyond that. Of those within one stream it sends no more than
+    /// its last keyframe said.
     fn layers_sent(&self) -> usize {
+        if self.is_layered() {
+            let within = self.layers[0].reader.spatial_layers;
+            return within.map_or(self.announced, |within| within.clamp(1, LAYERS));
+        }
         (self.announced..LAYERS).rev().find(|&layer| self.layers[layer].flows).map_or(self.announced, |top| top + 1)
     }
 
@@ -278,14 +310,31 @@ impl Track {
         if state.flows || (self.is_local() && !state.dozes) {
             return state.flows;
         }
-        layer < self.announced && state.barred_until.is_none()
+        layer < self.announced.min(self.layers_sent()) && state.barred_until.is_none()
     }
 
-    /// Bits per second of a layer: measured, else declared.
+    /// Bits per second of a layer: measured, else declared. Layers within one stream need those below them, which is
+    /// how they are declared too.
     pub fn bitrate_bps(&self, layer: usize) -> u64 {
-        let state = &self.layers[layer];
-        let declared = if state.declared_bps > 0 { state.declared_bps } else { UNKNOWN_BPS };
-        state.rate.bps.unwrap_or(declared)
+        let measured = |layer: usize| self.layers[layer].rate.bps;
+        if !self.is_layered() {
+            return measured(layer).unwrap_or(self.declared_bps(layer));
+        }
+        let own = |layer: usize| match layer.checked_sub(1) {
+            Some(below) => self.declared_bps(layer).saturating_sub(self.declared_bps(below)),
+            None => self.declared_bps(layer),
+        };
+        (0..=layer).map(|layer| measured(layer).unwrap_or_else(|| own(layer))).sum()
+    }
+
+    fn declared_bps(&self, layer: usize) -> u64 {
+        Some(self.layers[layer].declared_bps).filter(|&bps| bps > 0).unwrap_or(UNKNOWN_BPS)
+    }
+
+    /// The lowest temporal layer of a layer that has `fps` frames per second; all when it is not known, or 0.
+    pub fn temporal_for(&self, layer: u8, fps: u32) -> u8 {
+        let state = self.layers.get(usize::from(layer));
+        state.and_then(|state| state.frames.layer_for(fps)).unwrap_or(TEMPORAL_LAYERS - 1)
     }
 
     /// Bits per second of the best layer that a viewer has use for, announced or sent.
@@ -304,16 +353,9 @@ impl Track {
         flowing.map_or(0, |layer| self.bitrate_bps(layer))
     }
 
-    /// The layers that local viewers take or are about to take. One whose client cannot take anything yet does not
-    /// count: the keyframe with which a peer begins to serve would be lost on it.
-    pub fn watched(&self) -> LayerSet {
-        let able = self.viewers.iter().filter(|viewer| viewer.stream.is_some());
-        let layers = able.flat_map(|viewer| {
-            let target = viewer.forwarder.target();
-            let late = target.is_some_and(|layer| self.layers[usize::from(layer)].late) && !self.sees(viewer);
-            [viewer.forwarder.current(), target, late.then_some(0)]
-        });
-        layers.flatten().fold(LayerSet::NONE, LayerSet::with)
+    /// Whether a viewer waits for a layer that is late, and sees nothing meanwhile.
+    pub fn is_kept_waiting(&self, viewer: &Viewer) -> bool {
+        viewer.forwarder.target().is_some_and(|layer| self.layers[usize::from(layer)].late) && !self.sees(viewer)
     }
 
     /// Whether the layer that a viewer is sent flows.
@@ -321,10 +363,10 @@ impl Track {
         viewer.forwarder.current().is_some_and(|layer| self.layers[usize::from(layer)].flows)
     }
 
-    /// The layers that anybody takes: local viewers, and peers.
-    pub fn taken(&self) -> LayerSet {
-        let served = (0u8..).zip(&self.layers).filter(|(_, layer)| !layer.serves.is_empty());
-        served.fold(self.watched(), |taken, (layer, _)| taken.with(layer))
+    /// Whether a keyframe is of use to one who begins to take this layer. One within a stream that its publisher does
+    /// not send now begins with a keyframe anyway.
+    pub fn may_begin(&self, layer: u8) -> bool {
+        !self.is_layered() || !self.started || self.layers[usize::from(layer)].flows
     }
 
     /// Remembers since when each layer is wanted, and which silent ones nobody wants.
@@ -352,33 +394,45 @@ impl Track {
         true
     }
 
-    /// Whether a keyframe of this layer is to be asked for by now: a wish was kept, a viewer still waits for its first,
-    /// or a packet that decoders need was not repaired in time.
-    pub fn due_keyframe(&mut self, layer: usize, now: Instant) -> bool {
-        let waits = |viewer: &Viewer| {
-            viewer.stream.is_some() && viewer.forwarder.waits() && viewer.forwarder.target() == Some(layer as u8)
-        };
-        if self.layers[layer].gaps.give_up(now) && self.taken().contains(layer as u8) {
-            self.layers[layer].key_pending = true;
+    /// Whether a keyframe of this stream is to be asked for by now: a wish was kept, a viewer still waits for a layer that
+    /// it carries, or a packet that decoders need was not repaired in time.
+    pub fn due_keyframe(&mut self, stream: usize, now: Instant) -> bool {
+        if self.layers[stream].gaps.give_up(now) && self.taken().contains(stream as u8) {
+            self.layers[stream].key_pending = true;
         }
+        let waits = |viewer: &Viewer| {
+            let layer = viewer.forwarder.target().filter(|_| viewer.stream.is_some() && viewer.forwarder.waits());
+            layer.is_some_and(|layer| {
+                let first = viewer.forwarder.current().is_none();
+                usize::from(self.stream_of(layer)) == stream && (first || self.may_begin(layer))
+            })
+        };
         let awaited =
-            self.kind == MediaKind::Video && (self.layers[layer].key_pending || self.viewers.iter().any(waits));
-        awaited && self.want_keyframe(layer, now)
+            self.kind == MediaKind::Video && (self.layers[stream].key_pending || self.viewers.iter().any(waits));
+        awaited && self.want_keyframe(stream, now)
     }
 }
 
-impl Rate {
-    fn add(&mut self, bytes: usize, now: Instant) {
-        let window = *self.window.get_or_insert(now);
-        let elapsed = now.saturating_duration_since(window);
-        if elapsed >= RATE_WINDOW {
-            let bps = (self.bytes * 8 * 1_000_000) / (elapsed.as_micros() as u64).max(1);
-            // Half old, half new: a keyframe does not make a layer look twice as dear.
-            self.bps = Some(self.bps.map_or(bps, |old| old.midpoint(bps)));
-            self.window = Some(now);
-            self.bytes = 0;
+impl Layer {
+    /// Whether a number is above all before, or its source has begun anew.
+    fn goes_on(&mut self, number: u64) -> bool {
+        let goes_on = self.highest.is_none_or(|highest| number > highest || highest - number > JUMP);
+        if goes_on {
+            self.highest = Some(number);
         }
-        self.bytes += bytes as u64;
+        goes_on
+    }
+
+    /// A packet of it came; with its temporal layer when it begins a frame.
+    fn came(&mut self, packet: &Packet, frame: Option<u8>, now: Instant) {
+        self.flows = true;
+        self.dozes = false;
+        (self.wanted_since, self.late) = (None, false);
+        self.newest = Some(now);
+        self.rate.add(packet.payload.len(), now);
+        if let Some(temporal) = frame {
+            self.frames.add(temporal, now);
+        }
     }
 }
 
@@ -445,7 +499,7 @@ mod tests {
     #[test]
     fn a_local_layer_flows_while_packets_come_and_a_far_one_gets_its_chance() {
         let now = Instant::now();
-        let viewer = Viewer::new(SessionId(2), 1, Forwarder::new(Codec::Vp8), false);
+        let viewer = Viewer::new(SessionId(2), 1, Forwarder::new(Codec::Vp8, false), false);
         assert_eq!(local().demand(&viewer).bitrates_bps, [None; 3]);
 
         let mut far = track(Origin::Link { publisher: "PA_abcdefghjkmn".parse().unwrap() });

@@ -49,9 +49,9 @@ impl Viewer {
     }
 
     /// Writes from now on to another stream, whose numbers begin anew; `None` stops.
-    pub fn set_stream(&mut self, mid: Mid, stream: Option<Stream>, codec: Codec) {
+    pub fn set_stream(&mut self, mid: Mid, stream: Option<Stream>, (codec, layered): (Codec, bool)) {
         let target = self.forwarder.target();
-        self.forwarder = Forwarder::new(codec);
+        self.forwarder = Forwarder::new(codec, layered);
         self.forwarder.set_target(target);
         self.stream = stream;
         self.mid = stream.map(|_| mid);
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     fn viewer(settings: TrackSettings) -> Viewer {
-        Viewer { settings, ..Viewer::new(SessionId(1), 0, Forwarder::new(Codec::Vp8), false) }
+        Viewer { settings, ..Viewer::new(SessionId(1), 0, Forwarder::new(Codec::Vp8, false), false) }
     }
 
     fn shown(width: u32, height: u32) -> Viewer {

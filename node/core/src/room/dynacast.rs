@@ -91,7 +91,7 @@ impl Room {
 fn sendable(publication: &Publication) -> Option<LayerSet> {
     let layers = publication.info.codecs.first()?.layers.len();
     let has_layers = publication.kind == MediaKind::Video && layers > 1;
-    has_layers.then(|| (0..publication.streams() as u8).fold(LayerSet::NONE, LayerSet::with))
+    has_layers.then(|| (0..publication.takeable() as u8).fold(LayerSet::NONE, LayerSet::with))
 }
 
 #[expect(deprecated, reason = "older clients read the list without codecs")]
@@ -109,10 +109,9 @@ fn update(publication: &Publication, layers: LayerSet) -> proto::SubscribedQuali
     }
 }
 
-/// Whether a quality is to be sent. A stream that carries its layers within itself is sent with all of them or not at
-/// all.
+/// Whether a quality is to be sent. What cannot be taken layer by layer is sent whole or not at all.
 fn is_needed(publication: &Publication, layers: LayerSet, quality: VideoQuality) -> bool {
-    if publication.streams() == 1 {
+    if publication.takeable() == 1 {
         return !layers.is_empty();
     }
     let declared = publication.info.codecs.first().map_or(&[][..], |codec| &codec.layers);

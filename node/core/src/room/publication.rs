@@ -132,8 +132,8 @@ impl Publication {
         self.touch(unix_ms);
     }
 
-    /// RTP streams that carry its layers: one each, or one with all of them within.
-    pub fn streams(&self) -> usize {
+    /// Layers that can be taken one by one.
+    pub fn takeable(&self) -> usize {
         self.layer_bitrates_bps.len()
     }
 
@@ -158,11 +158,15 @@ impl Publication {
         self.info.audio_features.contains(&(feature as i32))
     }
 
-    /// Bits per second of each RTP layer. A stream that carries its spatial layers within itself is one.
+    /// Bits per second of each layer. VP9 and AV1 carry them within one stream; where their clients say otherwise, one
+    /// layer is all that can be told.
     fn bitrates(&self) -> Vec<u32> {
-        let layers = self.info.codecs.first().map_or(&[][..], |codec| &codec.layers);
-        let svc = ["video/VP9", "video/AV1"].contains(&self.info.mime_type.as_str());
-        if layers.is_empty() || svc {
+        let codec = self.info.codecs.first();
+        let layers = codec.map_or(&[][..], |codec| &codec.layers);
+        let one_each = Mode::OneSpatialLayerPerStream as i32;
+        let apart = codec.is_some_and(|codec| codec.video_layer_mode == one_each)
+            && ["video/VP9", "video/AV1"].contains(&self.info.mime_type.as_str());
+        if layers.is_empty() || apart {
             return vec![layers.iter().map(|layer| layer.bitrate).max().unwrap_or(0)];
         }
         layers.iter().map(|layer| layer.bitrate).collect()

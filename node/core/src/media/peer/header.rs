@@ -68,17 +68,15 @@ pub(super) fn read(values: &ExtensionValues) -> Extensions {
     }
 }
 
-/// The same for a header to be sent, with its dependency descriptor or without.
-pub(super) fn write(extensions: &Extensions, described: bool) -> ExtensionValues {
+/// The same for a header to be sent, with this dependency descriptor.
+pub(super) fn write(extensions: &Extensions, dependency: Option<&Arc<[u8]>>) -> ExtensionValues {
     let mut values = ExtensionValues::default();
     if let Some((level, voice)) = extensions.audio_level {
         values.audio_level = Some(-(level.min(127) as i8));
         values.voice_activity = Some(voice);
     }
     values.video_orientation = extensions.orientation.map(|orientation| (orientation & 3).into());
-    if let Some(bytes) = extensions.dependency.as_ref().filter(|_| described)
-        && (1..=255).contains(&bytes.len())
-    {
+    if let Some(bytes) = dependency.filter(|bytes| (1..=255).contains(&bytes.len())) {
         values.user_values.set(Descriptor(Arc::clone(bytes)));
     }
     values.abs_capture_time =
@@ -116,8 +114,8 @@ mod tests {
             capture_time: Some(0xe000_0000_8000_0000),
             playout_delay: Some((0, 40)),
         };
-        assert_eq!(read(&write(&extensions, true)), extensions);
-        assert_eq!(read(&write(&extensions, false)), Extensions { dependency: None, ..extensions });
-        assert_eq!(read(&write(&Extensions::default(), true)), Extensions::default());
+        assert_eq!(read(&write(&extensions, extensions.dependency.as_ref())), extensions);
+        assert_eq!(read(&write(&extensions, None)), Extensions { dependency: None, ..extensions });
+        assert_eq!(read(&write(&Extensions::default(), None)), Extensions::default());
     }
 }

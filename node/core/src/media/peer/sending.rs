@@ -7,10 +7,11 @@ use str0m::format::PayloadParams;
 use str0m::rtp::{RtpWrite, Ssrc, Vp8Descriptor, Vp8Patch};
 
 use super::{Mid, Peer, format, header};
-use crate::media::codec::{Codec, Vp8};
+use crate::media::codec::Codec;
 use crate::media::egress::{Sender, Stream};
 use crate::media::forward::Rewrite;
 use crate::media::red;
+use crate::media::vp8::Vp8;
 
 impl Peer {
     /// Gives a section a fresh SSRC, so that its next track's numbers begin anew.
@@ -59,15 +60,21 @@ impl Sender for Peer {
     fn write(&mut self, stream: Stream, packet: &Packet, rewrite: &Rewrite, captured: Instant) {
         let mut api = self.rtc.direct_api();
         let Some(sender) = api.stream_tx(&Ssrc::from(stream.ssrc)) else { return };
+        let sequence = rewrite.sequence.into();
+        if rewrite.blank {
+            let payload_type = stream.payload_type.into();
+            return sender.write_rtp(RtpWrite::new(payload_type, sequence, rewrite.timestamp, captured, [0_u8; 0]));
+        }
         let (payload_type, payload) = match stream.redundant_type.filter(|_| packet.redundant) {
             Some(redundant) => (redundant, red::retype(&packet.payload, red::BLOCK_TYPE, stream.payload_type)),
             None => (stream.payload_type, packet.payload.clone()),
         };
-        let sequence = rewrite.sequence.into();
+        let dependency = rewrite.dependency.as_ref().or(packet.extensions.dependency.as_ref());
+        let dependency = dependency.filter(|_| stream.described);
         let mut write = RtpWrite::new(payload_type.into(), sequence, rewrite.timestamp, captured, payload)
-            .marker(packet.marker)
+            .marker(rewrite.marker)
             .nackable(stream.resendable)
-            .ext_vals(header::write(&packet.extensions, stream.described));
+            .ext_vals(header::write(&packet.extensions, dependency));
         if let Some(patch) = rewrite.vp8.and_then(|numbers| vp8_patch(&packet.payload, &numbers)) {
             write = write.vp8_patch(patch);
         }

@@ -282,3 +282,79 @@ fn a_picture_that_began_a_moment_ago_is_not_missed_before_that() {
     assert!(told.len() >= 3 && told.iter().any(|(expected, _)| *expected > 0), "{told:?}");
     assert!(told.iter().all(|(expected, bitrate)| *expected <= bitrate * 3 / 2), "{told:?}");
 }
+
+/// A packet of a spatial layer of VP9, recognised by its last byte.
+fn vp9(spatial: u8, key: bool) -> Vec<u8> {
+    let mut payload = vec![if key { 0x2c } else { 0x6c }, spatial << 1, 0];
+    payload.resize(300, spatial);
+    payload
+}
+
+#[test]
+fn layers_within_one_stream_follow_the_tile_and_go_to_peers_apart() {
+    let mut world = World::new();
+    let (publisher, viewer) = (world.join(true), world.join(false));
+    world.run_ms(500);
+    let video = world.publish_layered(publisher, 'v', "video/VP9", 3);
+    world.subscribe(viewer, 'v', "video/VP9", 3);
+    world.run_ms(500);
+    let mut picture = 0;
+    let mut send = |world: &mut World, pictures: u32| {
+        let before = (world.received(viewer, 'v').len(), world.sends.len());
+        for _ in 0..pictures {
+            let asked = std::mem::take(&mut world.clients[publisher].connections[0].keyframes_asked);
+            let key = picture == 0 || !asked.is_empty();
+            for spatial in 0..3 {
+                let sequence = u64::from(picture) * 3 + u64::from(spatial);
+                world.send(publisher, video, None, sequence, picture * 3_000, &vp9(spatial, key));
+            }
+            picture += 1;
+            world.run_ms(33);
+        }
+        let received = &world.received(viewer, 'v')[before.0..];
+        let flows = world.sends[before.1..].iter().filter_map(|send| match send {
+            link::Send::Packet { flow, .. } => Some(flow.0),
+            _ => None,
+        });
+        (received.iter().map(|packet| *packet.payload.last().unwrap()).collect::<Vec<_>>(), flows.collect::<Vec<_>>())
+    };
+    send(&mut world, 30);
+    let demand = |world: &World| {
+        world.events.iter().rev().find_map(|event| match event {
+            Event::Demand { layers, .. } => Some(*layers),
+            _ => None,
+        })
+    };
+    for (tile, layers) in
+        [(shown(1_920, 1_080), &[0, 1, 2, 0, 1, 2][..]), (shown(200, 100), &[0, 0]), (shown(640, 360), &[0, 1, 0, 1])]
+    {
+        settings(&mut world, viewer, tile);
+        send(&mut world, 30);
+        assert_eq!(send(&mut world, 2).0, layers, "{tile:?}");
+        assert_eq!(demand(&world), Some(LayerSet::up_to(*layers.last().unwrap())));
+    }
+    let numbers: Vec<u64> = world.received(viewer, 'v').iter().map(|packet| *packet.seq_no).collect();
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "numbers run on over every change");
+
+    for layer in 0..2 {
+        let (to, flow) = (NodeId([9; 16]), Flow(20 + u32::from(layer)));
+        let (room, layer) = (RoomKey::new("p", "r"), TrackLayer { track: sid('v'), layer });
+        world.command(Command::Forward(Forward::Serve { room, layer, to, flow, kind: Kind::Video }));
+    }
+    send(&mut world, 30);
+    assert_eq!(send(&mut world, 2).1, [20, 21, 20, 21]);
+}
+
+#[test]
+fn of_layers_within_one_stream_behind_a_link_all_up_to_the_highest_are_wanted() {
+    let mut world = World::new();
+    let viewer = world.join(true);
+    world.run_ms(500);
+    world.subscribe(viewer, 'v', "video/AV1", 3);
+    world.run_ms(300);
+    for (tile, layers) in [(shown(640, 360), LayerSet::up_to(1)), (shown(200, 150), LayerSet::only(0))] {
+        settings(&mut world, viewer, tile);
+        world.run_ms(50);
+        assert_eq!(world.events.last(), Some(&Event::Want { track: sid('v'), layers }));
+    }
+}

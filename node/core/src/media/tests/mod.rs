@@ -2,6 +2,7 @@
 
 mod bandwidth;
 mod data;
+mod decode;
 mod forwarding;
 mod layers;
 mod lies;

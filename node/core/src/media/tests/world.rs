@@ -10,6 +10,7 @@ use origo_cascade_core::TrackRecord;
 use origo_cascade_core::link::{self, Received};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::ChannelId;
+use str0m::format::Codec as Format;
 use str0m::media::{Direction, MediaKind, Mid, Simulcast, SimulcastLayer};
 use str0m::net::{Protocol, Receive, TcpType};
 use str0m::rtp::{RtpPacket, RtpWrite, Ssrc};
@@ -125,6 +126,8 @@ pub struct World {
     pub lose_every: Option<usize>,
     delivered: usize,
     wire: VecDeque<(SocketAddr, Vec<u8>)>,
+    /// What sections are sent as, where it is not the codec that the answer puts first.
+    formats: Vec<(Mid, Format)>,
     /// What all clients' networks let through.
     transport: Transport,
     /// Where the way to one connection is long and narrow.
@@ -160,6 +163,7 @@ impl World {
             lose_every: None,
             delivered: 0,
             wire: VecDeque::new(),
+            formats: Vec::new(),
             transport: Transport::Udp,
             line: None,
             // The estimator's probes are as long as a few large steps: those would spoil what it measures.
@@ -256,6 +260,17 @@ impl World {
 
     /// The client publishes a track and offers it. Gives its section.
     pub fn publish(&mut self, client: usize, letter: char, mime: &str, rids: &[&str]) -> Mid {
+        self.publish_as(client, letter, mime, rids, rids.len().max(1))
+    }
+
+    /// The same for a track that carries its layers within one stream.
+    pub fn publish_layered(&mut self, client: usize, letter: char, mime: &str, layers: usize) -> Mid {
+        let mid = self.publish_as(client, letter, mime, &[], layers);
+        self.formats.push((mid, if mime == "video/VP9" { Format::Vp9 } else { Format::Av1 }));
+        mid
+    }
+
+    fn publish_as(&mut self, client: usize, letter: char, mime: &str, rids: &[&str], layers: usize) -> Mid {
         let kind = if mime.starts_with("audio") { Kind::Audio } else { Kind::Video };
         let cid = format!("cid-{letter}");
         let session = self.clients[client].id;
@@ -264,7 +279,7 @@ impl World {
             client_ids: vec![cid.clone()],
             kind,
             mime: mime.to_owned(),
-            layer_bitrates_bps: [150_000, 500_000, 1_700_000][..rids.len().max(1)].to_vec(),
+            layer_bitrates_bps: [150_000, 500_000, 1_700_000][..layers].to_vec(),
             stereo: false,
             dtx: false,
             redundancy: self.redundancy,
@@ -302,12 +317,17 @@ impl World {
     pub fn send(&mut self, client: usize, mid: Mid, rid: Option<&str>, sequence: u64, timestamp: u32, payload: &[u8]) {
         let now = self.now;
         let connection = &mut self.clients[client].connections[0];
-        let codecs = connection.rtc.media(mid).expect("negotiated").remote_pts().to_vec();
+        let accepted = connection.rtc.media(mid).expect("negotiated").remote_pts().to_vec();
+        let format = self.formats.iter().find(|(section, _)| *section == mid).map(|(_, format)| *format);
+        let params = connection.rtc.codec_config().params().iter();
+        let mut of_format = params.filter(|params| Some(params.spec().codec) == format).map(|params| params.pt());
+        let payload_type = of_format.find(|pt| accepted.contains(pt)).unwrap_or(accepted[0]);
         let mut api = connection.rtc.direct_api();
         let stream = api.stream_tx_by_mid(mid, rid.map(Into::into)).expect("sends");
         let payload: Arc<[u8]> = payload.into();
-        stream
-            .write_rtp(RtpWrite::new(codecs[0], sequence.into(), timestamp, now, payload).marker(true).nackable(true));
+        stream.write_rtp(
+            RtpWrite::new(payload_type, sequence.into(), timestamp, now, payload).marker(true).nackable(true),
+        );
     }
 
     /// The client sends one packet of sound with redundancy.

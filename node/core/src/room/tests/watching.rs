@@ -37,7 +37,8 @@ fn publish_layers(world: &mut World, client: Client, codec: &str) -> TrackSid {
     let request = proto::AddTrackRequest { layers, simulcast_codecs: vec![wish], ..camera("cam") };
     world.request(client, Request::AddTrack(request));
     let track = world.published(client).unwrap();
-    world.start(client, track);
+    let mime = format!("video/{}", codec.to_uppercase());
+    world.media(client, media::Event::TrackStarted { session: client.1, track, mime, mid: "3".into(), ssrcs: vec![7] });
     track
 }
 
@@ -55,7 +56,7 @@ fn asked_for(world: &World, client: Client) -> Vec<Vec<bool>> {
         #[expect(deprecated, reason = "both lists are to say the same")]
         let listed = &update.subscribed_qualities;
         assert_eq!(&update.subscribed_codecs[0].qualities, listed);
-        assert_eq!(update.subscribed_codecs[0].codec, "vp8");
+        assert!(["vp8", "vp9"].contains(&update.subscribed_codecs[0].codec.as_str()));
         listed.iter().map(|quality| quality.enabled).collect()
     });
     qualities.collect()
@@ -130,6 +131,21 @@ fn a_layer_that_nobody_takes_is_switched_off_late_and_on_at_once() {
     assert_eq!(asked_for(&world, ann)[1..], [[true, false, true]]);
     world.pass(limits::DYNACAST_LINGER);
     assert_eq!(asked_for(&world, ann)[2..], [[false, false, true]]);
+}
+
+#[test]
+fn layers_within_one_stream_are_asked_for_up_to_the_highest_that_is_taken() {
+    let mut world = World::new(1);
+    let ann = world.join(0, "ann");
+    let track = publish_layers(&mut world, ann, "vp9");
+    demand(&mut world, ann, track, LayerSet::up_to(1));
+    world.pass(limits::DYNACAST_LINGER);
+    assert_eq!(asked_for(&world, ann), [[true, true, false]]);
+    demand(&mut world, ann, track, LayerSet::NONE);
+    world.pass(limits::DYNACAST_LINGER);
+    assert_eq!(asked_for(&world, ann)[1..], [[false, false, false]]);
+    demand(&mut world, ann, track, ALL);
+    assert_eq!(asked_for(&world, ann)[2..], [[true, true, true]]);
 }
 
 #[test]

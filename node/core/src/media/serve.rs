@@ -1,0 +1,289 @@
+//! What other nodes get of a track: each layer that they take, once.
+//!
+//! Layers within one stream go under a flow each, with the numbers of the one stream. Each packet says how many numbers
+//! right before it were left out, so that the other node can tell them from lost ones.
+
+use origo_auth::NodeId;
+use origo_cascade_core::link::{self, Class, Extensions, Flow, Packet};
+
+use super::Kind;
+use super::cut::{Choice, Course};
+use super::numbers::{Choices, Source};
+use super::place::{Queued, TEMPORAL_LAYERS};
+use super::stats::{Direction, Stats, Via};
+use super::track::{LAYERS, Track};
+
+/// A step in the numbers beyond which the source must have begun anew.
+const JUMP: u64 = 3_000;
+
+/// A peer that takes layers out of one stream.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    to: NodeId,
+    flows: [Option<Flow>; LAYERS],
+    /// What goes there now; none before the first keyframe.
+    now: Option<Choice>,
+    course: Course,
+    choices: Choices,
+    left_out: LeftOut,
+}
+
+/// Numbers that were left out.
+#[derive(Debug, Default)]
+struct LeftOut {
+    /// Above all numbers so far.
+    next: u64,
+    /// How many right below `next`.
+    run: u16,
+    /// Each number below `next`, the nearest lowest.
+    recent: u128,
+}
+
+impl LeftOut {
+    /// A number is left out, or is not. Gives how many right below it were.
+    fn note(&mut self, number: u64, is_left_out: bool, skipped: u16) -> u16 {
+        let bit = u128::from(is_left_out);
+        if number >= self.next {
+            let gap = number - self.next;
+            let below = if gap == u64::from(skipped) { self.run.saturating_add(skipped) } else { skipped };
+            self.recent = self.recent.checked_shl(u32::try_from(gap + 1).unwrap_or(u32::MAX)).unwrap_or(0) | bit;
+            self.run = if is_left_out { below.saturating_add(1) } else { 0 };
+            self.next = number + 1;
+            return below;
+        }
+        let back = self.next - 1 - number;
+        if back >= u64::from(u128::BITS) {
+            return 0;
+        }
+        self.recent |= bit << back;
+        self.run = self.run.max(self.recent.trailing_ones() as u16);
+        (self.recent >> back >> 1).trailing_ones() as u16
+    }
+}
+
+impl Serving {
+    fn new(to: NodeId) -> Self {
+        Self {
+            to,
+            flows: [None; LAYERS],
+            now: None,
+            course: Course::default(),
+            choices: Choices::default(),
+            left_out: LeftOut::default(),
+        }
+    }
+
+    fn goal(&self) -> Choice {
+        let spatial = self.flows.iter().take_while(|flow| flow.is_some()).count().max(1) - 1;
+        Choice { spatial: spatial as u8, temporal: TEMPORAL_LAYERS - 1 }
+    }
+
+    /// What goes of a packet, each under its flow. One that was missing and turns out to be left out goes without its
+    /// payload, so that nobody waits for it; and one that was left out right before others are missing, since nothing
+    /// after it can tell.
+    fn take(&mut self, queued: &Queued) -> [Option<(Flow, Packet)>; 2] {
+        let packet = &queued.packet;
+        let (next, run) = (self.left_out.next, self.left_out.run);
+        let gap = packet.sequence.checked_sub(next).is_some_and(|gap| gap > u64::from(packet.skipped));
+        let before = (gap && run > 0).then(|| void(packet, next - 1, run - 1));
+        let before = self.flows[0].filter(|_| self.now.is_some()).zip(before);
+        [before, self.take_one(queued)]
+    }
+
+    fn take_one(&mut self, queued: &Queued) -> Option<(Flow, Packet)> {
+        let Queued { packet, place, .. } = queued;
+        let goal = self.goal();
+        if packet.sequence.abs_diff(self.left_out.next) > JUMP {
+            (self.now, self.choices, self.left_out) = Default::default();
+        }
+        let now = self.now.or(packet.key.then_some(goal))?;
+        let is_late = packet.sequence < self.left_out.next;
+        let now = if is_late {
+            self.choices.at(Source::of(packet))?
+        } else {
+            let now = self.course.next(now, goal, packet, place);
+            self.now = Some(now);
+            self.choices.note(Source::of(packet), now);
+            now
+        };
+        let flow = self.flows[usize::from(place.spatial)].filter(|_| now.admits(place));
+        let skipped = self.left_out.note(packet.sequence, flow.is_none(), packet.skipped);
+        let Some(flow) = flow else {
+            let lowest = self.flows[0].filter(|_| is_late)?;
+            return Some((lowest, void(packet, packet.sequence, skipped)));
+        };
+        let marker = self.course.ends(now, packet, place, !is_late);
+        Some((flow, Packet { marker, skipped, ..packet.clone() }))
+    }
+}
+
+/// Says of a number, and of some before it, that they were left out.
+fn void(packet: &Packet, sequence: u64, skipped: u16) -> Packet {
+    let (extensions, payload) = (Extensions::default(), [0_u8; 0].into());
+    Packet { sequence, skipped, marker: false, key: false, extensions, payload, ..*packet }
+}
+
+impl Track {
+    /// Makes what goes to peers what they asked for.
+    pub fn follow_serves(&mut self) {
+        let mut servings = std::mem::take(&mut self.servings);
+        servings.iter_mut().for_each(|serving| serving.flows = [None; LAYERS]);
+        if self.is_layered() {
+            for (number, layer) in self.layers.iter().enumerate() {
+                for &(to, flow) in &layer.serves {
+                    let known = servings.iter().position(|serving| serving.to == to);
+                    let index = known.unwrap_or_else(|| {
+                        servings.push(Serving::new(to));
+                        servings.len() - 1
+                    });
+                    servings[index].flows[number] = Some(flow);
+                }
+            }
+        }
+        servings.retain(|serving| serving.flows.iter().any(Option::is_some));
+        self.servings = servings;
+    }
+}
+
+/// Hands a track's burst to the links of those peers that subscribed to it.
+pub(crate) fn serve_links(track: &mut Track, sends: &mut Vec<link::Send>, stats: &mut Stats) {
+    let kind = track.kind;
+    let mut send = |to: NodeId, flow: Flow, layer: usize, packet: Packet| {
+        let class = match kind {
+            Kind::Audio => Class::Audio,
+            Kind::Video if layer == 0 || packet.key => Class::Base,
+            Kind::Video => Class::Enhancement,
+        };
+        stats.count_rtp(Direction::Out, kind, Via::Link, packet.payload.len());
+        sends.push(link::Send::Packet { to, flow, class, packet });
+    };
+    if track.is_layered() {
+        for serving in &mut track.servings {
+            for queued in &track.layers[0].burst {
+                for (flow, packet) in serving.take(queued).into_iter().flatten() {
+                    let layer = if packet.payload.is_empty() { 0 } else { queued.place.spatial };
+                    send(serving.to, flow, layer.into(), packet);
+                }
+            }
+        }
+        return;
+    }
+    for (number, layer) in track.layers.iter().enumerate() {
+        for queued in &layer.burst {
+            for &(to, flow) in &layer.serves {
+                send(to, flow, number, queued.packet.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use origo_auth::TrackSid;
+
+    use super::super::track::Origin;
+    use super::*;
+    use crate::SessionId;
+
+    const PEER: NodeId = NodeId([9; 16]);
+
+    /// A picture of three spatial layers of VP9, a packet each.
+    fn picture(track: &mut Track, number: u64, key: bool) {
+        let now = Instant::now();
+        for spatial in 0..3 {
+            let flags = if key { 0x2c } else { 0x6c };
+            let packet = Packet {
+                sequence: 100 + number * 3 + u64::from(spatial),
+                timestamp: number as u32 * 3_000,
+                marker: spatial == 2,
+                key: false,
+                redundant: false,
+                skipped: 0,
+                extensions: Default::default(),
+                payload: [flags, spatial << 1, 0, 7].as_slice().into(),
+                arrived: now,
+            };
+            track.take(0, packet, now);
+        }
+    }
+
+    /// What goes to the peer: flow, number, numbers left out before it, marker.
+    fn served(track: &mut Track) -> Vec<(u32, u64, u16, bool)> {
+        let mut sends = Vec::new();
+        serve_links(track, &mut sends, &mut Stats::default());
+        track.layers[0].burst.clear();
+        let sent = |send| match send {
+            link::Send::Packet { flow, packet, .. } => Some((flow.0, packet.sequence, packet.skipped, packet.marker)),
+            _ => None,
+        };
+        sends.into_iter().filter_map(sent).collect()
+    }
+
+    fn take(track: &mut Track, layers: &[u8]) {
+        for layer in 0..3 {
+            let taken = layers.contains(&layer);
+            track.layers[usize::from(layer)].serves =
+                if taken { vec![(PEER, Flow(10 + u32::from(layer)))] } else { Vec::new() };
+        }
+        track.follow_serves();
+    }
+
+    fn track() -> Track {
+        let sid: TrackSid = "TR_abcdefghjkmn".parse().unwrap();
+        let origin = Origin::Local { session: SessionId(1), peer: 0 };
+        Track::new(sid, origin, Kind::Video, "video/VP9", &[100, 300, 900])
+    }
+
+    #[test]
+    fn a_peer_gets_the_layers_that_it_takes_and_hears_how_many_numbers_were_left_out() {
+        let mut track = track();
+        take(&mut track, &[0, 1]);
+        picture(&mut track, 0, false);
+        assert!(served(&mut track).is_empty(), "before a keyframe nothing can be decoded");
+        picture(&mut track, 1, true);
+        picture(&mut track, 2, false);
+        assert_eq!(
+            served(&mut track),
+            [(10, 103, 0, false), (11, 104, 0, true), (10, 106, 1, false), (11, 107, 0, true)]
+        );
+    }
+
+    #[test]
+    fn what_was_missing_and_is_to_be_left_out_goes_as_its_number_alone() {
+        let mut track = track();
+        take(&mut track, &[0]);
+        picture(&mut track, 0, true);
+        picture(&mut track, 1, false);
+        let mut burst = std::mem::take(&mut track.layers[0].burst);
+        // 104 comes after 106, which hears of 105 alone.
+        let late = burst.remove(4);
+        picture(&mut track, 2, false);
+        burst.append(&mut track.layers[0].burst);
+        burst.insert(6, late);
+        track.layers[0].burst = burst;
+        assert_eq!(
+            served(&mut track),
+            [(10, 100, 0, true), (10, 103, 2, true), (10, 106, 1, true), (10, 104, 0, false)]
+        );
+    }
+
+    #[test]
+    fn a_layer_more_begins_with_a_keyframe_and_one_less_ends_with_the_next_picture() {
+        let mut track = track();
+        take(&mut track, &[0]);
+        picture(&mut track, 0, true);
+        assert_eq!(served(&mut track), [(10, 100, 0, true)]);
+        take(&mut track, &[0, 1, 2]);
+        picture(&mut track, 1, false);
+        assert_eq!(served(&mut track), [(10, 103, 2, true)]);
+        picture(&mut track, 2, true);
+        assert_eq!(served(&mut track), [(10, 106, 2, false), (11, 107, 0, false), (12, 108, 0, true)]);
+        take(&mut track, &[0]);
+        picture(&mut track, 3, false);
+        assert_eq!(served(&mut track), [(10, 109, 0, true)]);
+        take(&mut track, &[]);
+        assert!(track.servings.is_empty());
+    }
+}
