@@ -9,13 +9,15 @@ use origo_tests::process::{cpu_time, resident_bytes};
 use serde::Serialize;
 
 /// What must be zero when nobody is there.
-const TRACES: [&str; 7] = [
+const TRACES: [&str; 9] = [
     "origo_rooms",
     "origo_participants",
     "origo_tracks",
     "origo_connections",
     "origo_ice_tcp_streams",
     "origo_link_copies",
+    "origo_link_receiving",
+    "origo_worker_entries",
     "origo_webhooks_waiting",
 ];
 

@@ -80,6 +80,18 @@ impl fmt::Display for Report {
         if let Some(summary) = &self.summary {
             write!(f, "{summary}")?;
         }
+        if let Some(line) = self.lines.last() {
+            let mut dropped = std::collections::BTreeMap::new();
+            for (reason, count) in line.nodes.iter().flat_map(|look| &look.dropped) {
+                *dropped.entry(reason.as_str()).or_insert(0.0) += count;
+            }
+            let dropped: Vec<String> = dropped.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+            writeln!(
+                f,
+                "  nodes did not act upon: {}",
+                if dropped.is_empty() { "nothing".into() } else { dropped.join(", ") }
+            )?;
+        }
         for check in self.checks.iter() {
             writeln!(f, "  {}  {}: {}", if check.holds { "ok    " } else { "FAILED" }, check.what, check.found)?;
         }

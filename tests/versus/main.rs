@@ -17,6 +17,9 @@ use clap::Parser;
 use report::Report;
 use side::Side;
 
+/// With less delivered, a server's speed says nothing.
+const DELIVERED_PERCENT_MIN: f64 = 99.0;
+
 /// A node and Janus under the same load.
 #[derive(Debug, Parser)]
 #[command(name = "origo-versus")]
@@ -61,6 +64,7 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(measure(&cli))?;
     report.print();
+    report.must_deliver(DELIVERED_PERCENT_MIN)?;
     match &cli.json {
         Some(path) => report.write(path),
         None => Ok(()),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 /// One measured section.
@@ -79,6 +79,15 @@ impl Report {
     fn ratio(&self) -> Option<f64> {
         let speed = |name: &str| Some(median(self.0.get(name)?, Section::per_server_second));
         Some(speed("origo")? / speed("janus")?)
+    }
+
+    /// Fails when a server delivered less than that share of its packets.
+    pub fn must_deliver(&self, percent: f64) -> Result<()> {
+        for (name, sections) in &self.0 {
+            let delivered = median(sections, Section::delivered);
+            ensure!(delivered >= percent, "{name} delivered {delivered:.2} %, less than {percent} %");
+        }
+        Ok(())
     }
 
     /// Writes the figures.

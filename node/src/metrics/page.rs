@@ -45,6 +45,7 @@ fn describe() {
     describe_gauge!("origo_participants", "Participants on this node");
     describe_gauge!("origo_tracks", "Tracks published on this node, by kind");
     describe_gauge!("origo_worker_load", "Busy share of each media worker's thread, 0 to 1");
+    describe_gauge!("origo_worker_entries", "Entries of the media workers' tables, which empty rooms leave empty");
     describe_gauge!("origo_connections", "WebRTC connections right now");
     describe_gauge!("origo_ice_tcp_streams", "TCP connections of clients that speak ICE, right now");
     describe_counter!(
@@ -55,6 +56,7 @@ fn describe() {
     describe_counter!("origo_link_packets_total", "Datagrams of links by peer, direction and class; rtx are repairs");
     describe_counter!("origo_link_bytes_total", "Bytes of origo_link_packets_total, before QUIC");
     describe_gauge!("origo_link_copies", "Track layers that this node sends to the peer right now");
+    describe_gauge!("origo_link_receiving", "Track layers that this node has asked the peer for");
     describe_counter!("origo_nacks_total", "Packets asked for again; out: asked by this node");
     describe_counter!("origo_keyframe_requests_total", "Keyframes asked for; out: asked by this node");
     describe_counter!("origo_webhooks_total", "Attempts to deliver a webhook, by what came of them");
@@ -64,6 +66,15 @@ fn describe() {
     describe_counter!("origo_datagrams_total", "Datagrams to clients, retransmissions and RTCP among them");
     describe_counter!("origo_sends_total", "System calls that carried origo_datagrams_total");
 }
+
+/// Tables of media workers by the name of their label.
+const WORKER_TABLES: [(&str, fn(&media::Entries) -> usize); 5] = [
+    ("sessions", |entries| entries.sessions),
+    ("tracks", |entries| entries.tracks),
+    ("serves", |entries| entries.serves),
+    ("clocks", |entries| entries.clocks),
+    ("addresses", |entries| entries.addresses),
+];
 
 fn build(snapshot: &Snapshot) {
     let node = snapshot.node.to_string();
@@ -93,6 +104,10 @@ fn workers(workers: &[(media::Stats, f64)]) {
     }
     gauge!("origo_connections").set(all().map(|stats| stats.connections).sum::<u64>() as f64);
     gauge!("origo_ice_tcp_streams").set(all().map(|stats| stats.tcp_streams).sum::<u64>() as f64);
+    for (table, of) in WORKER_TABLES {
+        gauge!("origo_worker_entries", "table" => table)
+            .set(all().map(|stats| of(&stats.entries)).sum::<usize>() as f64);
+    }
     counter!("origo_datagrams_total", "direction" => "out").absolute(all().map(|stats| stats.datagrams_out).sum());
     counter!("origo_sends_total").absolute(all().map(|stats| stats.sends_out).sum());
     for (direction, way) in [(Direction::Out, "out"), (Direction::In, "in")] {
@@ -139,6 +154,7 @@ fn mesh(stats: &MeshStats) {
     for (peer, link) in &stats.links {
         let peer = peer.to_string();
         gauge!("origo_link_copies", "peer" => peer.clone()).set(link.copies as f64);
+        gauge!("origo_link_receiving", "peer" => peer.clone()).set(link.receiving as f64);
         for (way, direction) in DIRECTIONS.into_iter().enumerate() {
             for (index, class) in CLASSES.into_iter().enumerate() {
                 let labels = [("peer", peer.clone()), ("direction", direction.to_owned()), ("class", class.to_owned())];

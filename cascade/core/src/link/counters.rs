@@ -23,6 +23,8 @@ pub struct Stats {
     pub keyframe_requests: [u64; 2],
     /// Layers that we send to this peer right now.
     pub copies: u64,
+    /// Layers that we have asked this peer for.
+    pub receiving: u64,
 }
 
 impl Stats {

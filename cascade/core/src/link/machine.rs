@@ -193,6 +193,7 @@ impl Link {
             Input::Timeout => {}
         }
         self.stats.copies = self.serving.len() as u64;
+        self.stats.receiving = self.receiving.len() as u64;
         self.do_due();
     }
 

@@ -103,6 +103,11 @@ impl Demux {
         }
     }
 
+    /// Ufrags and sources in the tables.
+    pub fn len(&self) -> usize {
+        self.by_ufrag.len() + self.by_source.len()
+    }
+
     /// Whether a connection answers to this ufrag.
     pub fn knows(&self, ufrag: &str) -> bool {
         self.by_ufrag.contains_key(ufrag)

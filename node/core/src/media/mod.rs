@@ -43,5 +43,5 @@ pub use control::{
     Channel, Command, Event, Expected, Kind, OpenSession, PathQuality, Redundancy, Subscription, Target, TrackSettings,
 };
 pub use demux::ufrag_of;
-pub use stats::{Direction, Stats, Traffic, Via};
+pub use stats::{Direction, Entries, Stats, Traffic, Via};
 pub use worker::{Input, Output, Transmit, Transport, Worker, WorkerConfig};

@@ -31,6 +31,21 @@ pub struct Traffic {
     pub bytes: u64,
 }
 
+/// Sizes of a worker's tables: each of them is empty when nobody is served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Entries {
+    /// Sessions of clients.
+    pub sessions: usize,
+    /// Tracks of clients, and tracks of other nodes that are watched here.
+    pub tracks: usize,
+    /// Layers that other nodes get.
+    pub serves: usize,
+    /// Clocks of publishers on other nodes.
+    pub clocks: usize,
+    /// Ufrags and addresses of clients.
+    pub addresses: usize,
+}
+
 /// Counters of one worker. Participants and tracks are the rooms' to count.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
@@ -42,6 +57,8 @@ pub struct Stats {
     pub srtp_sessions: BTreeMap<&'static str, u64>,
     /// Connections right now.
     pub connections: u64,
+    /// Sizes of the worker's tables right now.
+    pub entries: Entries,
     /// TCP streams of clients without UDP, right now; the driver's to fill in.
     pub tcp_streams: u64,
     /// Datagrams to clients, retransmissions and RTCP included.

@@ -20,7 +20,7 @@ use super::session::Session;
 use super::slab::Slab;
 use super::timer::Timer;
 use super::track::Track;
-use super::{Command, Event, Stats, quality};
+use super::{Command, Entries, Event, Stats, quality};
 use crate::SessionId;
 
 /// How often everything is looked over for what no packet or message sets off: layers that fell silent, keyframes
@@ -240,6 +240,13 @@ impl Worker {
         // After the choice of layers: the first packet of a layer is its keyframe, and who is to get it must get it.
         self.route_dirty();
         self.stats.connections = self.peers.len() as u64;
+        self.stats.entries = Entries {
+            sessions: self.sessions.len(),
+            tracks: self.tracks.len(),
+            serves: self.serves.len(),
+            clocks: self.clocks.len(),
+            addresses: self.demux.len(),
+        };
     }
 
     fn sweep(&mut self) {
