@@ -13,6 +13,9 @@ const MEMORY_PERCENT_MAX: f64 = 5.0;
 /// Packets that nodes and participants count may differ by so much: some are on the way when either is asked.
 const PACKETS_PERCENT_MAX: f64 = 1.0;
 
+/// Reasons for which a packet between nodes does not come.
+const LINK_LOSSES: [&str; 5] = ["expired", "link down", "link thread behind", "lost for good", "send buffer full"];
+
 /// One of them.
 #[derive(Clone, Debug, Serialize)]
 pub struct Check {
@@ -65,7 +68,9 @@ impl Checks {
         let [from_clients, to_clients, from_links, to_links] =
             std::array::from_fn(|way| looks.iter().map(|look| look.packets[way]).sum::<f64>());
         self.near("nodes receive what publishers make", summary.sent as f64, from_clients);
-        self.near("what links send links receive", to_links, from_links);
+        let dropped: f64 =
+            looks.iter().flat_map(|look| LINK_LOSSES.iter().filter_map(|why| look.dropped.get(*why))).sum();
+        self.near("links receive what links send, less what nodes say they dropped", to_links - dropped, from_links);
         let received = (summary.received.unique + summary.foreign) as f64;
         self.near("participants receive what nodes send", to_clients, received);
     }

@@ -64,6 +64,9 @@ struct Cli {
     /// Kilobits per second of a camera's top layer
     #[arg(long, default_value_t = 200)]
     kbps: u32,
+    /// Milliseconds of sound in a packet: more of them are less work for machines with few cores
+    #[arg(long, default_value_t = 20)]
+    audio_ms: u64,
     /// Write samples and checks as JSON
     #[arg(long)]
     json: Option<PathBuf>,
@@ -135,7 +138,7 @@ fn plan(cli: &Cli, mesh: &Mesh) -> Plan {
         publishers_watch: true,
         options: Options { light: true, join_timeout: Duration::from_secs(30), ..Options::v1() },
         video: Some(VideoOptions::lifelike(3, cli.kbps * 1000, cli.fps, 1100)),
-        audio: Some(AudioOptions::default()),
+        audio: Some(AudioOptions { interval: Duration::from_millis(cli.audio_ms), ..AudioOptions::default() }),
         duration: Duration::from_secs_f64((cli.minutes + cli.warm_up) * 60.0),
         ramp_per_second: 10.0,
         churn: Some(Churn {

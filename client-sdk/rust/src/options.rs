@@ -34,18 +34,20 @@ impl Options {
     }
 }
 
-/// A published microphone: one Opus-looking packet each 20 ms.
+/// A published microphone: Opus-looking packets.
 #[derive(Clone, Debug)]
 pub struct AudioOptions {
     /// RTP payload bytes of a packet.
     pub packet_bytes: usize,
+    /// Time between packets; 20 ms is usual.
+    pub interval: Duration,
     /// Level in the audio-level extension, in -dBov: 0 is the loudest, -127 silence.
     pub level_dbov: i8,
 }
 
 impl Default for AudioOptions {
     fn default() -> Self {
-        Self { packet_bytes: 100, level_dbov: -20 }
+        Self { packet_bytes: 100, interval: Duration::from_millis(20), level_dbov: -20 }
     }
 }
 

@@ -10,8 +10,8 @@ use crate::stamp::{self, Stamp, Vp8Place};
 
 /// A frame that is later than this is skipped: a stalled sender must not burst to catch up.
 const LATE_MAX: Duration = Duration::from_millis(200);
-/// One Opus packet.
-const AUDIO_INTERVAL: Duration = Duration::from_millis(20);
+/// Opus has no shorter packets (RFC 6716, section 2.1.4).
+const AUDIO_INTERVAL_MIN: Duration = Duration::from_micros(2500);
 const AUDIO_CLOCK_HZ: u64 = 48_000;
 const VIDEO_CLOCK_HZ: u64 = 90_000;
 /// Streams begin at a sequence number well inside the first rollover period, as SRTP requires.
@@ -70,7 +70,8 @@ impl Source {
             sent: 0,
             keyframe_wanted: false,
         };
-        Self::new(Shape::Audio(options), vec![lane], AUDIO_INTERVAL, mid, pt, now)
+        let interval = options.interval.max(AUDIO_INTERVAL_MIN);
+        Self::new(Shape::Audio(options), vec![lane], interval, mid, pt, now)
     }
 
     pub(crate) fn video(options: &VideoOptions, mid: Mid, pt: Pt, now: Instant) -> Self {
