@@ -180,10 +180,10 @@ async fn full_house(crowd: &Crowd, mesh: &Mesh, name: &str, report: &mut Report)
     for _ in 0..READINGS {
         let looks = look(&mesh.description.nodes)?;
         let counted: f64 = looks.iter().map(Look::participants).sum();
-        let present = crowd.progress().await.present;
-        ensure!(counted == present as f64, "{present} are there, the nodes count {counted}");
+        let progress = crowd.progress().await;
+        ensure!(counted == progress.present as f64, "{} are there, the nodes count {counted}", progress.present);
         sums.iter_mut().zip(&looks).for_each(|(sum, look)| *sum += look.resident_mib / READINGS as f64);
-        report.line(name, &crowd.progress().await, looks);
+        report.line(name, &progress, looks);
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     Ok(sums)

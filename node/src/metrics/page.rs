@@ -67,8 +67,11 @@ fn describe() {
     describe_counter!("origo_sends_total", "System calls that carried origo_datagrams_total");
 }
 
+/// The size of one of a worker's tables.
+type TableSize = fn(&media::Entries) -> usize;
+
 /// Tables of media workers by the name of their label.
-const WORKER_TABLES: [(&str, fn(&media::Entries) -> usize); 5] = [
+const WORKER_TABLES: [(&str, TableSize); 5] = [
     ("sessions", |entries| entries.sessions),
     ("tracks", |entries| entries.tracks),
     ("serves", |entries| entries.serves),
