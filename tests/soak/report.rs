@@ -93,7 +93,12 @@ impl fmt::Display for Report {
             )?;
         }
         for check in self.checks.iter() {
-            writeln!(f, "  {}  {}: {}", if check.holds { "ok    " } else { "FAILED" }, check.what, check.found)?;
+            let verdict = match (check.holds, check.decides) {
+                (true, _) => "ok    ",
+                (false, true) => "FAILED",
+                (false, false) => "missed",
+            };
+            writeln!(f, "  {verdict}  {}: {}", check.what, check.found)?;
         }
         Ok(())
     }
