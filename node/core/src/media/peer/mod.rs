@@ -5,6 +5,7 @@
 //! touched until [`Polled::Timeout`]. An error of str0m ends this connection alone.
 
 mod channels;
+mod description;
 mod format;
 mod header;
 mod offer;
@@ -14,14 +15,12 @@ mod setup;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use origo_cascade_core::MediaKind;
 use origo_cascade_core::link::Packet;
 use str0m::bwe::{Bitrate, BweKind};
-use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::media::{Direction, KeyframeRequestKind, Pt};
 use str0m::net::{DatagramSend, Receive};
 use str0m::rtp::{RtpPacket, Ssrc};
@@ -33,6 +32,7 @@ use super::quality::{Measured, Meter};
 use super::{Channel, Target};
 use crate::SessionId;
 
+pub(super) use description::{PeerError, Pending};
 pub(super) use offer::{NewSection, OfferChange};
 pub(super) use setup::Setup;
 
@@ -52,23 +52,6 @@ const PACING_AHEAD: Duration = Duration::from_millis(1);
 const PACING_STEP: Duration = Duration::from_micros(500);
 /// Pacing steps of one drain; a bound on a loop that str0m's wishes drive.
 const PACING_STEPS_MAX: usize = 512;
-
-/// What ends a connection, or makes a description unusable.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub(super) enum PeerError {
-    /// str0m does not take it.
-    #[error("{0}")]
-    Refused(String),
-    /// str0m asserts what a client can break, such as that a payload type is locked once.
-    #[error("str0m panicked")]
-    Panicked,
-}
-
-impl PeerError {
-    fn new(error: impl std::fmt::Display) -> Self {
-        Self::Refused(error.to_string())
-    }
-}
 
 /// A connection.
 pub(super) struct Peer {
@@ -357,44 +340,6 @@ impl Peer {
         true
     }
 
-    /// Takes the client's offer, gives our answer as str0m words it.
-    pub fn accept_offer(&mut self, sdp: &str) -> Result<String, PeerError> {
-        let answer = self.guarded(|rtc| {
-            let offer = SdpOffer::from_sdp_string(sdp).map_err(PeerError::new)?;
-            Ok(rtc.sdp_api().accept_offer(offer).map_err(PeerError::new)?.to_sdp_string())
-        })?;
-        self.described();
-        Ok(answer)
-    }
-
-    /// Takes the client's answer to our offer.
-    pub fn accept_answer(&mut self, pending: Pending, sdp: &str) -> Result<(), PeerError> {
-        self.guarded(|rtc| {
-            let answer = SdpAnswer::from_sdp_string(sdp).map_err(PeerError::new)?;
-            rtc.sdp_api().accept_answer(pending.0, answer).map_err(PeerError::new)
-        })?;
-        self.described();
-        Ok(())
-    }
-
-    /// A description on which str0m panics ends this connection and no other: everybody on the worker's thread would
-    /// go with it. What is left of the connection is not touched again.
-    fn guarded<T>(&mut self, take: impl FnOnce(&mut Rtc) -> Result<T, PeerError>) -> Result<T, PeerError> {
-        let rtc = &mut self.rtc;
-        let taken = catch_unwind(AssertUnwindSafe(|| take(rtc)));
-        taken.unwrap_or_else(|_| {
-            self.dead = true;
-            Err(PeerError::Panicked)
-        })
-    }
-
-    fn described(&mut self) {
-        self.described = true;
-        for candidate in std::mem::take(&mut self.early) {
-            self.rtc.add_remote_candidate(candidate);
-        }
-    }
-
     /// Makes an offer: data channels (the first time), new sections that send, old ones that begin or cease to send.
     /// Gives the new sections' names in order; nothing when nothing changes.
     pub fn offer(&mut self, change: &OfferChange<'_>) -> Option<(String, Pending, Vec<Mid>)> {
@@ -498,9 +443,6 @@ impl Peer {
         words
     }
 }
-
-/// Our offer that waits for its answer.
-pub(super) struct Pending(SdpPendingOffer);
 
 fn inbound(packet: RtpPacket) -> PeerEvent {
     if packet.payload.len() > PAYLOAD_BYTES_MAX {
