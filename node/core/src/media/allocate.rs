@@ -57,8 +57,8 @@ const HEADROOM_PERCENT: u64 = 15;
 /// What is sent may exceed the estimate by this much, in percent, for [`GRACE`]: an estimator that sees a queue lowers
 /// its estimate below what is sent, though that fits, and takes back what it finds too low. When the way has really
 /// become narrower, its next words are lower still.
-const TOLERANCE_PERCENT: u64 = 25;
-/// How long that is borne.
+const TOLERANCE_PERCENT: u64 = 50;
+/// How long that is borne; time enough to look for room once more.
 const GRACE: Duration = Duration::from_millis(2_500);
 /// How long nothing climbs after a fall.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -83,6 +83,11 @@ impl Allocator {
     /// Nothing was decided yet.
     pub fn new(may_pause: bool) -> Self {
         Self { may_pause, short_since: None, climbed: None, hold_until: None, patience: PATIENCE }
+    }
+
+    /// Whether more is sent than the estimate allows, and borne for now.
+    pub fn is_short(&self) -> bool {
+        self.short_since.is_some()
     }
 
     /// Whether a climb that had to wait may be made by now. True once for each wait.
@@ -335,7 +340,7 @@ mod tests {
         assert_eq!(viewer.run(2, |_| 1_400_000), [Share::Layer(2)], "counted anew");
         assert_eq!(viewer.run(1, |_| 1_400_000), [Share::Layer(1)]);
         let mut viewer = Viewer::new(false, &[camera(Some(2))]);
-        let given = viewer.allocator.allocate(viewer.now, Some(1_300_000), &viewer.demands);
+        let given = viewer.allocator.allocate(viewer.now, Some(1_100_000), &viewer.demands);
         assert_eq!(given, [Share::Layer(1)]);
     }
 

@@ -7,8 +7,8 @@
 
 use std::time::{Duration, Instant};
 
-/// How long something is missing before it is looked for: most of what is missing comes by itself.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long something is missing before it is looked for: much of what is missing comes by itself.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// How often it is looked for: a viewer is to see within 10 s that its way has become wider, though each look finds
 /// twice the last rate at most.
 const SPACING: Duration = Duration::from_secs(3);
@@ -17,8 +17,6 @@ const DIP: Duration = Duration::from_millis(100);
 /// How far it dips, and how far above the estimate it is otherwise.
 const DIP_PERCENT: u64 = 70;
 const ABOVE_PERCENT: u64 = 120;
-/// A way on which nothing fits is still looked at with this much.
-const WISH_BPS_MIN: u64 = 100_000;
 /// An estimate up to this is kept up even when less is needed: a camera's highest layer fits.
 const KEPT_BPS_MAX: u64 = 3_000_000;
 /// A look fills a queue for a moment, and the estimator takes that for a narrower way. For so long its word counts only
@@ -65,7 +63,7 @@ impl Prober {
             self.told_bps = wish_bps.max(estimate_bps.unwrap_or(0).min(KEPT_BPS_MAX) / 2);
             return self.told_bps;
         };
-        let near_bps = wish_bps.min((estimate_bps * ABOVE_PERCENT / 100).max(WISH_BPS_MIN));
+        let near_bps = wish_bps.min(estimate_bps * ABOVE_PERCENT / 100);
         match self.next {
             None => {
                 self.next = Some((Step::Dip, now + PATIENCE));
@@ -109,7 +107,7 @@ mod tests {
             }
             last = wish;
         }
-        assert_eq!(rises, [(1_100, 480_000), (4_200, 480_000), (7_300, 480_000)]);
+        assert_eq!(rises, [(600, 480_000), (3_700, 480_000), (6_800, 480_000), (9_900, 480_000)]);
         let later = start + Duration::from_secs(10);
         assert_eq!(prober.wish(later, false, 1_000_000, Some(400_000)), 1_000_000);
         assert_eq!(prober.wish(later, false, 200_000, Some(900_000)), 450_000, "what is known is kept");
@@ -121,7 +119,7 @@ mod tests {
         let start = Instant::now();
         let ms = |ms| start + Duration::from_millis(ms);
         let mut prober = Prober::default();
-        for at in [0, 1_000, 1_100] {
+        for at in [500, 1_000, 1_100] {
             prober.wish(ms(at), true, 3_000_000, Some(400_000));
         }
         assert_eq!(prober.believed_bps(ms(1_300), 210_000), 400_000);

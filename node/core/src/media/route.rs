@@ -103,7 +103,8 @@ impl Worker {
         let budget_bps = believed_bps.map(|believed| believed.saturating_sub(audio_bps));
         let shares = session.allocator.allocate(now, budget_bps, &demands);
         tracing::debug!(session = ?id, estimate_bps = session.estimate_bps, audio_bps, best_bps, ?shares, "shared out");
-        let missing = demands.iter().zip(&shares).any(|(demand, share)| demand.exceeds(*share));
+        let less = demands.iter().zip(&shares).any(|(demand, share)| demand.exceeds(*share));
+        let missing = less || session.allocator.is_short();
         for (&index, share) in videos.iter().zip(shares) {
             self.set_paused(index, id, share == Share::Paused);
             match share {
