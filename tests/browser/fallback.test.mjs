@@ -96,3 +96,39 @@ test('sound with redundancy goes to who knows it, and plain sound to who does no
   assert.ok(seen.whole > seen.less * 1.5, 'packets with redundancy are larger');
   for (const heard of seen.heard) assert.ok(heard > 0.9, `${heard} of the sound was heard`);
 });
+
+for (const codec of ['vp9', 'av1']) {
+  test(`who lacks ${codec} sees the second codec, and who knows it the first`, { timeout: 90_000 }, async () => {
+    const act = async ({ ann, bob, carol }, codec) => {
+      await ann.localParticipant.setCameraEnabled(true, {}, { videoCodec: codec, backupCodec: { codec: 'vp8' } });
+      const tracks = await Promise.all([window.track(bob, 'camera'), window.track(carol, 'camera')]);
+      for (const track of tracks) document.body.append(track.attach());
+      const enough = async () => {
+        const both = await Promise.all(tracks.map(window.inbound));
+        return both.every(({ framesDecoded }) => framesDecoded >= 30) && both.map(({ mimeType }) => mimeType);
+      };
+      const seen = await window.until('pictures in both codecs', enough, 40_000);
+      const codecs = bob.remoteParticipants.get('ann').getTrackPublication('camera').trackInfo.codecs;
+      const { track } = ann.localParticipant.getTrackPublication('camera');
+      const second = () => track.simulcastCodecs.get('vp8').sender.getParameters().encodings.some(({ active }) => active);
+      const sentWhileTaken = second();
+      await bob.disconnect();
+      await window.until('end of the second codec', () => !second());
+      return { seen, told: codecs.map(({ mimeType }) => mimeType.toLowerCase()), sentWhileTaken };
+    };
+    const seen = await meet(codec, [`video/${codec}`], `(rooms) => (${act})(rooms, '${codec}')`);
+    console.log(`${codec}: ${JSON.stringify(seen)}`);
+    assert.deepEqual(seen.seen, ['video/vp8', `video/${codec}`]);
+    assert.deepEqual(seen.told, [`video/${codec}`, 'video/vp8']);
+    assert.ok(seen.sentWhileTaken);
+  });
+}
+
+test('who knows no codec of a picture is told so', { timeout: 60_000 }, async () => {
+  const failed = await meet('none', ['video/vp9'], async ({ ann, bob }) => {
+    const failure = new Promise((resolve) => bob.once('trackSubscriptionFailed', (...[, , reason]) => resolve(reason)));
+    await ann.localParticipant.setCameraEnabled(true, {}, { videoCodec: 'vp9', backupCodec: false });
+    return Promise.race([failure, new Promise((resolve) => setTimeout(resolve, 20_000, 'nothing'))]);
+  });
+  assert.equal(failed, 1, 'SE_CODEC_UNSUPPORTED');
+});

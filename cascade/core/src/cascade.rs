@@ -11,6 +11,7 @@ mod machine;
 mod participants;
 mod presence;
 mod room;
+mod seats;
 mod subscriptions;
 mod timers;
 
@@ -79,6 +80,18 @@ pub enum Input {
     },
     /// A room is over, though somebody may still be on the way out: its next life is another one.
     Release(RoomKey),
+    /// A local participant wants into a room that lets in `max` and no more: the room's home decides, because others may
+    /// come in on other nodes at the same time. Answered by [`Event::Seated`] unless the home goes silent.
+    Seat {
+        /// The room.
+        room: RoomKey,
+        /// Who wants in.
+        identity: Identity,
+        /// Everybody whom this node knows to be in.
+        present: Vec<Identity>,
+        /// How many may be.
+        max: u32,
+    },
     /// Ask another node. Answered by [`Event::Answered`] unless the node goes silent.
     Ask {
         /// The node.
@@ -261,6 +274,15 @@ pub enum Event {
         room: RoomKey,
         /// Who sent them.
         publisher: ParticipantSid,
+    },
+    /// The answer to [`Input::Seat`].
+    Seated {
+        /// The room.
+        room: RoomKey,
+        /// Who wants in.
+        identity: Identity,
+        /// Whether there is a seat.
+        granted: bool,
     },
     /// Another node asks something.
     Asked {

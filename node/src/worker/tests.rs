@@ -50,6 +50,7 @@ async fn a_session_is_offered_a_connection_at_the_bound_port() {
         single_connection: false,
         ice_lite: true,
         fixed_sections: false,
+        tcp_only: false,
         may_pause: false,
     };
     handle.command(Command::Open(open));
@@ -99,9 +100,15 @@ async fn a_tcp_connection_goes_to_the_worker_that_knows_its_ufrag() {
     use std::io::{Read, Write};
     let (stranger, _, _silent) = worker();
     let (handle, _, mut said) = worker();
-    let (session, may_pause, fixed_sections) = (SessionId(1), false, false);
-    let (single_connection, ice_lite) = (false, true);
-    handle.command(Command::Open(OpenSession { session, single_connection, ice_lite, fixed_sections, may_pause }));
+    let (session, may_pause) = (SessionId(1), false);
+    handle.command(Command::Open(OpenSession {
+        session,
+        single_connection: false,
+        ice_lite: true,
+        fixed_sections: false,
+        tcp_only: false,
+        may_pause,
+    }));
     let Event::Offer { sdp, .. } = next(&mut said).await else { panic!("an offer comes first") };
     assert!(sdp.contains("tcp") && sdp.contains("127.0.0.1 7880 typ host tcptype passive"), "{sdp}");
     let ufrag = sdp.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:")).unwrap();

@@ -2,8 +2,8 @@
 
 use origo_auth::NodeId;
 
-use super::Event;
 use super::machine::Cascade;
+use super::{Event, seats};
 use crate::wire::Malformed;
 use crate::wire::message::{Answer, Ask};
 use crate::wire::record::name;
@@ -46,6 +46,9 @@ impl Cascade {
     pub(super) fn handle_ask(&mut self, from: NodeId, ask: Ask) -> Result<(), Malformed> {
         name(ask.project.clone(), "project")?;
         name(ask.method.clone(), "method")?;
+        if ask.method == seats::METHOD {
+            return self.handle_seat(from, &ask);
+        }
         self.tell(Event::Asked { from, ask });
         Ok(())
     }
@@ -53,6 +56,9 @@ impl Cascade {
     pub(super) fn handle_answer(&mut self, from: NodeId, answer: Answer) -> Result<(), Malformed> {
         if answer.code.len() > SENTENCE_BYTES_MAX || answer.sentence.len() > SENTENCE_BYTES_MAX {
             return Err(Malformed("answer"));
+        }
+        if self.handle_seated(from, &answer) {
+            return Ok(());
         }
         self.tell(Event::Answered { from, answer });
         Ok(())

@@ -9,6 +9,7 @@ use origo_auth::{NodeId, RoomKey};
 use super::counters::Counters;
 use super::directory::HomeRoom;
 use super::room::Room;
+use super::seats::Seats;
 use super::subscriptions::Subscriptions;
 use super::timers::{Timer, Timers};
 use super::{Event, Input, Output};
@@ -65,6 +66,7 @@ pub struct Cascade {
     pub(super) counters: Counters,
     /// Bytes of reliable data that are kept in all rooms.
     pub(super) kept_bytes: usize,
+    pub(super) seats: Seats,
     pub(super) outputs: VecDeque<Output>,
 }
 
@@ -83,6 +85,7 @@ impl Cascade {
             timers: Timers::default(),
             counters: Counters::default(),
             kept_bytes: 0,
+            seats: Seats::default(),
             outputs: VecDeque::new(),
         }
     }
@@ -100,6 +103,7 @@ impl Cascade {
             Input::Keep { record, stays } => self.keep_room(record, stays),
             Input::Describe { room, metadata } => self.describe_room(&room, metadata),
             Input::Release(room) => self.release_room(&room),
+            Input::Seat { room, identity, present, max } => self.seat(room, identity, &present, max),
             Input::Ask { to, ask } => self.ask(to, ask),
             Input::Answer { to, answer } => self.answer(to, answer),
             Input::Members(nodes) => self.handle_members(&nodes),
@@ -202,6 +206,7 @@ impl Cascade {
 
     fn handle_link_down(&mut self, peer: NodeId) {
         self.linked.remove(&peer);
+        self.forget_seats(peer);
         self.stop_serving(|to, _| *to == peer);
         self.note_if_lost(peer);
         let keys: Vec<RoomKey> = self.rooms.keys().cloned().collect();

@@ -6,5 +6,6 @@
 mod data;
 mod directory;
 mod records;
+mod seats;
 mod subscriptions;
 mod world;

@@ -1,7 +1,7 @@
 //! What the rooms ask of a worker: sessions, tracks, subscriptions, data, forwarding to other nodes.
 
 use origo_auth::TrackSid;
-use origo_cascade_core::{Forward, LayerSet, TrackLayer, link};
+use origo_cascade_core::{Forward, LayerSet, TrackLayer, TrackRecord, link};
 
 use super::forward::Forwarder;
 use super::peer::{Fate, Peer};
@@ -32,11 +32,13 @@ impl Worker {
             Command::Answer { session, id, sdp } => self.take_answer(session, id, &sdp),
             Command::Trickle { session, target, candidate } => self.take_candidate(session, target, &candidate),
             Command::Expect { session, track } => self.expect(session, track),
+            Command::Reserve { session, track } => self.reserve(session, &track),
             Command::Unpublish { session, track } => self.unpublish(session, track),
             Command::Subscribe(subscription) => self.subscribe(subscription),
             Command::Unsubscribe { session, track } => self.unsubscribe(session, track),
             Command::Settings { session, track, settings } => self.set_settings(session, track, settings),
             Command::Speakers(order) => self.order_speakers(&order),
+            Command::CapBandwidth { session, bps } => self.with_session(session, |session| session.cap_bps = bps),
             Command::SendData { session, channel, packet } => {
                 let Some(index) = self.sessions.get(&session).map(|session| session.subscriber) else {
                     return self.stats.count_dropped("data", "unknown session");
@@ -81,7 +83,7 @@ impl Worker {
     }
 
     fn add_peer(&mut self, open: &OpenSession, target: Target, sends: bool) -> usize {
-        let mut peer = Peer::new(&self.setup, open.session, target, open.ice_lite, sends, self.now);
+        let mut peer = Peer::new(&self.setup, open, target, sends, self.now);
         let ufrag = peer.ufrag();
         let index = self.peers.insert(peer);
         self.demux.add_ufrag(&ufrag, index);
@@ -93,10 +95,10 @@ impl Worker {
     pub(super) fn close_session(&mut self, id: SessionId) {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.touched.remove(&id);
-        for track in session.wanted.keys() {
-            self.remove_viewer(id, *track);
+        for wanted in session.wanted.values() {
+            self.remove_viewer(id, wanted.sent_as);
         }
-        let expected = session.expected.iter().map(|expected| expected.sid);
+        let expected = session.expected.iter().map(|expected| expected.sid).chain(session.reserved.iter().copied());
         for track in expected.chain(session.published.iter().filter_map(|published| published.sid())) {
             self.remove_track(track);
         }
@@ -126,20 +128,33 @@ impl Worker {
     }
 
     fn expect(&mut self, id: SessionId, expected: Expected) {
-        let Some(session) = self.sessions.get_mut(&id) else {
+        if !self.sessions.contains_key(&id) {
             return self.stats.count_dropped("command", "unknown session");
-        };
+        }
+        self.add_local(id, &expected, false);
+        self.with_session(id, |session| {
+            session.reserved.remove(&expected.sid);
+            session.expected.push(expected);
+            session.match_expected();
+        });
+    }
+
+    /// A track of a client, which may come now or, when it only rests, once somebody takes it. Who took it keeps it.
+    pub(super) fn add_local(&mut self, id: SessionId, expected: &Expected, rests: bool) {
+        let Some(session) = self.sessions.get(&id) else { return };
         let origin = Origin::Local { session: id, peer: session.publisher };
         let mut track = Track::new(expected.sid, origin, expected.kind, &expected.mime, &expected.layer_bitrates_bps);
         track.redundancy = expected.redundancy;
+        track.declare_sizes(&expected.layer_sizes);
+        if rests {
+            track.lay_to_rest();
+        }
         for (layer, state) in (0u8..).zip(&mut track.layers) {
             let key = TrackLayer { track: expected.sid, layer };
             state.serves = self.serves.get(&key).cloned().unwrap_or_default();
         }
         track.follow_serves();
         let sid = expected.sid;
-        session.expected.push(expected);
-        session.match_expected();
         if let Some(old) = self.tracks_by_sid.get(&sid).and_then(|&index| self.tracks.get_mut(index)) {
             track.viewers = std::mem::take(&mut old.viewers);
         }
@@ -152,6 +167,7 @@ impl Worker {
     fn unpublish(&mut self, id: SessionId, sid: TrackSid) {
         self.with_session(id, |session| {
             session.expected.retain(|expected| expected.sid != sid);
+            session.reserved.remove(&sid);
             for published in session.published.iter_mut().filter(|published| published.sid() == Some(sid)) {
                 published.over = true;
             }
@@ -183,17 +199,28 @@ impl Worker {
         let Some(session) = self.sessions.get_mut(&id) else {
             return self.stats.count_dropped("command", "unknown session");
         };
-        if session.wanted.contains_key(&record.sid) {
+        self.touched.insert(id);
+        if let Some(wanted) = session.wanted.get_mut(&record.sid) {
+            wanted.refused = false;
+            wanted.subscription.backup.clone_from(&subscription.backup);
+            let track = self.tracks_by_sid.get(&wanted.sent_as).and_then(|&index| self.tracks.get_mut(index));
+            if let Some((track, backup)) = track.zip(subscription.backup) {
+                track.redeclare(&backup);
+            }
             return;
         }
-        let peer = session.subscriber;
-        let (publisher, screen, redundancy) = (subscription.publisher, subscription.screen, subscription.redundancy);
-        session.wanted.insert(record.sid, Wanted { subscription, mid: None, ready_at: None });
-        self.touched.insert(id);
+        session.wanted.insert(record.sid, Wanted::new(subscription.clone()));
+        self.add_viewer(&subscription, &record);
+    }
 
+    /// A session is to get a track, as the one that it subscribed to.
+    pub(super) fn add_viewer(&mut self, subscription: &Subscription, record: &TrackRecord) {
+        let Some(session) = self.sessions.get(&subscription.session) else { return };
+        let Subscription { publisher, redundancy, .. } = *subscription;
         let index = *self.tracks_by_sid.entry(record.sid).or_insert_with(|| {
             let origin = Origin::Link { publisher };
-            let track = Track::new(record.sid, origin, record.kind, &record.mime, &record.layer_bitrates_bps);
+            let mut track = Track::new(record.sid, origin, record.kind, &record.mime, &record.layer_bitrates_bps);
+            track.declare_sizes(&record.layer_sizes);
             self.tracks.insert(Track { redundancy, ..track })
         });
         let Some(track) = self.tracks.get_mut(index) else { return };
@@ -201,11 +228,14 @@ impl Worker {
         if track.kind == Kind::Audio {
             forwarder.set_target(Some(0));
         }
-        track.viewers.push(Viewer::new(id, peer, forwarder, screen));
+        let name = subscription.track.sid;
+        let viewer = Viewer::new(subscription.session, name, session.subscriber, forwarder, subscription.screen);
+        track.viewers.push(viewer);
     }
 
     /// A client shows a track otherwise.
     fn set_settings(&mut self, id: SessionId, sid: TrackSid, settings: TrackSettings) {
+        let sid = self.sessions.get(&id).map_or(sid, |session| session.sent_as(sid));
         let Some(&index) = self.tracks_by_sid.get(&sid) else { return };
         let Some(track) = self.tracks.get_mut(index) else { return };
         let kind = track.kind;
@@ -235,12 +265,16 @@ impl Worker {
     }
 
     fn unsubscribe(&mut self, id: SessionId, track: TrackSid) {
-        self.with_session(id, |session| drop(session.wanted.remove(&track)));
-        self.remove_viewer(id, track);
+        let mut sent_as = track;
+        self.with_session(id, |session| {
+            sent_as = session.sent_as(track);
+            session.wanted.remove(&track);
+        });
+        self.remove_viewer(id, sent_as);
     }
 
     /// Stops sending a track to a session. A track behind a link goes with its last viewer.
-    fn remove_viewer(&mut self, id: SessionId, sid: TrackSid) {
+    pub(super) fn remove_viewer(&mut self, id: SessionId, sid: TrackSid) {
         let Some(&index) = self.tracks_by_sid.get(&sid) else { return };
         let Some(track) = self.tracks.get_mut(index) else { return };
         track.viewers.retain(|viewer| viewer.session != id);

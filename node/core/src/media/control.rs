@@ -43,6 +43,8 @@ pub struct OpenSession {
     /// The client makes no offer when asked: sections that wait are answered as if they were used, and later tracks
     /// take them without a word.
     pub fixed_sections: bool,
+    /// The client is told no addresses but those of TCP, for a test of how it bears that. Void where there are none.
+    pub tcp_only: bool,
     /// The client agrees that pictures are paused when its path has no room even for their lowest layers.
     pub may_pause: bool,
 }
@@ -74,6 +76,8 @@ pub struct Expected {
     pub mime: String,
     /// Bits per second of each layer as declared, lowest first; one entry without simulcast.
     pub layer_bitrates_bps: Vec<u32>,
+    /// Width and height of each layer as declared, lowest first; empty when they were not.
+    pub layer_sizes: Vec<(u16, u16)>,
     /// Opus in stereo.
     pub stereo: bool,
     /// Opus with discontinuous transmission.
@@ -89,6 +93,8 @@ pub struct Subscription {
     pub session: SessionId,
     /// The track; it may be published here (then the worker has it) or behind a link.
     pub track: TrackRecord,
+    /// The same picture in a second codec, for a client that does not take the first. To the client it is that track.
+    pub backup: Option<TrackRecord>,
     /// Who publishes it.
     pub publisher: ParticipantSid,
     /// The msid's stream id, such as `PA_…|camera`.
@@ -179,6 +185,14 @@ pub enum Command {
         /// The track.
         track: Expected,
     },
+    /// The client may publish this track later, when somebody takes it: the second codec of a picture. It can be
+    /// subscribed already; `Expect` follows when the client announces it.
+    Reserve {
+        /// The session.
+        session: SessionId,
+        /// The track.
+        track: Expected,
+    },
     /// A published track is over, by word of the rooms: no [`Event::TrackEnded`] follows.
     Unpublish {
         /// The session.
@@ -186,7 +200,8 @@ pub enum Command {
         /// The track.
         track: TrackSid,
     },
-    /// Send a track to a client. It is negotiated as soon as it can be.
+    /// Send a track to a client. It is negotiated as soon as it can be. Said again of a track that the client has, it
+    /// brings news of its second codec.
     Subscribe(Subscription),
     /// Stop sending a track to a client.
     Unsubscribe {
@@ -207,6 +222,14 @@ pub enum Command {
     /// Who speaks, or spoke last: tracks of these participants of one room, whoever is most to the fore first. Pictures
     /// that are shown about equally large are served in this order, and before those of all others.
     Speakers(Vec<TrackSid>),
+    /// The way to a client is to be taken to carry no more than this, for a test of how it bears that; none for as much
+    /// as is measured.
+    CapBandwidth {
+        /// The session.
+        session: SessionId,
+        /// Bits per second.
+        bps: Option<u64>,
+    },
     /// Send a data packet to a client. Queued until the channel is open, within a bound; beyond it lossy packets are
     /// dropped, and a reliable one leads to [`Event::FellBehind`].
     SendData {
@@ -337,6 +360,13 @@ pub enum Event {
         track: TrackSid,
         /// The union; none when nobody takes it any more.
         layers: LayerSet,
+    },
+    /// A client takes none of the codecs in which there is a track.
+    Unsupported {
+        /// The session.
+        session: SessionId,
+        /// The track.
+        track: TrackSid,
     },
     /// A track is no longer sent to a client because its path has no room for it, or is sent again.
     StreamState {

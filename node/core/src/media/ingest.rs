@@ -209,7 +209,8 @@ impl Worker {
         self.stats.count_keyframe_request(Direction::In, Via::Client);
         let Some(peer) = self.peers.get(index) else { return };
         let id = peer.session;
-        let Some(sid) = self.sessions.get(&id).and_then(|session| session.carried(mid)) else { return };
+        let session = self.sessions.get(&id);
+        let Some(sid) = session.and_then(|session| Some(session.sent_as(session.carried(mid)?))) else { return };
         let Some(&track) = self.tracks_by_sid.get(&sid) else { return };
         let viewer = self.tracks.get_mut(track).and_then(|track| track.viewer(id));
         let layer = viewer.and_then(|viewer| viewer.forwarder.current().or(viewer.forwarder.target()));

@@ -2,6 +2,7 @@
 
 mod agreed;
 mod allocate;
+mod backup;
 mod clock;
 mod codec;
 mod command;

@@ -105,7 +105,8 @@ impl Worker {
             let whole = viewer.begun.is_some_and(|at| now.saturating_duration_since(at) >= SPACING * 2);
             whole && viewer.stream.is_some() && !viewer.settings.disabled
         };
-        let tracks = session.wanted.keys().filter_map(|sid| self.tracks.get(*self.tracks_by_sid.get(sid)?));
+        let sent = session.wanted.values().map(|wanted| wanted.sent_as);
+        let tracks = sent.filter_map(|sid| self.tracks.get(*self.tracks_by_sid.get(&sid)?));
         let viewed = tracks.filter(|track| track.kind == Kind::Video).filter_map(|track| {
             let viewer = track.viewers.iter().find(|viewer| viewer.session == id)?;
             counts(viewer).then(|| track.flowing_bitrate_bps(viewer))

@@ -4,6 +4,7 @@ use origo_cascade_core::TrackLayer;
 use origo_cascade_core::link;
 
 use super::allocate::Share;
+use super::codec::Codec;
 use super::egress::Sender;
 use super::serve::serve_links;
 use super::stats::{Direction, Via};
@@ -85,8 +86,8 @@ impl Worker {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let (mut audio_bps, mut best_bps) = (0, 0);
         let (mut videos, mut demands, mut hidden) = (Vec::new(), Vec::new(), Vec::new());
-        for sid in session.wanted.keys() {
-            let Some(&index) = self.tracks_by_sid.get(sid) else { continue };
+        for wanted in session.wanted.values() {
+            let Some(&index) = self.tracks_by_sid.get(&wanted.sent_as) else { continue };
             let Some(track) = self.tracks.get(index) else { continue };
             let Some(viewer) = track.viewers.iter().find(|viewer| viewer.session == id) else { continue };
             if track.kind == Kind::Audio {
@@ -100,6 +101,8 @@ impl Worker {
             }
         }
         let believed_bps = session.estimate_bps.map(|estimate| session.prober.believed_bps(now, estimate));
+        // For a test it may be taken to carry less.
+        let believed_bps = believed_bps.into_iter().chain(session.cap_bps).min();
         let budget_bps = believed_bps.map(|believed| believed.saturating_sub(audio_bps));
         let shares = session.allocator.allocate(now, budget_bps, &demands);
         tracing::debug!(session = ?id, estimate_bps = session.estimate_bps, audio_bps, best_bps, ?shares, "shared out");
@@ -168,8 +171,8 @@ impl Worker {
 
     fn set_paused(&mut self, index: usize, id: SessionId, paused: bool) {
         let Some(track) = self.tracks.get_mut(index) else { return };
-        let sid = track.sid;
         let Some(viewer) = track.viewer(id) else { return };
+        let sid = viewer.name;
         if std::mem::replace(&mut viewer.paused, paused) != paused {
             self.events.push_back(Event::StreamState { session: id, track: sid, paused });
         }
@@ -197,16 +200,20 @@ impl Worker {
         let Some(peer) = self.peers.get_mut(session.subscriber).filter(|peer| peer.connected && !peer.dead) else {
             return;
         };
-        let mut started = Vec::new();
-        for (sid, wanted) in &session.wanted {
+        let (mut started, mut unfit) = (Vec::new(), Vec::new());
+        for (&sid, wanted) in &session.wanted {
             let (Some(mid), true) = (wanted.mid, wanted.ready_at.is_some_and(|at| at <= now)) else { continue };
-            let Some(&index) = self.tracks_by_sid.get(sid) else { continue };
+            let Some(&index) = self.tracks_by_sid.get(&wanted.sent_as) else { continue };
             let Some(track) = self.tracks.get_mut(index) else { continue };
             let (codec, layered) = (track.codec, track.is_layered());
             let Some(viewer) = track.viewer(id).filter(|viewer| viewer.mid != Some(mid)) else { continue };
+            if !peer.takes(mid, codec) {
+                let other = wanted.other().filter(|other| peer.takes(mid, Codec::from_mime(&other.mime)));
+                unfit.push((sid, other.cloned()));
+                continue;
+            }
             viewer.set_stream(mid, peer.stream(mid, codec), (codec, layered));
             if viewer.stream.is_none() {
-                self.stats.count_dropped("subscription", "codec not taken");
                 continue;
             }
             started.push((index, viewer.forwarder.target()));
@@ -216,6 +223,9 @@ impl Worker {
             if let Some(layer) = target {
                 self.want_keyframe(index, layer);
             }
+        }
+        for (sid, other) in unfit {
+            self.fall_back(id, sid, other.as_ref());
         }
     }
 

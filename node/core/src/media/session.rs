@@ -1,10 +1,10 @@
 //! A client's session as the worker sees it: its connections, what it publishes, what it is to receive and where.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use origo_auth::TrackSid;
-use origo_cascade_core::MediaKind;
+use origo_cascade_core::{MediaKind, TrackRecord};
 
 use super::agreed::Agreed;
 use super::allocate::Allocator;
@@ -27,6 +27,8 @@ pub(crate) struct Session {
     pub subscriber: usize,
     /// Tracks that were announced and that no offer has carried yet.
     pub expected: Vec<Expected>,
+    /// Tracks that the client may announce.
+    pub reserved: BTreeSet<TrackSid>,
     /// Sections on which the client sends.
     pub published: Vec<Published>,
     /// Tracks that the client is to receive.
@@ -47,6 +49,8 @@ pub(crate) struct Session {
     pub asked: Option<Instant>,
     /// What the way to the client carries, in bits per second, as far as known.
     pub estimate_bps: Option<u64>,
+    /// What it is to be taken to carry at most.
+    pub cap_bps: Option<u64>,
     /// Shares out what it carries.
     pub allocator: Allocator,
     /// Looks for more.
@@ -77,6 +81,10 @@ pub(crate) struct Published {
 pub(crate) struct Wanted {
     /// What was asked.
     pub subscription: Subscription,
+    /// The track that is sent as it: itself, or its second codec.
+    pub sent_as: TrackSid,
+    /// The client takes neither, and the rooms know.
+    pub refused: bool,
     /// The section that carries it, once chosen.
     pub mid: Option<Mid>,
     /// From when on the client can take it: its answer came, or it has had time to take ours.
@@ -124,6 +132,7 @@ impl Session {
             publisher,
             subscriber,
             expected: Vec::new(),
+            reserved: BTreeSet::new(),
             published: Vec::new(),
             wanted: BTreeMap::new(),
             sections: Vec::new(),
@@ -134,6 +143,7 @@ impl Session {
             exchange: Exchange::default(),
             asked: None,
             estimate_bps: None,
+            cap_bps: None,
             allocator: Allocator::new(may_pause),
             prober: Prober::default(),
             desired_bps: 0,
@@ -150,6 +160,11 @@ impl Session {
     /// Which track a section that we send on carries.
     pub fn carried(&self, mid: Mid) -> Option<TrackSid> {
         self.sections.iter().find(|section| section.mid == mid).and_then(|section| section.carries.track())
+    }
+
+    /// The track that is sent as one that the client receives.
+    pub fn sent_as(&self, track: TrackSid) -> TrackSid {
+        self.wanted.get(&track).map_or(track, |wanted| wanted.sent_as)
     }
 
     /// Which tracks go on which sections, as clients are told.
@@ -296,6 +311,16 @@ impl Session {
 }
 
 impl Wanted {
+    /// A track that waits for a section.
+    pub fn new(subscription: Subscription) -> Self {
+        Self { sent_as: subscription.track.sid, subscription, refused: false, mid: None, ready_at: None }
+    }
+
+    /// The second codec, unless that is what is sent.
+    pub fn other(&self) -> Option<&TrackRecord> {
+        self.subscription.backup.as_ref().filter(|backup| backup.sid != self.sent_as)
+    }
+
     /// Whether the client can take it since a moment ago.
     pub fn became_ready(&self, now: Instant) -> bool {
         self.ready_at.is_some_and(|at| at <= now && now - at < Duration::from_millis(500))
@@ -355,6 +380,7 @@ mod tests {
             kind,
             mime: "video/VP8".to_owned(),
             layer_bitrates_bps: vec![1],
+            layer_sizes: Vec::new(),
             stereo: false,
             dtx: true,
             redundancy: Default::default(),
@@ -362,7 +388,7 @@ mod tests {
     }
 
     fn want(session: &mut Session, letter: char, kind: MediaKind) {
-        let track = origo_cascade_core::TrackRecord {
+        let track = TrackRecord {
             sid: sid(letter),
             kind,
             mime: "video/VP8".to_owned(),
@@ -374,12 +400,13 @@ mod tests {
         let subscription = Subscription {
             session: SessionId(1),
             track,
+            backup: None,
             publisher,
             stream: "PA_a|camera".to_owned(),
             screen: false,
             redundancy: Default::default(),
         };
-        session.wanted.insert(sid(letter), Wanted { subscription, mid: None, ready_at: None });
+        session.wanted.insert(sid(letter), Wanted::new(subscription));
     }
 
     #[test]

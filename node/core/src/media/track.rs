@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use origo_auth::{NodeId, ParticipantSid, TrackSid};
 use origo_cascade_core::link::{Flow, Packet};
-use origo_cascade_core::{LayerSet, MediaKind};
+use origo_cascade_core::{LayerSet, MediaKind, TrackRecord};
 
 use super::Redundancy;
 use super::allocate::Demand;
@@ -106,6 +106,7 @@ pub(crate) struct Layer {
     pub size: Option<(u16, u16)>,
     /// Highest RTP number of the stream.
     highest: Option<u64>,
+    declared_size: Option<(u16, u16)>,
     declared_bps: u64,
     newest: Option<Instant>,
     rate: Rate,
@@ -146,6 +147,30 @@ impl Track {
             layer.declared_bps = bps.into();
         }
         track
+    }
+
+    /// Takes over how large its layers were declared to be, until keyframes tell.
+    pub fn declare_sizes(&mut self, sizes: &[(u16, u16)]) {
+        for (layer, &(width, height)) in self.layers.iter_mut().zip(sizes) {
+            layer.declared_size = Some((width, height)).filter(|_| width > 0 && height > 0);
+        }
+    }
+
+    /// Its record tells of other layers than before. A track of this node is told by its publisher's announcement.
+    pub fn redeclare(&mut self, record: &TrackRecord) {
+        if record.sid != self.sid || self.is_local() {
+            return;
+        }
+        self.announced = record.layer_bitrates_bps.len().clamp(1, LAYERS);
+        for (layer, &bps) in self.layers.iter_mut().zip(&record.layer_bitrates_bps) {
+            layer.declared_bps = bps.into();
+        }
+        self.declare_sizes(&record.layer_sizes);
+    }
+
+    /// Nobody sends it yet: its publisher begins when somebody takes it.
+    pub fn lay_to_rest(&mut self) {
+        self.layers.iter_mut().for_each(|layer| layer.dozes = true);
     }
 
     /// Whether it is published here.
@@ -289,7 +314,7 @@ impl Track {
 
     /// The highest layer that a viewer has use for.
     pub fn useful(&self, viewer: &Viewer) -> usize {
-        let sizes = std::array::from_fn(|layer| self.layers[layer].size);
+        let sizes = std::array::from_fn(|layer| self.layers[layer].size.or(self.layers[layer].declared_size));
         viewer.useful_layer(&sizes, self.layers_sent())
     }
 
@@ -499,7 +524,8 @@ mod tests {
     #[test]
     fn a_local_layer_flows_while_packets_come_and_a_far_one_gets_its_chance() {
         let now = Instant::now();
-        let viewer = Viewer::new(SessionId(2), 1, Forwarder::new(Codec::Vp8, false), false);
+        let viewer =
+            Viewer::new(SessionId(2), "TR_abcdefghjkmn".parse().unwrap(), 1, Forwarder::new(Codec::Vp8, false), false);
         assert_eq!(local().demand(&viewer).bitrates_bps, [None; 3]);
 
         let mut far = track(Origin::Link { publisher: "PA_abcdefghjkmn".parse().unwrap() });

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use origo_auth::TrackSid;
+
 use super::allocate::Rank;
 use super::codec::Codec;
 use super::egress::Stream;
@@ -23,6 +25,8 @@ const USUAL_PIXELS: [u64; LAYERS] = [320 * 180, 640 * 360, 1280 * 720];
 pub(crate) struct Viewer {
     /// The session.
     pub session: SessionId,
+    /// The track as which the client knows it.
+    pub name: TrackSid,
     /// Its connection.
     pub peer: usize,
     /// Where to write, once the client can receive it.
@@ -43,9 +47,9 @@ pub(crate) struct Viewer {
 
 impl Viewer {
     /// A viewer to whom nothing can be written yet.
-    pub fn new(session: SessionId, peer: usize, forwarder: Forwarder, screen: bool) -> Self {
+    pub fn new(session: SessionId, name: TrackSid, peer: usize, forwarder: Forwarder, screen: bool) -> Self {
         let settings = TrackSettings::default();
-        Self { session, peer, stream: None, mid: None, forwarder, settings, screen, paused: false, begun: None }
+        Self { session, name, peer, stream: None, mid: None, forwarder, settings, screen, paused: false, begun: None }
     }
 
     /// Writes from now on to another stream, whose numbers begin anew; `None` stops.
@@ -99,7 +103,10 @@ mod tests {
     use super::*;
 
     fn viewer(settings: TrackSettings) -> Viewer {
-        Viewer { settings, ..Viewer::new(SessionId(1), 0, Forwarder::new(Codec::Vp8, false), false) }
+        Viewer {
+            settings,
+            ..Viewer::new(SessionId(1), "TR_abcdefghjkmn".parse().unwrap(), 0, Forwarder::new(Codec::Vp8, false), false)
+        }
     }
 
     fn shown(width: u32, height: u32) -> Viewer {

@@ -84,6 +84,7 @@ impl Room {
             media::Event::TrackEnded { track, .. } => self.end_track(cx, identity, track),
             media::Event::Data { channel, packet, .. } => self.data(cx, identity, channel, &packet),
             media::Event::Quality { up, down, .. } => self.rate(cx, identity, &up, &down),
+            media::Event::Unsupported { track, .. } => self.tell_unsupported(cx, identity, track),
             media::Event::StreamState { track, paused, .. } => self.tell_stream_state(cx, identity, track, paused),
             media::Event::FellBehind(_) => self.fall_behind(cx, identity),
             // The worker holds packets back until the channels are open, so nothing waits for it here. The rest is

@@ -45,6 +45,8 @@ pub(super) struct Context {
     pub remote_tracks: BTreeMap<TrackSid, RoomKey>,
     /// The room of each track that is published here.
     pub local_tracks: BTreeMap<TrackSid, RoomKey>,
+    /// Whose next session is to use TCP alone, and until when that stands.
+    switched: BTreeMap<(RoomKey, Identity), Instant>,
     timers: BTreeSet<(Instant, RoomKey)>,
     outputs: VecDeque<Output>,
 }
@@ -60,9 +62,25 @@ impl Context {
             seats: BTreeMap::new(),
             remote_tracks: BTreeMap::new(),
             local_tracks: BTreeMap::new(),
+            switched: BTreeMap::new(),
             timers: BTreeSet::new(),
             outputs: VecDeque::new(),
         }
+    }
+
+    /// A client is about to come back with another session, which is to use TCP alone.
+    pub fn switch_to_tcp(&mut self, room: &RoomKey, identity: &Identity) {
+        let now = self.now;
+        self.switched.retain(|_, until| *until > now);
+        if self.switched.len() < limits::SWITCHED_MAX {
+            self.switched.insert((room.clone(), identity.clone()), now + limits::SWITCH_STANDS);
+        }
+    }
+
+    /// Whether a client that joins is to use TCP alone. True once.
+    pub fn take_switch(&mut self, room: &RoomKey, identity: &Identity) -> bool {
+        let until = self.switched.remove(&(room.clone(), identity.clone()));
+        until.is_some_and(|until| until > self.now)
     }
 
     /// Says something to a client.

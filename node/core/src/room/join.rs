@@ -12,7 +12,7 @@ use super::grants::{self, Grants};
 use super::participant::Participant;
 use super::room::{Phase, Room};
 use super::session::Session;
-use super::{Join, Output, info, limits};
+use super::{Join, info, limits};
 use crate::SessionId;
 use crate::media::{Command, OpenSession, Target};
 
@@ -29,6 +29,8 @@ pub(super) enum JoinError {
     RoomFull,
     #[error("the room is full: its application lets {0} participants in")]
     RoomLimit(u32),
+    #[error("the same identity joins once more")]
+    Superseded,
     #[error("the node is full: it has {max} rooms", max = limits::ROOMS_MAX)]
     NodeFull,
 }
@@ -40,6 +42,7 @@ impl JoinError {
             Self::NotAllowed(_) => 401,
             Self::Missing(_) | Self::TooLong { .. } => 400,
             Self::RoomFull | Self::RoomLimit(_) => 429,
+            Self::Superseded => 409,
             Self::NodeFull => 503,
         }
     }
@@ -78,17 +81,14 @@ impl Room {
     pub fn join(&mut self, cx: &mut Context, join: Join) -> Result<(), JoinError> {
         let waiting = match &self.phase {
             Phase::Entering { waiting, .. } => waiting.len(),
-            Phase::Live => 0,
+            Phase::Live => self.seating.len(),
         };
         if self.locals.len() + waiting >= limits::PARTICIPANTS_MAX && !self.locals.contains_key(&join.identity) {
             return Err(JoinError::RoomFull);
         }
         match &mut self.phase {
             Phase::Entering { waiting, .. } => waiting.push(join),
-            Phase::Live => {
-                self.check_limit(&join.identity)?;
-                self.admit(cx, join);
-            }
+            Phase::Live => self.let_in(cx, join)?,
         }
         Ok(())
     }
@@ -97,20 +97,13 @@ impl Room {
     pub fn go_live(&mut self, cx: &mut Context) {
         if let Phase::Entering { waiting, .. } = std::mem::replace(&mut self.phase, Phase::Live) {
             for join in waiting {
-                match self.check_limit(&join.identity) {
-                    Ok(()) => self.admit(cx, join),
-                    Err(error) => {
-                        let session = join.session;
-                        cx.seats.remove(&session);
-                        cx.output(Output::Refuse { session, status: error.status(), reason: error.to_string() });
-                    }
-                }
+                self.let_in_or_refuse(cx, join);
             }
         }
     }
 
-    /// Whether the application lets one more in. Nodes that let people in at the same instant may go over the bound.
-    fn check_limit(&self, identity: &Identity) -> Result<(), JoinError> {
+    /// Whether the application lets one more in, as far as this node knows.
+    pub fn check_limit(&self, identity: &Identity) -> Result<(), JoinError> {
         let max = self.record.settings.max_participants;
         let is_here = self.locals.contains_key(identity) || self.remotes.by_identity.contains_key(identity);
         let present = self.locals.len() + self.remotes.by_identity.len();
@@ -119,6 +112,11 @@ impl Room {
 
     /// A client has gone. Says whether it still waited to be let in.
     pub fn stop_waiting(&mut self, session: SessionId) -> bool {
+        let seating = self.seating.len();
+        self.seating.retain(|_, (join, _)| join.session != session);
+        if self.seating.len() < seating {
+            return true;
+        }
         let Phase::Entering { waiting, .. } = &mut self.phase else { return false };
         let before = waiting.len();
         waiting.retain(|join| join.session != session);
@@ -130,7 +128,7 @@ impl Room {
         self.remove(cx, identity, DisconnectReason::DuplicateIdentity, Some(Action::Disconnect));
     }
 
-    fn admit(&mut self, cx: &mut Context, join: Join) {
+    pub fn admit(&mut self, cx: &mut Context, join: Join) {
         let stored = self.end_former_session(cx, &join.identity);
         let mut local = seated(cx, &join, stored);
         local.session.arrived = self.streams.pass();
@@ -141,6 +139,7 @@ impl Room {
             single_connection: join.single_connection,
             ice_lite: !join.disable_ice_lite,
             fixed_sections: join.fixed_sections,
+            tcp_only: cx.take_switch(&self.key, &identity),
             may_pause: join.may_pause,
         };
         cx.media(&self.key, Command::Open(opening));

@@ -55,6 +55,8 @@ pub const DATA_PACKET_BYTES_MAX: usize = 64_000;
 /// How long a room waits for the mesh to say who is in it. The mesh answers within 300 ms; after this the room goes on
 /// with whom it knows.
 pub const ENTER_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long a join waits for the room's home to say whether there is a seat.
+pub const SEAT_TIMEOUT: Duration = Duration::from_millis(500);
 /// A participant whose first connection never comes up is removed after this (LiveKit's figure).
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 /// A participant whose media is up is kept this long without its socket (LiveKit's figure).
@@ -77,6 +79,10 @@ pub const SETTINGS_INTERVAL: Duration = Duration::from_millis(100);
 /// A layer that nobody takes any more is still asked for this long, since whoever turned away may turn back (LiveKit's
 /// figure).
 pub const DYNACAST_LINGER: Duration = Duration::from_secs(5);
+/// How long a client may take to come back after it asked to use another protocol.
+pub const SWITCH_STANDS: Duration = Duration::from_secs(60);
+/// Clients of one node that are about to do so.
+pub const SWITCHED_MAX: usize = 1_000;
 /// Participants whom a publisher may name as those who may receive its tracks.
 pub const ADMITTED_MAX: usize = 1_000;
 /// Bytes of their names and of the tracks. With the rest of a participant's record it fits into one message of a link.

@@ -10,6 +10,7 @@
 mod admin;
 mod annex;
 mod audience;
+mod backup;
 mod connection;
 mod context;
 mod control;
@@ -31,6 +32,7 @@ mod resume;
 #[expect(clippy::module_inception, reason = "one room is the noun, and this folder is about rooms")]
 mod room;
 mod rooms;
+mod seat;
 mod session;
 mod shown;
 mod simulate;

@@ -118,7 +118,7 @@ impl Participant {
             owner_epoch: self.owner_epoch,
             version: self.version,
             info,
-            tracks: self.announced().map(Publication::record).collect(),
+            tracks: self.announced().flat_map(Publication::records).collect(),
         }
     }
 }

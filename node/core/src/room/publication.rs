@@ -5,6 +5,7 @@ use origo_auth::TrackSid;
 use origo_cascade_core::{MediaKind, TrackRecord};
 use proto::{AudioTrackFeature, TrackSource, TrackType, request_response::Reason, video_layer::Mode};
 
+use super::backup::Backup;
 use super::dynacast::Demand;
 use super::limits;
 use crate::media::{self, Redundancy};
@@ -24,6 +25,19 @@ pub(super) fn enabled_codecs() -> Vec<proto::Codec> {
     mimes.map(|mime| proto::Codec { mime: mime.into(), fmtp_line: String::new() }).collect()
 }
 
+/// The MIME type of a video codec that clients may publish, by its bare name.
+pub(super) fn video_mime(codec: &str) -> Option<&'static str> {
+    let bare = codec.rsplit('/').next().unwrap_or(codec);
+    VIDEO_CODECS.iter().find(|(name, _)| name.eq_ignore_ascii_case(bare)).map(|(_, mime)| *mime)
+}
+
+/// How large layers are declared to be; nothing when one of them is not.
+pub(super) fn sizes(layers: &[proto::VideoLayer]) -> Vec<(u16, u16)> {
+    let side = |pixels: u32| u16::try_from(pixels).ok().filter(|&pixels| pixels > 0);
+    let all: Option<Vec<_>> = layers.iter().map(|layer| side(layer.width).zip(side(layer.height))).collect();
+    all.unwrap_or_default()
+}
+
 /// What may be done with a sound on its way. Redundancy around an encrypted frame could be neither taken out nor added.
 pub(super) fn redundancy_of(info: &proto::TrackInfo) -> Redundancy {
     match (info.encryption(), info.disable_red) {
@@ -40,8 +54,10 @@ pub(super) enum PublishError {
     NotAllowed(&'static str),
     #[error("a track of type {0} cannot be announced like this")]
     Type(i32),
-    #[error("a second codec for {0} is not taken")]
+    #[error("this second codec of {0} is not taken")]
     SecondCodec(String),
+    #[error("this participant has no picture {0}")]
+    UnknownTrack(String),
     #[error("a participant has at most {max} tracks", max = limits::TRACKS_MAX)]
     TooMany,
     #[error("{0} is longer than {max} bytes", max = limits::NAME_BYTES_MAX)]
@@ -53,6 +69,7 @@ impl PublishError {
         match self {
             Self::NotAllowed(_) => Reason::NotAllowed,
             Self::Type(_) | Self::SecondCodec(_) => Reason::UnsupportedType,
+            Self::UnknownTrack(_) => Reason::NotFound,
             Self::TooMany | Self::TooLong(_) => Reason::LimitExceeded,
         }
     }
@@ -71,16 +88,20 @@ pub(super) struct Publication {
     /// Its publisher knows that somebody takes it.
     pub subscribed: bool,
     pub demand: Demand,
+    /// Its second codec.
+    pub backup: Option<Backup>,
     layer_bitrates_bps: Vec<u32>,
 }
 
 impl Publication {
-    /// What the client asked for, as far as it can be had. The caller has checked the rights.
-    pub fn new(sid: TrackSid, request: &proto::AddTrackRequest, unix_ms: u64) -> Result<Self, PublishError> {
+    /// What the client asked for, as far as it can be had; `backup` is the id of its second codec, if it has one. The
+    /// caller has checked the rights.
+    pub fn new(
+        (sid, backup): (TrackSid, TrackSid),
+        request: &proto::AddTrackRequest,
+        unix_ms: u64,
+    ) -> Result<Self, PublishError> {
         check_lengths(request)?;
-        if !request.sid.is_empty() {
-            return Err(PublishError::SecondCodec(request.sid.chars().take(64).collect()));
-        }
         let kind = match TrackType::try_from(request.r#type) {
             Ok(TrackType::Audio) => MediaKind::Audio,
             Ok(TrackType::Video) => MediaKind::Video,
@@ -94,16 +115,22 @@ impl Publication {
             announced: false,
             subscribed: false,
             demand: Demand::default(),
+            backup: None,
             layer_bitrates_bps: Vec::new(),
         };
         publication.layer_bitrates_bps = publication.bitrates();
+        if kind == MediaKind::Video {
+            let layers = publication.info.codecs.first().map_or(&[][..], |codec| &codec.layers);
+            publication.backup = Backup::of(backup, request, layers);
+            publication.show_backup(unix_ms);
+        }
         publication.touch(unix_ms);
         Ok(publication)
     }
 
     /// What the worker is to expect in the client's offer.
     pub fn expected(&self, request: &proto::AddTrackRequest) -> media::Expected {
-        let others = request.simulcast_codecs.iter().map(|codec| codec.cid.clone());
+        let others = request.simulcast_codecs.iter().take(1).map(|codec| codec.cid.clone());
         let ids = [request.cid.clone()].into_iter().chain(others).filter(|id| !id.is_empty());
         media::Expected {
             sid: self.sid,
@@ -111,6 +138,7 @@ impl Publication {
             kind: self.kind,
             mime: self.info.mime_type.clone(),
             layer_bitrates_bps: self.layer_bitrates_bps.clone(),
+            layer_sizes: self.layer_sizes(),
             stereo: self.has(AudioTrackFeature::TfStereo),
             dtx: self.kind == MediaKind::Audio && !self.has(AudioTrackFeature::TfNoDtx),
             redundancy: redundancy_of(&self.info),
@@ -149,9 +177,41 @@ impl Publication {
             kind: self.kind,
             mime: self.info.mime_type.clone(),
             layer_bitrates_bps: self.layer_bitrates_bps.clone(),
-            layer_sizes: Vec::new(),
+            layer_sizes: self.layer_sizes(),
             backup_of: None,
         }
+    }
+
+    /// The same, and its second codec.
+    pub fn records(&self) -> impl Iterator<Item = TrackRecord> {
+        [self.record()].into_iter().chain(self.backup.as_ref().map(|backup| backup.record(self.sid)))
+    }
+
+    /// Tells clients how things stand with the second codec.
+    pub fn show_backup(&mut self, unix_ms: u64) {
+        self.info.codecs.truncate(1);
+        self.info.codecs.extend(self.backup.as_ref().map(Backup::info));
+        self.touch(unix_ms);
+    }
+
+    /// Its client declares other layers. As many as before keep their names; more or fewer are not taken.
+    #[expect(deprecated, reason = "older clients read the layers beside the codec")]
+    pub fn set_layers(&mut self, mut layers: Vec<proto::VideoLayer>, unix_ms: u64) -> bool {
+        layers.sort_by_key(|layer| (layer.quality, layer.bitrate));
+        let Some(codec) = self.info.codecs.first_mut().filter(|codec| codec.layers.len() == layers.len()) else {
+            return false;
+        };
+        for (known, layer) in codec.layers.iter_mut().zip(layers) {
+            (known.width, known.height, known.bitrate) = (layer.width, layer.height, layer.bitrate);
+        }
+        self.info.layers.clone_from(&codec.layers);
+        self.layer_bitrates_bps = self.bitrates();
+        self.touch(unix_ms);
+        true
+    }
+
+    fn layer_sizes(&self) -> Vec<(u16, u16)> {
+        self.info.codecs.first().map_or(Vec::new(), |codec| sizes(&codec.layers))
     }
 
     fn has(&self, feature: AudioTrackFeature) -> bool {
@@ -189,7 +249,7 @@ fn stream_of(source: i32) -> &'static str {
     }
 }
 
-fn check_lengths(request: &proto::AddTrackRequest) -> Result<(), PublishError> {
+pub(super) fn check_lengths(request: &proto::AddTrackRequest) -> Result<(), PublishError> {
     let texts = [("cid", &request.cid), ("name", &request.name), ("stream", &request.stream)];
     let codecs = request.simulcast_codecs.iter().flat_map(|codec| [("codec", &codec.codec), ("cid", &codec.cid)]);
     for (what, text) in texts.into_iter().chain(codecs) {
@@ -210,13 +270,11 @@ fn mime_of(kind: MediaKind, request: &proto::AddTrackRequest) -> &'static str {
         return OPUS;
     }
     let wish = request.simulcast_codecs.first().map_or("", |codec| codec.codec.as_str());
-    let bare = wish.rsplit('/').next().unwrap_or(wish);
-    let found = VIDEO_CODECS.iter().find(|(name, _)| name.eq_ignore_ascii_case(bare));
-    found.unwrap_or(&VIDEO_CODECS[0]).1
+    video_mime(wish).unwrap_or(VIDEO_CODECS[0].1)
 }
 
 /// The declared layers, lowest first, with the names that their packets will carry.
-fn layers_of(kind: MediaKind, request: &proto::AddTrackRequest) -> Vec<proto::VideoLayer> {
+pub(super) fn layers_of(kind: MediaKind, request: &proto::AddTrackRequest) -> Vec<proto::VideoLayer> {
     if kind == MediaKind::Audio {
         return Vec::new();
     }

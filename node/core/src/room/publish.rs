@@ -19,6 +19,7 @@ impl Room {
     /// muted, since then no media will come.
     pub fn add_track(&mut self, cx: &mut Context, identity: &Identity, request: proto::AddTrackRequest) {
         match self.check_announcement(identity, &request) {
+            Ok(()) if !request.sid.is_empty() => self.add_codec(cx, identity, request),
             Err(error) => self.refuse_track(cx, identity, request, error.reason(), error.to_string()),
             Ok(()) if self.has_cid(identity, &request.cid) => self.queue_track(cx, identity, request),
             Ok(()) => self.accept_track(cx, identity, request),
@@ -35,6 +36,9 @@ impl Room {
         mid: String,
         ssrcs: &[u32],
     ) {
+        if self.start_backup(cx, identity, track, &mid, ssrcs) {
+            return;
+        }
         let unix_ms = cx.unix_ms;
         let Some(publication) = self.publication(identity, track) else {
             return cx.stats.drop("media event", "unknown track");
@@ -50,11 +54,19 @@ impl Room {
 
     /// The client's offer no longer carries a track.
     pub fn end_track(&mut self, cx: &mut Context, identity: &Identity, track: TrackSid) {
+        if self.end_backup(cx, identity, track) {
+            return;
+        }
         let Some(local) = self.locals.get_mut(identity) else { return };
+        let session = local.session.id;
         let Some(publication) = local.publications.remove(&track) else {
             return cx.stats.drop("media event", "unknown track");
         };
         cx.local_tracks.remove(&track);
+        if let Some(backup) = &publication.backup {
+            cx.local_tracks.remove(&backup.sid);
+            cx.media(&self.key, Command::Unpublish { session, track: backup.sid });
+        }
         self.forget_shown(track);
         if publication.announced {
             self.announce(cx, identity);
@@ -102,6 +114,21 @@ impl Room {
             info.width = request.width;
             info.height = request.height;
         });
+    }
+
+    /// A client tells that the layers of one of its pictures have changed.
+    pub fn update_layers(&mut self, cx: &mut Context, identity: &Identity, request: proto::UpdateVideoLayers) {
+        let unix_ms = cx.unix_ms;
+        let found = request.track_sid.parse().ok().and_then(|track| self.publication(identity, track));
+        let Some(publication) = found.filter(|publication| publication.kind == MediaKind::Video) else {
+            return cx.stats.drop("track update", "unknown track");
+        };
+        if !publication.set_layers(request.layers, unix_ms) {
+            return cx.stats.drop("track update", "other layers");
+        }
+        if publication.announced {
+            self.announce(cx, identity);
+        }
     }
 
     fn update_track(
@@ -155,7 +182,8 @@ impl Room {
     }
 
     fn accept_track(&mut self, cx: &mut Context, identity: &Identity, request: proto::AddTrackRequest) {
-        let publication = match Publication::new(TrackSid::random(&mut cx.rng), &request, cx.unix_ms) {
+        let sids = (TrackSid::random(&mut cx.rng), TrackSid::random(&mut cx.rng));
+        let publication = match Publication::new(sids, &request, cx.unix_ms) {
             Ok(publication) => publication,
             Err(error) => return self.refuse_track(cx, identity, request, error.reason(), error.to_string()),
         };
@@ -165,6 +193,10 @@ impl Room {
         let published =
             proto::TrackPublishedResponse { cid: request.cid.clone(), track: Some(publication.info.clone()) };
         cx.media(&self.key, Command::Expect { session, track: publication.expected(&request) });
+        if let Some(backup) = &publication.backup {
+            cx.media(&self.key, Command::Reserve { session, track: backup.expected() });
+            cx.local_tracks.insert(backup.sid, self.key.clone());
+        }
         local.publications.insert(track, publication);
         cx.local_tracks.insert(track, self.key.clone());
         self.tell(cx, identity, Message::TrackPublished(published));
@@ -192,7 +224,7 @@ impl Room {
         }
     }
 
-    fn refuse_track(
+    pub fn refuse_track(
         &self,
         cx: &mut Context,
         identity: &Identity,

@@ -39,6 +39,16 @@ impl Remote {
         self.info.permission.as_ref().is_some_and(|permission| permission.hidden)
     }
 
+    /// Its tracks, as clients know them.
+    pub fn tracks(&self) -> impl Iterator<Item = &TrackRecord> {
+        self.record.tracks.iter().filter(|track| track.backup_of.is_none())
+    }
+
+    /// The second codec of one of its tracks.
+    pub fn backup(&self, track: TrackSid) -> Option<&TrackRecord> {
+        self.record.tracks.iter().find(|record| record.backup_of == Some(track))
+    }
+
     /// The msid stream of one of its tracks.
     pub fn stream(&self, track: TrackSid) -> &str {
         self.track_info(track).map_or("", |info| &info.stream)
@@ -89,7 +99,7 @@ impl Remotes {
 
     /// A track and its publisher.
     pub fn find(&self, track: TrackSid) -> Option<(&Remote, &TrackRecord)> {
-        let tracks = self.visible().flat_map(|remote| remote.record.tracks.iter().map(move |record| (remote, record)));
+        let tracks = self.visible().flat_map(|remote| remote.tracks().map(move |record| (remote, record)));
         tracks.into_iter().find(|(_, record)| record.sid == track)
     }
 
@@ -215,9 +225,15 @@ impl Room {
             }
         }
         for track in new {
-            let kept = |before: &TrackRecord| before.sid == track.sid && before.mime.eq_ignore_ascii_case(&track.mime);
-            if !old.iter().any(kept) {
-                self.subscribe_all(cx, track.sid);
+            let known =
+                old.iter().find(|before| before.sid == track.sid && before.mime.eq_ignore_ascii_case(&track.mime));
+            match track.backup_of {
+                None if known.is_none() => self.subscribe_all(cx, track.sid),
+                // Whoever takes the first for the first time is told of both at once.
+                Some(shown) if known != Some(track) && old.iter().any(|before| before.sid == shown) => {
+                    self.renew_subscriptions(cx, shown);
+                }
+                _ => {}
             }
         }
     }

@@ -30,6 +30,8 @@ impl Room {
             Message::UpdateMetadata(request) => self.update_metadata(cx, identity, request),
             Message::UpdateAudioTrack(request) => self.update_audio(cx, identity, request),
             Message::UpdateVideoTrack(request) => self.update_video(cx, identity, &request),
+            #[expect(deprecated, reason = "older clients still send the deprecated request")]
+            Message::UpdateLayers(request) => self.update_layers(cx, identity, request),
             Message::Ping(_) => self.tell(cx, identity, Response::Pong(cx.unix_ms as i64)),
             Message::PingReq(ping) => self.pong(cx, identity, ping),
             Message::Leave(leave) => self.remove(cx, identity, reason_of(&leave), None),
@@ -126,9 +128,7 @@ fn reason_of(leave: &proto::LeaveRequest) -> DisconnectReason {
 
 /// What a request is counted as when it is not acted upon.
 fn name(message: &Message) -> &'static str {
-    #[expect(deprecated, reason = "older clients still send the deprecated request")]
     match message {
-        Message::UpdateLayers(_) => "update_layers",
         Message::PublishDataTrackRequest(_) => "publish_data_track",
         Message::UnpublishDataTrackRequest(_) => "unpublish_data_track",
         Message::UpdateDataSubscription(_) => "update_data_subscription",

@@ -52,6 +52,8 @@ pub(super) struct Room {
     pub streams: Streams,
     /// When clients are told of the quality of connections, if there is news.
     pub qualities_at: Option<Instant>,
+    /// Joins that wait for the home's word on a seat, and until when.
+    pub seating: BTreeMap<Identity, (Join, Instant)>,
     /// When its counts were last told, and whether they have changed since.
     counts_told: Instant,
     counts_changed: bool,
@@ -78,6 +80,7 @@ impl Room {
             history: History::default(),
             streams: Streams::default(),
             qualities_at: None,
+            seating: BTreeMap::new(),
             counts_told: cx.now,
             counts_changed: false,
         }
@@ -89,7 +92,7 @@ impl Room {
             Phase::Entering { waiting, .. } => waiting.len(),
             Phase::Live => 0,
         };
-        waiting == 0 && self.locals.is_empty()
+        waiting == 0 && self.seating.is_empty() && self.locals.is_empty()
     }
 
     /// The last participant is gone: the mesh need not tell of this room any more.
@@ -119,6 +122,7 @@ impl Room {
         }
         self.announce_late(cx);
         self.grant_wishes(cx);
+        self.seat_overdue(cx);
         self.pass_on_settings(cx);
         self.tell_speakers(cx);
         self.tell_qualities(cx);
@@ -187,8 +191,9 @@ impl Room {
             self.departed.note(cx.now, parting.clone());
             self.tell_others(cx, who, parting);
         }
-        for track in local.publications.keys() {
+        for (track, publication) in &local.publications {
             cx.local_tracks.remove(track);
+            publication.backup.as_ref().map(|backup| cx.local_tracks.remove(&backup.sid));
             self.forget_shown(*track);
             self.unsubscribe_all(cx, *track);
         }

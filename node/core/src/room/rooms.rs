@@ -223,6 +223,9 @@ impl Rooms {
                     room.supersede(cx, &identity);
                 }
             }),
+            cascade::Event::Seated { room, identity, granted } => {
+                self.in_room(&room, |room, cx| room.seated(cx, &identity, granted))
+            }
             cascade::Event::Asked { from, ask } => {
                 let answer = self.admin(&ask);
                 self.context.mesh(cascade::Input::Answer { to: from, answer });
@@ -296,6 +299,7 @@ fn session_of(event: &media::Event) -> Option<SessionId> {
         | media::Event::TrackEnded { session, .. }
         | media::Event::Data { session, .. }
         | media::Event::Quality { session, .. }
+        | media::Event::Unsupported { session, .. }
         | media::Event::StreamState { session, .. }
         | media::Event::FellBehind(session)
         | media::Event::ChannelsOpen(session) => Some(*session),

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use livekit_protocol as proto;
 use origo_auth::Identity;
-use proto::DisconnectReason;
 use proto::leave_request::Action;
 use proto::simulate_scenario::Scenario;
+use proto::{CandidateProtocol, DisconnectReason};
 
 use super::context::Context;
 use super::room::Room;
 use super::{Output, info};
+use crate::media::Command;
 
 /// What happens to a socket with which a session is taken up again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +40,13 @@ impl Room {
             Some(Scenario::DisconnectSignalOnResumeNoMessages(_)) => {
                 self.cut_later(identity, CutOnResume::BeforeMessages);
             }
-            Some(Scenario::SwitchCandidateProtocol(_) | Scenario::SubscriberBandwidth(_)) | None => {
-                cx.stats.drop("simulate", "unknown");
+            Some(Scenario::SubscriberBandwidth(bps)) => self.cap_bandwidth(cx, identity, bps),
+            // The client comes back by itself. There is no TLS of our own to offer: TCP stands for it.
+            Some(Scenario::SwitchCandidateProtocol(protocol)) if protocol != CandidateProtocol::Udp as i32 => {
+                cx.switch_to_tcp(&self.key, identity);
             }
+            Some(Scenario::SwitchCandidateProtocol(_)) => drop(cx.take_switch(&self.key, identity)),
+            None => cx.stats.drop("simulate", "unknown"),
         }
     }
 
@@ -53,6 +58,13 @@ impl Room {
         }
         cx.output(Output::Close(socket));
         self.lose_socket(cx, identity);
+    }
+
+    /// Has a client's way carry no more than this; nothing or less ends that.
+    fn cap_bandwidth(&self, cx: &mut Context, identity: &Identity, bps: i64) {
+        let Some(local) = self.locals.get(identity) else { return };
+        let bps = u64::try_from(bps).ok().filter(|&bps| bps > 0);
+        cx.media(&self.key, Command::CapBandwidth { session: local.session.id, bps });
     }
 
     fn cut_later(&mut self, identity: &Identity, cut: CutOnResume) {

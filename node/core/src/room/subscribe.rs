@@ -17,6 +17,7 @@ use crate::media::{Command, Redundancy, Subscription};
 /// A track that can be received, and who publishes it.
 struct Source {
     record: TrackRecord,
+    backup: Option<TrackRecord>,
     publisher: ParticipantSid,
     identity: Identity,
     stream: String,
@@ -36,6 +37,14 @@ impl Room {
         }
     }
 
+    /// A track can be received in a second codec now: those who have it hear of that.
+    pub fn renew_subscriptions(&mut self, cx: &mut Context, track: TrackSid) {
+        let Some(source) = self.source(track) else { return };
+        for local in self.locals.values().filter(|local| local.session.subscriptions.contains(&track)) {
+            cx.media(&self.key, Command::Subscribe(subscription(local, &source)));
+        }
+    }
+
     /// A track cannot be received any more.
     pub fn unsubscribe_all(&mut self, cx: &mut Context, track: TrackSid) {
         for local in self.locals.values_mut() {
@@ -51,7 +60,7 @@ impl Room {
             return;
         }
         let here = self.locals.values().flat_map(|local| local.announced().map(|publication| publication.sid));
-        let elsewhere = self.remotes.visible().flat_map(|remote| remote.record.tracks.iter().map(|track| track.sid));
+        let elsewhere = self.remotes.visible().flat_map(|remote| remote.tracks().map(|track| track.sid));
         let tracks: Vec<_> = here.chain(elsewhere).collect();
         for track in tracks {
             self.subscribe(cx, identity, track);
@@ -184,17 +193,14 @@ impl Room {
     pub fn tracks_of(&self, identity: &Identity) -> Vec<TrackSid> {
         let here = self.locals.get(identity).into_iter().flat_map(|local| local.announced().map(|known| known.sid));
         let elsewhere = self.remotes.by_identity.get(identity).filter(|remote| !remote.is_hidden());
-        here.chain(elsewhere.into_iter().flat_map(|remote| remote.record.tracks.iter().map(|track| track.sid)))
-            .collect()
+        here.chain(elsewhere.into_iter().flat_map(|remote| remote.tracks().map(|track| track.sid))).collect()
     }
 
     /// The publisher of every track that can be received.
     pub fn publishers(&self) -> BTreeMap<TrackSid, ParticipantSid> {
         let here = self.locals.values().flat_map(|local| local.announced().map(|known| (known.sid, local.sid)));
-        let elsewhere = self
-            .remotes
-            .visible()
-            .flat_map(|remote| remote.record.tracks.iter().map(|track| (track.sid, remote.record.sid)));
+        let elsewhere =
+            self.remotes.visible().flat_map(|remote| remote.tracks().map(|track| (track.sid, remote.record.sid)));
         here.chain(elsewhere).collect()
     }
 
@@ -203,6 +209,7 @@ impl Room {
             let publication = local.publications.get(&track).filter(|publication| publication.announced)?;
             Some(Source {
                 record: publication.record(),
+                backup: publication.backup.as_ref().map(|backup| backup.record(publication.sid)),
                 publisher: local.sid,
                 identity: local.identity.clone(),
                 stream: publication.info.stream.clone(),
@@ -215,6 +222,7 @@ impl Room {
             let (remote, record) = self.remotes.find(track)?;
             Some(Source {
                 record: record.clone(),
+                backup: remote.backup(track).cloned(),
                 publisher: remote.record.sid,
                 identity: remote.record.identity.clone(),
                 stream: remote.stream(track).to_owned(),
@@ -236,6 +244,7 @@ fn subscription(local: &Participant, source: &Source) -> Subscription {
     Subscription {
         session: local.session.id,
         track: source.record.clone(),
+        backup: source.backup.clone(),
         publisher: source.publisher,
         stream: named,
         screen: source.screen,

@@ -29,7 +29,7 @@ use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
 use super::codec::Codec;
 use super::demux::Source;
 use super::quality::{Measured, Meter};
-use super::{Channel, Target};
+use super::{Channel, OpenSession, Target};
 use crate::SessionId;
 
 pub(super) use description::{PeerError, Pending};
@@ -140,10 +140,10 @@ pub(super) struct Inbound {
 
 impl Peer {
     /// A fresh connection. `sends` when tracks will be sent on it.
-    pub fn new(setup: &Setup, session: SessionId, target: Target, ice_lite: bool, sends: bool, now: Instant) -> Self {
+    pub fn new(setup: &Setup, open: &OpenSession, target: Target, sends: bool, now: Instant) -> Self {
         Self {
-            rtc: setup::build(setup, ice_lite, sends, now),
-            session,
+            rtc: setup::build(setup, open, sends, now),
+            session: open.session,
             target,
             channels: Channels::default(),
             early: Vec::new(),

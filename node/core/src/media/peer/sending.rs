@@ -40,6 +40,11 @@ impl Peer {
         Some(Stream { ssrc, payload_type, redundant_type, resendable: codec != Codec::Opus, described })
     }
 
+    /// Whether the client takes a codec in a section.
+    pub fn takes(&self, mid: Mid, codec: Codec) -> bool {
+        self.payload_type(mid, codec).is_some()
+    }
+
     /// The payload type by which the client knows redundancy around `payload_type`.
     fn redundant_type(&self, payload_type: u8) -> Option<u8> {
         let params = self.rtc.codec_config().params().iter().find(|params| *params.pt() == payload_type)?;

@@ -11,7 +11,7 @@ use str0m::{Candidate, Rtc, RtcConfig};
 
 use super::header::{DEPENDENCY_DESCRIPTOR_URI, DescriptorSerializer};
 use super::profile;
-use crate::media::Transport;
+use crate::media::{OpenSession, Transport};
 
 /// Bytes that SCTP buffers for all channels of a connection; what does not fit waits in our own queue.
 pub(super) const SCTP_BUFFER_BYTES: usize = 512 * 1024;
@@ -37,11 +37,11 @@ pub(in crate::media) struct Setup {
 }
 
 /// A fresh connection that says nothing yet.
-pub(super) fn build(setup: &Setup, ice_lite: bool, sends: bool, now: Instant) -> Rtc {
+pub(super) fn build(setup: &Setup, open: &OpenSession, sends: bool, now: Instant) -> Rtc {
     let mut config = RtcConfig::new()
         .set_crypto_provider(profile::provider())
         .set_rtp_mode(true)
-        .set_ice_lite(ice_lite)
+        .set_ice_lite(open.ice_lite)
         .set_dtls_version(DtlsVersion::Dtls12)
         .clear_codecs()
         .enable_opus(true, true)
@@ -60,7 +60,9 @@ pub(super) fn build(setup: &Setup, ice_lite: bool, sends: bool, now: Instant) ->
         config = config.enable_bwe(Some(FIRST_ESTIMATE));
     }
     let mut rtc = config.build(now);
-    let udp = setup.addresses.iter().map(|&address| (address, Candidate::host(address, "udp")));
+    let tcp_only = open.tcp_only && !setup.tcp_addresses.is_empty();
+    let udp = setup.addresses.iter().filter(|_| !tcp_only);
+    let udp = udp.map(|&address| (address, Candidate::host(address, "udp")));
     let tcp = setup
         .tcp_addresses
         .iter()

@@ -27,7 +27,14 @@ fn offered(single_connection: bool, offers: &[String]) -> (Worker, Vec<Event>) {
     let mut now = Instant::now();
     let config = WorkerConfig { addresses: vec![address], tcp_addresses: vec![], bwe: true };
     let (mut worker, session) = (Worker::new(config, now), SessionId(1));
-    let open = OpenSession { session, single_connection, ice_lite: true, fixed_sections: false, may_pause: true };
+    let open = OpenSession {
+        session,
+        single_connection,
+        ice_lite: true,
+        fixed_sections: false,
+        tcp_only: false,
+        may_pause: true,
+    };
     worker.handle_input(now, Input::Command(Command::Open(open)));
     let mut events = Vec::new();
     for (id, sdp) in (1..).zip(offers) {

@@ -5,6 +5,16 @@ use crate::media::sdp::Sdp;
 use crate::media::{Direction, Kind, Target, Via};
 
 #[test]
+fn who_is_to_use_tcp_is_told_no_other_address() {
+    let mut world = World::new();
+    world.tcp_only = true;
+    let client = world.join(true);
+    world.run_ms(500);
+    let answer = &world.clients[client].last_answer;
+    assert!(answer.contains(" tcp ") && !answer.contains(" udp "), "{answer}");
+}
+
+#[test]
 fn media_flows_between_clients_that_have_tcp_alone() {
     let mut world = World::over_tcp();
     let (publisher, viewer) = (world.join(true), world.join(false));

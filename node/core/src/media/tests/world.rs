@@ -2,26 +2,20 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use origo_auth::TrackSid;
-use origo_cascade_core::TrackRecord;
 use origo_cascade_core::link::{self, Received};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::ChannelId;
-use str0m::format::Codec as Format;
-use str0m::media::{Direction, MediaKind, Mid, Simulcast, SimulcastLayer};
+use str0m::media::{Direction, MediaKind, Mid};
 use str0m::net::{Protocol, Receive, TcpType};
-use str0m::rtp::{RtpPacket, RtpWrite, Ssrc};
+use str0m::rtp::{RtpPacket, Ssrc};
 use str0m::{Candidate, Event as RtcEvent, Input as RtcInput, Output as RtcOutput, Rtc};
 
 use super::line::Line;
 use crate::SessionId;
-use crate::media::{
-    Command, Event, Expected, Input, Kind, OpenSession, Output, Redundancy, Subscription, Target, Transport, Worker,
-    WorkerConfig,
-};
+use crate::media::{Command, Event, Input, OpenSession, Output, Redundancy, Target, Transport, Worker, WorkerConfig};
 
 pub fn server() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 7_883))
@@ -44,8 +38,9 @@ pub struct Connection {
 }
 
 impl Connection {
-    fn new(now: Instant, port: u16, transport: Transport, takes_redundancy: bool) -> Self {
-        let mut rtc = Rtc::builder().set_rtp_mode(true).enable_opus(true, takes_redundancy).build(now);
+    fn new(now: Instant, port: u16, transport: Transport, (redundancy, vp9): (bool, bool)) -> Self {
+        let builder = Rtc::builder().set_rtp_mode(true).enable_opus(true, redundancy).enable_vp9(vp9);
+        let mut rtc = builder.build(now);
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let candidate = match transport {
             Transport::Udp => Candidate::host(address, "udp"),
@@ -122,12 +117,16 @@ pub struct World {
     pub redundancy: Redundancy,
     /// Whether clients who join from now on know sound with redundancy.
     pub takes_redundancy: bool,
+    /// The same of VP9.
+    pub takes_vp9: bool,
+    /// Clients who join from now on are told TCP alone.
+    pub tcp_only: bool,
     /// Each so-many-th datagram to the clients is lost.
     pub lose_every: Option<usize>,
+    /// The codec of what is published, by client and section.
+    pub formats: BTreeMap<(usize, Mid), str0m::format::Codec>,
     delivered: usize,
     wire: VecDeque<(SocketAddr, Vec<u8>)>,
-    /// What sections are sent as, where it is not the codec that the answer puts first.
-    formats: Vec<(Mid, Format)>,
     /// What all clients' networks let through.
     transport: Transport,
     /// Where the way to one connection is long and narrow.
@@ -160,10 +159,12 @@ impl World {
             signaling: true,
             redundancy: Redundancy::Allowed,
             takes_redundancy: false,
+            takes_vp9: true,
+            tcp_only: false,
             lose_every: None,
+            formats: BTreeMap::new(),
             delivered: 0,
             wire: VecDeque::new(),
-            formats: Vec::new(),
             transport: Transport::Udp,
             line: None,
             // The estimator's probes are as long as a few large steps: those would spoil what it measures.
@@ -201,7 +202,7 @@ impl World {
         let id = SessionId(index as u64 + 1);
         let port = 20_000 + index as u16 * 2;
         let connections = (0..if single { 1 } else { 2 })
-            .map(|i| Connection::new(self.now, port + i, self.transport, self.takes_redundancy));
+            .map(|i| Connection::new(self.now, port + i, self.transport, (self.takes_redundancy, self.takes_vp9)));
         let last = String::new();
         self.clients.push(Client {
             id,
@@ -217,6 +218,7 @@ impl World {
             single_connection: single,
             ice_lite: true,
             fixed_sections,
+            tcp_only: self.tcp_only,
             may_pause,
         }));
         if single {
@@ -256,89 +258,6 @@ impl World {
 
     pub fn command(&mut self, command: Command) {
         self.worker.handle_input(self.now, Input::Command(command));
-    }
-
-    /// The client publishes a track and offers it. Gives its section.
-    pub fn publish(&mut self, client: usize, letter: char, mime: &str, rids: &[&str]) -> Mid {
-        self.publish_as(client, letter, mime, rids, rids.len().max(1))
-    }
-
-    /// The same for a track that carries its layers within one stream.
-    pub fn publish_layered(&mut self, client: usize, letter: char, mime: &str, layers: usize) -> Mid {
-        let mid = self.publish_as(client, letter, mime, &[], layers);
-        self.formats.push((mid, if mime == "video/VP9" { Format::Vp9 } else { Format::Av1 }));
-        mid
-    }
-
-    fn publish_as(&mut self, client: usize, letter: char, mime: &str, rids: &[&str], layers: usize) -> Mid {
-        let kind = if mime.starts_with("audio") { Kind::Audio } else { Kind::Video };
-        let cid = format!("cid-{letter}");
-        let session = self.clients[client].id;
-        let track = Expected {
-            sid: sid(letter),
-            client_ids: vec![cid.clone()],
-            kind,
-            mime: mime.to_owned(),
-            layer_bitrates_bps: [150_000, 500_000, 1_700_000][..layers].to_vec(),
-            stereo: false,
-            dtx: false,
-            redundancy: self.redundancy,
-        };
-        self.command(Command::Expect { session, track });
-        let simulcast = (!rids.is_empty())
-            .then(|| Simulcast { send: rids.iter().map(|rid| SimulcastLayer::new(rid)).collect(), recv: vec![] });
-        let kind = if kind == Kind::Audio { MediaKind::Audio } else { MediaKind::Video };
-        self.offer(client, |api| api.add_media(kind, Direction::SendOnly, Some("s".to_owned()), Some(cid), simulcast))
-    }
-
-    pub fn subscribe(&mut self, client: usize, letter: char, mime: &str, layers: usize) {
-        let kind = if mime.starts_with("audio") { Kind::Audio } else { Kind::Video };
-        let track = TrackRecord {
-            sid: sid(letter),
-            kind,
-            mime: mime.to_owned(),
-            layer_bitrates_bps: [150_000, 500_000, 1_700_000][..layers].to_vec(),
-            layer_sizes: Vec::new(),
-            backup_of: None,
-        };
-        let publisher = "PA_abcdefghjkmn".parse().unwrap();
-        let session = self.clients[client].id;
-        let stream = format!("{publisher}|camera");
-        let redundancy = self.redundancy;
-        self.command(Command::Subscribe(Subscription { session, track, publisher, stream, screen: false, redundancy }));
-    }
-
-    pub fn unsubscribe(&mut self, client: usize, letter: char) {
-        let session = self.clients[client].id;
-        self.command(Command::Unsubscribe { session, track: sid(letter) });
-    }
-
-    /// The client sends one RTP packet.
-    pub fn send(&mut self, client: usize, mid: Mid, rid: Option<&str>, sequence: u64, timestamp: u32, payload: &[u8]) {
-        let now = self.now;
-        let connection = &mut self.clients[client].connections[0];
-        let accepted = connection.rtc.media(mid).expect("negotiated").remote_pts().to_vec();
-        let format = self.formats.iter().find(|(section, _)| *section == mid).map(|(_, format)| *format);
-        let params = connection.rtc.codec_config().params().iter();
-        let mut of_format = params.filter(|params| Some(params.spec().codec) == format).map(|params| params.pt());
-        let payload_type = of_format.find(|pt| accepted.contains(pt)).unwrap_or(accepted[0]);
-        let mut api = connection.rtc.direct_api();
-        let stream = api.stream_tx_by_mid(mid, rid.map(Into::into)).expect("sends");
-        let payload: Arc<[u8]> = payload.into();
-        stream.write_rtp(
-            RtpWrite::new(payload_type, sequence.into(), timestamp, now, payload).marker(true).nackable(true),
-        );
-    }
-
-    /// The client sends one packet of sound with redundancy.
-    pub fn send_redundant(&mut self, client: usize, mid: Mid, sequence: u64, timestamp: u32, payload: &[u8]) {
-        let payload: Arc<[u8]> = payload.into();
-        let now = self.now;
-        let connection = &mut self.clients[client].connections[0];
-        let red = connection.redundant_type().expect("negotiated");
-        let mut api = connection.rtc.direct_api();
-        let stream = api.stream_tx_by_mid(mid, None).expect("sends");
-        stream.write_rtp(RtpWrite::new(red.into(), sequence.into(), timestamp, now, payload));
     }
 
     /// Lets time pass in small steps; clients and the worker talk all the while.

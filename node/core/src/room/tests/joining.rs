@@ -9,6 +9,7 @@ use proto::{DisconnectReason, leave_request::Action};
 
 use super::world::{Deed, World, camera, join_of, node_id, room_key};
 use crate::media::{Command, Target};
+use crate::room::{Ask, Input, limits};
 
 fn names(known: impl IntoIterator<Item = String>) -> Vec<String> {
     known.into_iter().collect()
@@ -143,4 +144,36 @@ fn a_token_for_another_room_is_refused() {
     let ann = world.join_as(0, join);
     assert!(matches!(world.deeds(ann), [Deed::Refused(401)]));
     assert_eq!(world.node(0).stats().rooms, 0);
+}
+
+/// A world of one node with a room that lets one in.
+fn room_for_one() -> World {
+    use prost::Message;
+    let mut world = World::new(1);
+    let wish = proto::CreateRoomRequest { name: "standup".into(), max_participants: 1, ..Default::default() };
+    let payload = wish.encode_to_vec().into();
+    let ask = Ask { id: 1, project: "default".into(), method: "CreateRoom".into(), payload };
+    world.input(0, Input::Admin(ask));
+    world
+}
+
+#[test]
+fn who_finds_the_last_seat_taken_on_another_node_is_refused() {
+    let mut world = room_for_one();
+    world.seats.push(origo_auth::Identity("bob".into()));
+    let ann = world.join(0, "ann");
+    assert!(matches!(world.deeds(ann), [Deed::Refused(429)]), "{:?}", world.deeds(ann));
+}
+
+#[test]
+fn a_home_that_does_not_say_who_may_come_in_keeps_nobody_waiting_for_long() {
+    let mut world = room_for_one();
+    world.is_mute = true;
+    let [gone, ann] = [world.join(0, "gone"), world.join(0, "ann")];
+    world.pass(limits::ENTER_TIMEOUT);
+    world.input(0, Input::SocketClosed(gone.1));
+    assert!(world.deeds(ann).is_empty(), "the home is asked");
+    world.pass(limits::SEAT_TIMEOUT);
+    world.joined(ann);
+    assert!(world.deeds(gone).is_empty(), "who went while it waited never came in");
 }

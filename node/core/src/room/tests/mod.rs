@@ -2,6 +2,7 @@
 //! were told.
 
 mod admin;
+mod backup;
 mod data;
 mod garbage;
 mod hostile;

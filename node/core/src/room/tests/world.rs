@@ -44,6 +44,8 @@ pub struct World {
     rooms: BTreeMap<RoomKey, RoomRecord>,
     records: BTreeMap<(RoomKey, Identity), (usize, ParticipantRecord)>,
     events: VecDeque<(usize, cascade::Event)>,
+    /// Whom the room's home let in a moment ago.
+    pub seats: Vec<Identity>,
     pub wants: Vec<(usize, TrackSid, cascade::LayerSet)>,
     /// A mesh that answers nobody.
     pub is_mute: bool,
@@ -113,6 +115,7 @@ impl World {
             rooms: BTreeMap::new(),
             records: BTreeMap::new(),
             events: VecDeque::new(),
+            seats: Vec::new(),
             wants: Vec::new(),
             is_mute: false,
             speakers: BTreeMap::new(),
@@ -231,6 +234,7 @@ impl World {
 
     /// Lets time pass; every timer on the way goes off.
     pub fn pass(&mut self, time: Duration) {
+        self.seats.clear();
         let end = self.now + time;
         while let Some(next) = self.timeouts.iter().copied().min().filter(|next| *next <= end) {
             self.now = self.now.max(next);
@@ -306,6 +310,16 @@ impl World {
                 self.events.extend(present.map(|node| (node, changed.clone())));
             }
             cascade::Input::Release(room) => drop(self.rooms.remove(&room)),
+            cascade::Input::Seat { room, identity, present, max } => {
+                let others: BTreeSet<_> = self.seats.iter().chain(&present).filter(|who| **who != identity).collect();
+                let granted = others.len() < max as usize;
+                if granted {
+                    self.seats.push(identity.clone());
+                }
+                if !self.is_mute {
+                    self.events.push_back((from, cascade::Event::Seated { room, identity, granted }));
+                }
+            }
             cascade::Input::Answer { answer, .. } => self.answers.push(answer),
             other => panic!("rooms never say {other:?}"),
         }
@@ -349,6 +363,8 @@ fn session_of(command: &Command) -> Option<SessionId> {
         | Command::Answer { session, .. }
         | Command::Trickle { session, .. }
         | Command::Expect { session, .. }
+        | Command::Reserve { session, .. }
+        | Command::CapBandwidth { session, .. }
         | Command::Unpublish { session, .. }
         | Command::Unsubscribe { session, .. }
         | Command::Settings { session, .. }
