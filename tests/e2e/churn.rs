@@ -59,7 +59,8 @@ async fn participants_who_come_and_go_over_three_nodes_leave_nothing_behind() {
         let verdict = Assertion::parse(wanted).expect("an assertion").judge(&summary);
         assert!(verdict.held, "{verdict}\n{summary}");
     }
-    assert!(told.len() >= 8 && told.iter().any(|progress| progress.received_per_second > 100), "{told:?}");
+    // It is told about once a second.
+    assert!(told.len() >= 5 && told.iter().any(|progress| progress.received_per_second > 100), "{told:?}");
     let left = tokio::task::spawn_blocking(|| until(CLEAN_WAIT, || traces(mesh).is_empty().then_some(())));
     assert_eq!(left.await.expect("metrics"), Some(()), "{:?}", traces(mesh));
 }

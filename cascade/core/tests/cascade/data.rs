@@ -228,6 +228,9 @@ fn play(seed: u64, deeds: &[Deed]) -> (World, People) {
             Deed::CutLink(..) | Deed::MendLink(..) => {}
             Deed::Exit(node) => {
                 world.ask(node, Input::Exit(room()));
+                // What is told from now on is for new viewers, even before the room is entered again.
+                check_order(&world, node);
+                world.heard[node].events.clear();
                 people.enter(&mut world, node);
             }
             Deed::Pass(ms) => world.run_for(Duration::from_millis(ms.into())),
@@ -256,11 +259,20 @@ fn check_order(world: &World, node: usize) {
             }
             Event::DataLost { publisher, .. } => drop(next.insert(*publisher, None)),
             Event::ParticipantLeft { sid, reason: LeaveReason::NodeLost, .. } => drop(next.insert(*sid, None)),
-            // A room that is entered anew has new viewers.
+            // Nobody views before the room is entered.
             Event::Entered { .. } => next.clear(),
             _ => {}
         }
     }
+}
+
+#[test]
+fn what_is_sent_while_a_node_leaves_and_enters_again_is_for_its_new_viewers() {
+    let mut deeds = vec![Deed::Pass(3_000), Deed::CutLink(2, 0)];
+    deeds.extend((0..3).map(|_| Deed::Burst(0, 7)));
+    deeds.extend([Deed::Pass(5_000), Deed::Exit(2), Deed::MendLink(0, 2), Deed::Send(0, 62_013)]);
+    let (world, _) = play(3_645_886_969_975_625_341, &deeds);
+    (0..3).for_each(|node| check_order(&world, node));
 }
 
 proptest! {
