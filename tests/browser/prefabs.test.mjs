@@ -97,7 +97,8 @@ test('a shared screen is focused on the other page', { timeout: 60_000 }, async 
   await bob.page.getByRole('button', { name: 'Share screen' }).click();
   const video = others(ann, 'screen_share').locator('video');
   await video.waitFor({ timeout: 15_000 });
-  await video.evaluate((video) => window.until('frames', () => video.getVideoPlaybackQuality().totalVideoFrames >= 3));
+  // Nothing moves on that screen, so one frame may be all that there is.
+  await video.evaluate((video) => window.until('a frame', () => video.getVideoPlaybackQuality().totalVideoFrames >= 1));
   await ann.page.locator('.lk-focus-layout').waitFor();
   await ann.page.waitForTimeout(500);
   await ann.page.screenshot({ path: `${screenshots}/prefabs-screen.png` });

@@ -1,6 +1,6 @@
 // Hosts of one machine as network namespaces: a core where the nodes run, and one client each at the end of a line
 // that delays, loses and narrows.
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,6 +23,15 @@ export function whyNot() {
     } catch {
       return `${tool} is missing: make deps installs it`;
     }
+  }
+  const trial = `og-shape-${process.pid}-trial`;
+  try {
+    run('ip', 'netns', 'add', trial);
+    run('ip', '-n', trial, 'link', 'set', 'lo', 'up');
+  } catch (error) {
+    return `no network namespace can be entered here: ${error.message.trim()}`;
+  } finally {
+    spawnSync('ip', ['netns', 'del', trial], { stdio: 'ignore' });
   }
   return null;
 }
