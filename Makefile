@@ -137,6 +137,11 @@ shaping: web ## calls over lines that lose, narrow and widen (root; 6 min); writ
 	cargo build --locked -p origo-node
 	node tests/shaping/run.mjs $(CASES)
 
+.PHONY: test-shaping
+test-shaping: web ## one line that narrows and widens, in a minute and with bounds (root)
+	cargo build --locked -p origo-node
+	node --test --test-reporter=spec tests/shaping/short.test.mjs
+
 .PHONY: bench
 bench: web ## forwarded packets per CPU second beside the egress ceiling; writes target/bench.json
 	cargo build --release --locked

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { cpus, loadavg } from 'node:os';
 import { test } from 'node:test';
-import { SMALL_CAMERA } from '../shaping/call.mjs';
-import { runCase } from '../shaping/cases.mjs';
-import { whyNot } from '../shaping/network.mjs';
+import { SMALL_CAMERA } from './call.mjs';
+import { runCase } from './cases.mjs';
+import { whyNot } from './network.mjs';
 
 /** Seconds after which the narrow line carries the low layer alone, and within which the high one is back. */
 const DOWN_LIMIT_S = 6;
