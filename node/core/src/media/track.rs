@@ -8,11 +8,9 @@ use origo_cascade_core::{LayerSet, MediaKind, TrackRecord};
 
 use super::Redundancy;
 use super::allocate::Demand;
-use super::clock::LayerClock;
 use super::codec::Codec;
-use super::gaps::Gaps;
-use super::place::{Queued, Reader, TEMPORAL_LAYERS};
-use super::rate::{FrameRate, Rate};
+use super::layer::Layer;
+use super::place::{Queued, TEMPORAL_LAYERS};
 use super::redundancy::{Form, Forms, Needed};
 use super::serve::Serving;
 use super::viewer::Viewer;
@@ -20,18 +18,6 @@ use crate::SessionId;
 
 /// Layers of a track: streams of their own (simulcast), or within one stream.
 pub(crate) const LAYERS: usize = origo_cascade_core::layer::LAYERS_MAX;
-/// The least time between two keyframe requests for one layer. A keyframe costs as much as a second of video.
-const KEYFRAME_SPACING: Duration = Duration::from_millis(500);
-/// A layer from which nothing came for this long does not flow.
-const SILENCE: Duration = Duration::from_millis(1_500);
-/// A viewer that waits this long for a silent layer behind a link gets the lowest one meanwhile. The first packet of a
-/// layer that is sent takes a round trip between regions.
-const LATE: Duration = Duration::from_millis(500);
-/// A layer behind a link that stayed silent though it was wanted is not tried again for this long. Shorter than a
-/// publisher goes on with a layer that it was asked for, so that one that needs its time to begin is found flowing.
-const RETRY: Duration = Duration::from_secs(3);
-/// A step back in a stream's numbers beyond which its source must have begun anew.
-const JUMP: u64 = 3_000;
 /// What a layer is taken to need when neither its publisher nor its packets have said.
 const UNKNOWN_BPS: u64 = 500_000;
 
@@ -85,42 +71,6 @@ pub(crate) struct Track {
     /// Where its publisher stands among the speakers of the room, the higher the more to the fore; 0 for one who has
     /// not spoken.
     pub speaker: u64,
-}
-
-/// One layer. Of layers within one stream, the lowest has what belongs to the stream.
-#[derive(Default)]
-pub(crate) struct Layer {
-    /// Packets of the current burst, to be routed.
-    pub burst: Vec<Queued>,
-    /// Reads where packets stand.
-    pub reader: Reader,
-    /// SSRC of a local layer, 0 until seen.
-    pub ssrc: u32,
-    /// Captured times.
-    pub clock: LayerClock,
-    /// Newest sender report: NTP and RTP time.
-    pub report: Option<(u64, u32)>,
-    /// Peers that get each packet.
-    pub serves: Vec<(NodeId, Flow)>,
-    /// Width and height, as the last keyframe said.
-    pub size: Option<(u16, u16)>,
-    /// Highest RTP number of the stream.
-    highest: Option<u64>,
-    declared_size: Option<(u16, u16)>,
-    declared_bps: u64,
-    newest: Option<Instant>,
-    rate: Rate,
-    gaps: Gaps,
-    frames: FrameRate,
-    key_requested: Option<Instant>,
-    key_pending: bool,
-    /// Behind a link: since when it is wanted without a packet of it, and until when it is not tried again.
-    wanted_since: Option<Instant>,
-    barred_until: Option<Instant>,
-    late: bool,
-    flows: bool,
-    /// It is silent and nobody took it: its publisher may have ceased to encode it for that reason.
-    dozes: bool,
 }
 
 impl Track {
@@ -257,36 +207,13 @@ impl Track {
 
     /// Layers that stopped flowing since the last call count as silent from now on. Says whether any did.
     pub fn find_silent(&mut self, now: Instant) -> bool {
-        let mut any = false;
-        for layer in self.layers.iter_mut().filter(|layer| layer.flows) {
-            if layer.newest.is_none_or(|newest| now.saturating_duration_since(newest) > SILENCE) {
-                layer.flows = false;
-                (layer.rate, layer.frames) = Default::default();
-                any = true;
-            }
-        }
-        any
+        self.layers.iter_mut().fold(false, |any, layer| layer.fall_silent(now) || any)
     }
 
     /// Bars layers behind a link that were wanted for some time without a packet, and frees those that were barred long
     /// enough. Says whether it did either, or one is late, so that viewers think again.
     pub fn bar_silent(&mut self, now: Instant) -> bool {
-        let mut any = false;
-        for layer in &mut self.layers {
-            let waited = layer.wanted_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-            if waited >= SILENCE {
-                (layer.wanted_since, layer.late) = (None, false);
-                layer.barred_until = Some(now + RETRY);
-                any = true;
-            } else if waited >= LATE && !layer.late {
-                layer.late = true;
-                any = true;
-            } else if layer.barred_until.is_some_and(|until| until <= now) {
-                layer.barred_until = None;
-                any = true;
-            }
-        }
-        any
+        self.layers.iter_mut().fold(false, |any, layer| layer.bar(now) || any)
     }
 
     /// What a viewer could get.
@@ -397,26 +324,9 @@ impl Track {
     /// Remembers since when each layer is wanted, and which silent ones nobody wants.
     pub fn note_wanted(&mut self, wanted: LayerSet, now: Instant) {
         self.wanted = wanted;
-        for (index, layer) in self.layers.iter_mut().enumerate() {
-            let is_wanted = wanted.contains(index as u8);
-            let awaited = is_wanted && !layer.flows && layer.barred_until.is_none();
-            layer.wanted_since = awaited.then(|| layer.wanted_since.unwrap_or(now));
-            layer.late &= awaited;
-            layer.dozes |= self.started && !is_wanted && !layer.flows;
+        for (number, layer) in (0u8..).zip(&mut self.layers) {
+            layer.note_wanted(wanted.contains(number), self.started, now);
         }
-    }
-
-    /// Someone needs a keyframe of this layer: whether to ask for it right now. When one was asked for a moment ago,
-    /// the wish is kept for [`Track::due_keyframe`].
-    pub fn want_keyframe(&mut self, layer: usize, now: Instant) -> bool {
-        let state = &mut self.layers[layer];
-        if state.key_requested.is_some_and(|at| now.saturating_duration_since(at) < KEYFRAME_SPACING) {
-            state.key_pending = true;
-            return false;
-        }
-        state.key_requested = Some(now);
-        state.key_pending = false;
-        true
     }
 
     /// Whether a keyframe of this stream is to be asked for by now: a wish was kept, a viewer still waits for a layer that
@@ -434,30 +344,7 @@ impl Track {
         };
         let awaited =
             self.kind == MediaKind::Video && (self.layers[stream].key_pending || self.viewers.iter().any(waits));
-        awaited && self.want_keyframe(stream, now)
-    }
-}
-
-impl Layer {
-    /// Whether a number is above all before, or its source has begun anew.
-    fn goes_on(&mut self, number: u64) -> bool {
-        let goes_on = self.highest.is_none_or(|highest| number > highest || highest - number > JUMP);
-        if goes_on {
-            self.highest = Some(number);
-        }
-        goes_on
-    }
-
-    /// A packet of it came; with its temporal layer when it begins a frame.
-    fn came(&mut self, packet: &Packet, frame: Option<u8>, now: Instant) {
-        self.flows = true;
-        self.dozes = false;
-        (self.wanted_since, self.late) = (None, false);
-        self.newest = Some(now);
-        self.rate.add(packet.payload.len(), now);
-        if let Some(temporal) = frame {
-            self.frames.add(temporal, now);
-        }
+        awaited && self.layers[stream].want_keyframe(now)
     }
 }
 
@@ -480,9 +367,9 @@ mod tests {
         let now = Instant::now();
         let ms = |ms| now + Duration::from_millis(ms);
         let mut track = local();
-        assert!(track.want_keyframe(0, ms(0)));
-        assert!(!track.want_keyframe(0, ms(10)));
-        assert!(track.want_keyframe(1, ms(10)), "each layer by itself");
+        assert!(track.layers[0].want_keyframe(ms(0)));
+        assert!(!track.layers[0].want_keyframe(ms(10)));
+        assert!(track.layers[1].want_keyframe(ms(10)), "each layer by itself");
         assert!(!track.due_keyframe(0, ms(499)));
         assert!(track.due_keyframe(0, ms(500)), "the merged wish is made good");
         assert!(!track.due_keyframe(0, ms(1_200)), "once");

@@ -77,14 +77,6 @@ fn codecs(world: &World, viewer: Client) -> Vec<(String, String)> {
     track.codecs.iter().map(|codec| (codec.mime_type.clone(), codec.cid.clone())).collect()
 }
 
-fn refusals(world: &World, client: Client) -> Vec<Reason> {
-    let said = world.said(client).filter_map(|said| match said {
-        Response::RequestResponse(response) => Some(response.reason()),
-        _ => None,
-    });
-    said.collect()
-}
-
 #[test]
 fn a_picture_in_two_codecs_is_one_track_to_clients_on_every_node() {
     let mut world = World::new(2);
@@ -148,7 +140,7 @@ fn a_second_codec_that_ends_may_be_asked_for_again() {
         world.media(ann, media::Event::TrackEnded { session: ann.1, track: backup });
     }
     assert_eq!(reserved(&world, ann).len(), 3);
-    assert_eq!(refusals(&world, ann), []);
+    assert_eq!(world.refusals(ann), []);
     let late = world.join(0, "late");
     assert_eq!(world.joined(late).other_participants[0].tracks.len(), 1, "the track itself goes on");
 }
@@ -174,17 +166,17 @@ fn a_second_codec_of_a_strange_track_twice_or_of_the_same_kind_is_refused() {
     let (ann, bob) = (world.join(0, "ann"), world.join(0, "bob"));
     let track = publish(&mut world, ann);
     world.request(bob, Request::AddTrack(second(track)));
-    assert_eq!(refusals(&world, bob), [Reason::NotFound]);
+    assert_eq!(world.refusals(bob), [Reason::NotFound]);
     let same = proto::AddTrackRequest { simulcast_codecs: vec![wish("vp9", "x")], ..second(track) };
     world.request(ann, Request::AddTrack(same));
     let unknown = proto::AddTrackRequest { simulcast_codecs: vec![wish("theora", "x")], ..second(track) };
     world.request(ann, Request::AddTrack(unknown));
     world.request(ann, Request::AddTrack(second(track)));
-    assert_eq!(refusals(&world, ann), [Reason::UnsupportedType; 2]);
+    assert_eq!(world.refusals(ann), [Reason::UnsupportedType; 2]);
     world.request(ann, Request::AddTrack(second(track)));
-    assert_eq!(refusals(&world, ann), [Reason::UnsupportedType; 3]);
+    assert_eq!(world.refusals(ann), [Reason::UnsupportedType; 3]);
     world.request(ann, Request::AddTrack(proto::AddTrackRequest { sid: "nonsense".into(), ..second(track) }));
-    assert_eq!(refusals(&world, ann).last(), Some(&Reason::NotFound));
+    assert_eq!(world.refusals(ann).last(), Some(&Reason::NotFound));
 }
 
 #[test]

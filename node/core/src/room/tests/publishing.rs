@@ -6,16 +6,8 @@ use proto::request_response::Reason;
 use proto::signal_request::Message as Request;
 use proto::signal_response::Message as Response;
 
-use super::world::{Client, Deed, World, camera, join_of, node_id, room_key};
+use super::world::{Deed, World, camera, join_of, node_id, room_key};
 use crate::media::{self, Command};
-
-fn refusals(world: &World, client: Client) -> Vec<Reason> {
-    let said = world.said(client).filter_map(|said| match said {
-        Response::RequestResponse(response) => Some(response.reason()),
-        _ => None,
-    });
-    said.collect()
-}
 
 #[test]
 fn an_update_precedes_the_media_it_names() {
@@ -99,7 +91,7 @@ fn a_participant_without_grant_cannot_publish() {
 
     for client in [silent, speaker] {
         world.request(client, Request::AddTrack(camera("cam")));
-        assert_eq!(refusals(&world, client), [Reason::NotAllowed]);
+        assert_eq!(world.refusals(client), [Reason::NotAllowed]);
         assert_eq!(world.published(client), None);
         assert!(!world.asked(client).any(|asked| matches!(asked, Command::Expect { .. })));
     }
@@ -142,7 +134,7 @@ fn the_same_client_id_waits_until_the_first_track_has_ended() {
     let ann = world.join(0, "ann");
     let first = world.publish(ann, "cam");
     world.request(ann, Request::AddTrack(camera("cam")));
-    assert_eq!(refusals(&world, ann), [Reason::Queued]);
+    assert_eq!(world.refusals(ann), [Reason::Queued]);
     assert_eq!(world.published(ann), Some(first));
 
     world.media(ann, media::Event::TrackEnded { session: ann.1, track: first });

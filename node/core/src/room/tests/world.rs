@@ -7,6 +7,7 @@ use livekit_protocol as proto;
 use origo_auth::{Claims, Identity, NodeId, RoomKey, TrackSid, VideoGrant};
 use origo_cascade_core as cascade;
 use origo_cascade_core::{ParticipantRecord, RoomRecord};
+use proto::request_response::Reason;
 use proto::signal_request::Message as Request;
 use proto::signal_response::Message as Response;
 
@@ -186,6 +187,14 @@ impl World {
             Deed::Said(said) => Some(said),
             _ => None,
         })
+    }
+
+    pub fn refusals(&self, client: Client) -> Vec<Reason> {
+        let said = self.said(client).filter_map(|said| match said {
+            Response::RequestResponse(response) => Some(response.reason()),
+            _ => None,
+        });
+        said.collect()
     }
 
     pub fn asked(&self, client: Client) -> impl DoubleEndedIterator<Item = &Command> {

@@ -1,0 +1,140 @@
+//! One layer of a track: what comes of it, who it goes to, and whether it is worth waiting for.
+
+use std::time::{Duration, Instant};
+
+use origo_auth::NodeId;
+use origo_cascade_core::link::{Flow, Packet};
+
+use super::clock::LayerClock;
+use super::gaps::Gaps;
+use super::place::{Queued, Reader};
+use super::rate::{FrameRate, Rate};
+
+/// The least time between two keyframe requests for one layer. A keyframe costs as much as a second of video.
+const KEYFRAME_SPACING: Duration = Duration::from_millis(500);
+/// A layer from which nothing came for this long does not flow.
+const SILENCE: Duration = Duration::from_millis(1_500);
+/// A viewer that waits this long for a silent layer behind a link gets the lowest one meanwhile. The first packet of a
+/// layer that is sent takes a round trip between regions.
+const LATE: Duration = Duration::from_millis(500);
+/// A layer behind a link that stayed silent though it was wanted is not tried again for this long. Shorter than a
+/// publisher goes on with a layer that it was asked for, so that one that needs its time to begin is found flowing.
+const RETRY: Duration = Duration::from_secs(3);
+/// A step back in a stream's numbers beyond which its source must have begun anew.
+const JUMP: u64 = 3_000;
+
+/// One layer. Of layers within one stream, the lowest has what belongs to the stream.
+#[derive(Default)]
+pub(crate) struct Layer {
+    /// Packets of the current burst, to be routed.
+    pub burst: Vec<Queued>,
+    /// Reads where packets stand.
+    pub reader: Reader,
+    /// SSRC of a local layer, 0 until seen.
+    pub ssrc: u32,
+    /// Captured times.
+    pub clock: LayerClock,
+    /// Newest sender report: NTP and RTP time.
+    pub report: Option<(u64, u32)>,
+    /// Peers that get each packet.
+    pub serves: Vec<(NodeId, Flow)>,
+    /// Width and height, as the last keyframe said.
+    pub size: Option<(u16, u16)>,
+    /// Highest RTP number of the stream.
+    highest: Option<u64>,
+    /// Width and height, as its publisher declared them.
+    pub declared_size: Option<(u16, u16)>,
+    /// Bits per second, as its publisher declared them; 0 when it did not.
+    pub declared_bps: u64,
+    newest: Option<Instant>,
+    /// Bits per second that come.
+    pub rate: Rate,
+    /// Packets that are missing.
+    pub gaps: Gaps,
+    /// Frames per second by temporal layer.
+    pub frames: FrameRate,
+    key_requested: Option<Instant>,
+    /// A keyframe is wanted and was not asked for, because one was a moment ago.
+    pub key_pending: bool,
+    /// Behind a link: since when it is wanted without a packet of it.
+    wanted_since: Option<Instant>,
+    /// See [`Layer::bar`].
+    pub barred_until: Option<Instant>,
+    /// It is awaited for so long that viewers get another one meanwhile.
+    pub late: bool,
+    /// Packets of it come.
+    pub flows: bool,
+    /// It is silent and nobody took it: its publisher may have ceased to encode it for that reason.
+    pub dozes: bool,
+}
+
+impl Layer {
+    /// Whether a number is above all before, or its source has begun anew.
+    pub fn goes_on(&mut self, number: u64) -> bool {
+        let goes_on = self.highest.is_none_or(|highest| number > highest || highest - number > JUMP);
+        if goes_on {
+            self.highest = Some(number);
+        }
+        goes_on
+    }
+
+    /// A packet of it came; with its temporal layer when it begins a frame.
+    pub fn came(&mut self, packet: &Packet, frame: Option<u8>, now: Instant) {
+        self.flows = true;
+        self.dozes = false;
+        (self.wanted_since, self.late) = (None, false);
+        self.newest = Some(now);
+        self.rate.add(packet.payload.len(), now);
+        if let Some(temporal) = frame {
+            self.frames.add(temporal, now);
+        }
+    }
+
+    /// Whether it has stopped flowing by now, from when on it counts as silent.
+    pub fn fall_silent(&mut self, now: Instant) -> bool {
+        let silent = self.newest.is_none_or(|newest| now.saturating_duration_since(newest) > SILENCE);
+        let falls = self.flows && silent;
+        if falls {
+            self.flows = false;
+            (self.rate, self.frames) = Default::default();
+        }
+        falls
+    }
+
+    /// Bars it when it was wanted for some time without a packet, and frees it when it was barred long enough. Says
+    /// whether it did either, or it is late from now on.
+    pub fn bar(&mut self, now: Instant) -> bool {
+        let waited = self.wanted_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        if waited >= SILENCE {
+            (self.wanted_since, self.late) = (None, false);
+            self.barred_until = Some(now + RETRY);
+        } else if waited >= LATE && !self.late {
+            self.late = true;
+        } else if self.barred_until.is_some_and(|until| until <= now) {
+            self.barred_until = None;
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Remembers since when it is wanted, and whether it is silent and nobody wants it though its track has begun.
+    pub fn note_wanted(&mut self, is_wanted: bool, begun: bool, now: Instant) {
+        let awaited = is_wanted && !self.flows && self.barred_until.is_none();
+        self.wanted_since = awaited.then(|| self.wanted_since.unwrap_or(now));
+        self.late &= awaited;
+        self.dozes |= begun && !is_wanted && !self.flows;
+    }
+
+    /// Someone needs a keyframe of it: whether to ask for it right now. When one was asked for a moment ago, the wish
+    /// is kept for [`super::track::Track::due_keyframe`].
+    pub fn want_keyframe(&mut self, now: Instant) -> bool {
+        if self.key_requested.is_some_and(|at| now.saturating_duration_since(at) < KEYFRAME_SPACING) {
+            self.key_pending = true;
+            return false;
+        }
+        self.key_requested = Some(now);
+        self.key_pending = false;
+        true
+    }
+}
