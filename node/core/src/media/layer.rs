@@ -13,13 +13,13 @@ use super::rate::{FrameRate, Rate};
 /// The least time between two keyframe requests for one layer. A keyframe costs as much as a second of video.
 const KEYFRAME_SPACING: Duration = Duration::from_millis(500);
 /// A layer from which nothing came for this long does not flow.
-const SILENCE: Duration = Duration::from_millis(1_500);
+pub(super) const SILENCE: Duration = Duration::from_millis(1_500);
 /// A viewer that waits this long for a silent layer behind a link gets the lowest one meanwhile. The first packet of a
 /// layer that is sent takes a round trip between regions.
 const LATE: Duration = Duration::from_millis(500);
 /// A layer behind a link that stayed silent though it was wanted is not tried again for this long. Shorter than a
 /// publisher goes on with a layer that it was asked for, so that one that needs its time to begin is found flowing.
-const RETRY: Duration = Duration::from_secs(3);
+pub(super) const RETRY: Duration = Duration::from_secs(3);
 /// A step back in a stream's numbers beyond which its source must have begun anew.
 const JUMP: u64 = 3_000;
 
@@ -41,7 +41,7 @@ pub(crate) struct Layer {
     /// Width and height, as the last keyframe said.
     pub size: Option<(u16, u16)>,
     /// Highest RTP number of the stream.
-    highest: Option<u64>,
+    pub highest: Option<u64>,
     /// Width and height, as its publisher declared them.
     pub declared_size: Option<(u16, u16)>,
     /// Bits per second, as its publisher declared them; 0 when it did not.

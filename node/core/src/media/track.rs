@@ -1,9 +1,9 @@
 //! A track that passes through this worker: published here or behind a link, its layers, and who views it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use origo_auth::{NodeId, ParticipantSid, TrackSid};
-use origo_cascade_core::link::{Flow, Packet};
+use origo_auth::{ParticipantSid, TrackSid};
+use origo_cascade_core::link::Packet;
 use origo_cascade_core::{LayerSet, MediaKind, TrackRecord};
 
 use super::Redundancy;
@@ -207,13 +207,14 @@ impl Track {
 
     /// Layers that stopped flowing since the last call count as silent from now on. Says whether any did.
     pub fn find_silent(&mut self, now: Instant) -> bool {
-        self.layers.iter_mut().fold(false, |any, layer| layer.fall_silent(now) || any)
+        // Every layer is looked at, not only those up to the first.
+        self.layers.iter_mut().filter_map(|layer| layer.fall_silent(now).then_some(())).count() > 0
     }
 
     /// Bars layers behind a link that were wanted for some time without a packet, and frees those that were barred long
     /// enough. Says whether it did either, or one is late, so that viewers think again.
     pub fn bar_silent(&mut self, now: Instant) -> bool {
-        self.layers.iter_mut().fold(false, |any, layer| layer.bar(now) || any)
+        self.layers.iter_mut().filter_map(|layer| layer.bar(now).then_some(())).count() > 0
     }
 
     /// What a viewer could get.
@@ -350,7 +351,13 @@ impl Track {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use origo_auth::NodeId;
+    use origo_cascade_core::link::Flow;
+
     use super::super::forward::Forwarder;
+    use super::super::layer::{RETRY, SILENCE};
     use super::*;
 
     fn track(origin: Origin) -> Track {
