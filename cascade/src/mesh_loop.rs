@@ -173,7 +173,7 @@ impl MeshLoop {
         debug!(?forward, "forwarding changes");
         let room = match &forward {
             Forward::Serve { room, .. } | Forward::StopServe { room, .. } | Forward::Receive { room, .. } => Some(room),
-            Forward::StopReceive { .. } => None,
+            Forward::Relay { .. } | Forward::StopRelay { .. } | Forward::StopReceive { .. } => None,
         };
         let sink = room.map_or(0, |room| (self.worker_of)(room, self.workers));
         let for_worker = match &forward {

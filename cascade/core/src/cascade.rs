@@ -25,6 +25,7 @@ pub use machine::{Cascade, DEAD_NODE_RECORDS_STAY};
 pub use presence::ENTER_WAITS;
 
 use crate::link::Flow;
+use crate::metric::LinkMetric;
 pub use crate::wire::message::{Answer, Ask};
 use crate::{LayerSet, LeaveReason, MediaKind, Node, ParticipantRecord, RoomRecord, TrackLayer};
 
@@ -108,6 +109,20 @@ pub enum Input {
     },
     /// Gossip's view of the living nodes (this one among them), whole, whenever it changes.
     Members(Vec<Node>),
+    /// What a node (this one too) tells of its links, whole, whenever it changes.
+    Metrics {
+        /// Who measured.
+        node: NodeId,
+        /// Its links, by peer.
+        links: Vec<(NodeId, LinkMetric)>,
+    },
+    /// The first packet under a number that we chose has come: the peer serves it.
+    Flowing {
+        /// The peer.
+        from: NodeId,
+        /// Our number.
+        flow: Flow,
+    },
     /// Control connection to a peer is up and its HELLO was taken.
     LinkUp(NodeId),
     /// Control connection to a peer is gone.
@@ -175,8 +190,8 @@ pub enum Output {
     Timeout(Instant),
 }
 
-/// A change of a forwarding table. `Serve*` is for the room's media worker and the link to that peer; `Receive*` for
-/// the link from that peer and the room's worker.
+/// A change of a forwarding table. `Serve` is for the room's media worker and the link to that peer, `Relay` for the link
+/// alone, `Receive` for the link from that peer and the room's worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Forward {
     /// Send each packet of a local track's layer to a peer, under the flow number that the peer chose.
@@ -203,7 +218,8 @@ pub enum Forward {
         /// The peer's number for it.
         flow: Flow,
     },
-    /// Packets with this flow number from that peer are this layer.
+    /// Packets with this flow number from that peer are this layer. Given again when `local` changes. While a parent
+    /// changes, two peers send one layer: whatever comes first counts.
     Receive {
         /// The room: its worker has the viewers.
         room: RoomKey,
@@ -215,6 +231,30 @@ pub enum Forward {
         flow: Flow,
         /// Sound or picture.
         kind: MediaKind,
+        /// The room's worker takes it too; else it is only relayed.
+        local: bool,
+    },
+    /// Pass each packet of a layer that other nodes send us on to a peer, without the room's worker.
+    Relay {
+        /// Which layer of which track.
+        layer: TrackLayer,
+        /// The peer.
+        to: NodeId,
+        /// The peer's number for it.
+        flow: Flow,
+        /// Sound or picture.
+        kind: MediaKind,
+        /// The track's layers lie within one stream, whose numbers count over all of them.
+        in_stream: bool,
+    },
+    /// End a `Relay`.
+    StopRelay {
+        /// Which layer of which track.
+        layer: TrackLayer,
+        /// The peer.
+        to: NodeId,
+        /// The peer's number for it.
+        flow: Flow,
     },
     /// End a `Receive`.
     StopReceive {

@@ -19,6 +19,12 @@ pub struct Node {
     pub id: NodeId,
     /// Its region's name, such as `frankfurt`.
     pub region: String,
+    /// Its country (ISO 3166-1 alpha-2), such as `DE`; empty when nobody said.
+    #[serde(default)]
+    pub country: String,
+    /// Its continent (`AF`, `AN`, `AS`, `EU`, `NA`, `OC`, `SA`); empty when nobody said. Price classes hang on it.
+    #[serde(default)]
+    pub continent: String,
     /// Degrees north.
     pub latitude: f64,
     /// Degrees east.

@@ -18,6 +18,8 @@ pub mod cluster;
 pub mod home;
 pub mod layer;
 pub mod link;
+pub mod links;
+pub mod metric;
 pub mod record;
 pub mod route;
 pub mod wire;

@@ -67,7 +67,7 @@ pub struct RoomRecord {
 }
 
 /// Bounds and times of a room, as `CreateRoom` of the server API gives them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RoomSettings {
     /// Seconds for which the room waits for its first participant.
     pub empty_timeout_s: u32,
@@ -75,6 +75,8 @@ pub struct RoomSettings {
     pub departure_timeout_s: u32,
     /// Participants in all; 0 for no bound.
     pub max_participants: u32,
+    /// Countries (ISO 3166-1 alpha-2) whose nodes its media may touch, relays included; empty for all.
+    pub countries: Vec<String>,
 }
 
 /// Why a participant is gone.

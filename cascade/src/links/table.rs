@@ -90,7 +90,8 @@ impl Table {
             let Some(peer) = self.links.get_mut(&node) else { return };
             match peer.link.poll_output() {
                 Output::Transmit(datagram) => transmit(peer.media.as_ref(), datagram, &self.shared),
-                Output::Received { sink, received } => self.inboxes.push(sink, received),
+                Output::Allow { .. } => {}
+                Output::Received { sink, received, .. } => self.inboxes.push(sink, received),
                 Output::Timeout(at) => {
                     peer.wake_at = at;
                     return;
@@ -129,6 +130,7 @@ impl Table {
                 self.input(to, now, Input::Serve { flow, layer, kind, sink });
             }
             Forward::StopServe { to, flow, .. } => self.input(to, now, Input::StopServe(flow)),
+            Forward::Relay { .. } | Forward::StopRelay { .. } => {}
         }
     }
 

@@ -102,6 +102,8 @@ impl TestNode {
         let node = Node {
             id: identity.id,
             region: format!("region {number}"),
+            country: String::new(),
+            continent: String::new(),
             latitude: number as f64,
             longitude: 0.0,
             url: format!("ws://node{number}"),

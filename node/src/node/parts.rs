@@ -159,6 +159,8 @@ async fn start_mesh(
     let node = Node {
         id: identity.id,
         region: config.region.clone(),
+        country: String::new(),
+        continent: String::new(),
         latitude: config.latitude,
         longitude: config.longitude,
         url: config.url.clone(),

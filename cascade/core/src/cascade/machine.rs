@@ -107,6 +107,7 @@ impl Cascade {
             Input::Ask { to, ask } => self.ask(to, ask),
             Input::Answer { to, answer } => self.answer(to, answer),
             Input::Members(nodes) => self.handle_members(&nodes),
+            Input::Metrics { .. } | Input::Flowing { .. } => {}
             Input::LinkUp(peer) => self.handle_link_up(peer),
             Input::LinkDown(peer) => self.handle_link_down(peer),
             Input::Control { from, message, kind } => self.handle_control(from, kind, &message),
@@ -162,6 +163,7 @@ impl Cascade {
             Kind::Answer => self.handle_answer(from, Answer::from_body(body)?)?,
             Kind::DataHead => self.handle_data_head(from, DataHead::from_body(body)?)?,
             Kind::DataAgain => self.handle_data_again(from, DataAgain::from_body(body)?)?,
+            Kind::Attach | Kind::Attached | Kind::Path => self.counters.unexpected_message += 1,
             Kind::DataGone => self.handle_data_gone(from, DataGone::from_body(body)?)?,
         }
         Ok(())

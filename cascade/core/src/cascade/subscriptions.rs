@@ -117,7 +117,7 @@ impl Cascade {
         let flow = self.subscriptions.flows.take(self.now);
         self.subscriptions.layers_by_flow.insert(flow, layer);
         self.subscriptions.taken.insert(layer, Taken { room: room.clone(), origin, flow, kind });
-        self.forward(Forward::Receive { room: room.clone(), layer, from: origin, flow, kind });
+        self.forward(Forward::Receive { room: room.clone(), layer, from: origin, flow, kind, local: true });
         self.send_subscribe(layer);
     }
 
@@ -137,7 +137,7 @@ impl Cascade {
             layer: layer.layer.into(),
             flow: taken.flow.0,
             kind: number_of(taken.kind),
-            temporal_ceiling: 0,
+            ..Subscribe::default()
         };
         self.send(taken.origin, &message);
     }
@@ -196,7 +196,7 @@ impl Cascade {
         match kind {
             Some(kind) if of_peer < SERVED_PER_PEER_MAX => {
                 self.serve(from, flow, Served { room, layer, kind });
-                self.send(from, &SubscribeOk { flow: flow.0 });
+                self.send(from, &SubscribeOk { flow: flow.0, path: Vec::new() });
             }
             _ => self.refuse(from, flow),
         }

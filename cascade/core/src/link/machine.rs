@@ -62,6 +62,8 @@ pub enum Input {
     },
     /// A datagram of the peer.
     Datagram(Bytes),
+    /// So many bytes of what was given with [`Output::Transmit`] have not left QUIC's queue.
+    Queued(usize),
     /// Packets under this number are that layer.
     Receive {
         /// Our number.
@@ -95,10 +97,21 @@ pub enum Input {
 pub enum Output {
     /// Send this datagram on the media connection.
     Transmit(Bytes),
+    /// What QUIC's window is to allow has changed.
+    Allow {
+        /// Bits per second, everything included.
+        bps: u64,
+        /// Nothing was heard of the peer for a while: QUIC must not hold back the little that is sent meanwhile.
+        silent: bool,
+    },
     /// For the worker that `sink` stands for.
     Received {
         /// As given with [`Input::Receive`] or [`Input::Serve`].
         sink: usize,
+        /// The class of a packet; [`Class::Link`] for everything else.
+        class: Class,
+        /// Our number (a packet, a sender report) or the peer's (a keyframe request).
+        flow: Flow,
         /// What came.
         received: Received,
     },
@@ -190,7 +203,7 @@ impl Link {
             Input::StopServe(flow) => {
                 self.serving.remove(&flow);
             }
-            Input::Timeout => {}
+            Input::Queued(_) | Input::Timeout => {}
         }
         self.stats.copies = self.serving.len() as u64;
         self.stats.receiving = self.receiving.len() as u64;
@@ -315,7 +328,7 @@ impl Link {
             self.keyframes_wanted.remove(&flow);
         }
         let received = Received::Packet { layer: receiving.layer, packet };
-        self.outputs.push_back(Output::Received { sink: receiving.sink, received });
+        self.outputs.push_back(Output::Received { sink: receiving.sink, class: head.class, flow, received });
         Ok(())
     }
 
@@ -331,7 +344,12 @@ impl Link {
             Message::SenderReport { flow, ntp, rtp } => match self.receiving.get(&flow) {
                 Some(receiving) => {
                     let received = Received::SenderReport { layer: receiving.layer, ntp, rtp };
-                    self.outputs.push_back(Output::Received { sink: receiving.sink, received });
+                    self.outputs.push_back(Output::Received {
+                        sink: receiving.sink,
+                        class: Class::Link,
+                        flow,
+                        received,
+                    });
                 }
                 None => self.dropped.unknown_flow += 1,
             },
@@ -364,7 +382,7 @@ impl Link {
             return;
         }
         let received = Received::Keyframe { layer: serving.layer };
-        self.outputs.push_back(Output::Received { sink: serving.sink, received });
+        self.outputs.push_back(Output::Received { sink: serving.sink, class: Class::Link, flow, received });
     }
 
     /// Sends what time has made due: repair requests, keyframe requests, the report.

@@ -1,11 +1,18 @@
-//! Which node a caller should use: policies that rank the living nodes and say why.
+//! Which node a caller should use, and which nodes a track's media passes: policies that are pure, and say why.
 //!
-//! A policy is pure and never leaves a node out, so that a client always has somewhere else to try.
+//! A [`Policy`] ranks nodes for a caller and never leaves one out, so that a client always has somewhere else to try. A
+//! [`RelayPolicy`] draws the tree over which the layers of one origin reach the other nodes of a room.
 
+mod direct;
+mod map;
 mod nearest;
+mod relay;
 
+pub use direct::Direct;
+pub use map::{Map, Prices, Way};
 pub use nearest::Nearest;
 use origo_auth::NodeId;
+pub use relay::{Edge, Plan, Problem, RELAY_POLICIES, RelayPolicy};
 
 use crate::Node;
 

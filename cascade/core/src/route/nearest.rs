@@ -86,6 +86,8 @@ mod tests {
         Node {
             id: NodeId([byte; 16]),
             region: region.to_owned(),
+            country: String::new(),
+            continent: String::new(),
             latitude,
             longitude,
             url: format!("ws://{region}"),

@@ -10,7 +10,7 @@ use bytes::Bytes;
 pub use participant::{Leave, Record, Snapshot, Track};
 pub use question::{Answer, Ask};
 pub use room::{Announce, Exit, Members, Room, RoomRecord};
-pub use subscription::{Subscribe, SubscribeErr, SubscribeOk, Unsubscribe};
+pub use subscription::{Attach, Attached, Path, Subscribe, SubscribeErr, SubscribeOk, Unsubscribe};
 
 pub use super::resend::{DataAgain, DataGone, DataHead};
 
@@ -81,6 +81,9 @@ kinds! {
     DataHead = 14,
     DataAgain = 15,
     DataGone = 16,
+    Attach = 17,
+    Attached = 18,
+    Path = 19,
 }
 
 /// First frame of each side.
@@ -166,9 +169,9 @@ mod tests {
         };
         assert_eq!(framed(&record), golden("record"));
         let track = "TR_23456789ABCD".into();
-        let subscribe = Subscribe { room: room(), track, layer: 1, flow: 5, kind: 1, temporal_ceiling: 0 };
+        let subscribe = Subscribe { room: room(), track, layer: 1, flow: 5, kind: 1, ..Subscribe::default() };
         assert_eq!(framed(&subscribe), golden("subscribe"));
-        assert_eq!(framed(&SubscribeOk { flow: 5 }), golden("subscribe_ok"));
+        assert_eq!(framed(&SubscribeOk { flow: 5, path: Vec::new() }), golden("subscribe_ok"));
         let (project, method) = ("default".to_owned(), "ListRooms".to_owned());
         let ask = Ask { id: 7, project, method, payload: Bytes::from_static(&[0x0a, 0]) };
         assert_eq!(framed(&ask), golden("ask"));
@@ -180,7 +183,7 @@ mod tests {
     fn a_kind_is_known_by_its_number_and_no_other() {
         assert_eq!(Kind::of(5), Some(Kind::Record));
         assert_eq!(Kind::of(0), None);
-        assert_eq!(Kind::of(17), None);
+        assert_eq!(Kind::of(20), None);
     }
 
     proptest! {

@@ -14,6 +14,8 @@ const NAME_BYTES_MAX: usize = 512;
 const INFO_BYTES_MAX: usize = 256 << 10;
 /// Largest room metadata.
 const METADATA_BYTES_MAX: usize = 64 << 10;
+/// Countries of a room.
+const COUNTRIES_MAX: usize = 256;
 /// Tracks of one participant.
 const TRACKS_MAX: usize = 256;
 /// Nodes named in one message.
@@ -47,6 +49,7 @@ impl From<&RoomRecord> for body::RoomRecord {
             empty_timeout_s: record.settings.empty_timeout_s,
             departure_timeout_s: record.settings.departure_timeout_s,
             max_participants: record.settings.max_participants,
+            countries: record.settings.countries.clone(),
         }
     }
 }
@@ -58,6 +61,9 @@ impl TryFrom<body::RoomRecord> for RoomRecord {
         if record.metadata.len() > METADATA_BYTES_MAX {
             return Err(Malformed("room metadata"));
         }
+        if record.countries.len() > COUNTRIES_MAX || record.countries.iter().any(|country| country.len() != 2) {
+            return Err(Malformed("countries"));
+        }
         Ok(Self {
             room: room_of(record.room)?,
             sid: record.sid.parse().map_err(|_| Malformed("room sid"))?,
@@ -68,6 +74,7 @@ impl TryFrom<body::RoomRecord> for RoomRecord {
                 empty_timeout_s: record.empty_timeout_s,
                 departure_timeout_s: record.departure_timeout_s,
                 max_participants: record.max_participants,
+                countries: record.countries,
             },
         })
     }

@@ -163,7 +163,7 @@ fn a_stranger_asking_for_what_is_not_here_is_refused_and_counted() {
         layer,
         flow,
         kind: 1,
-        temporal_ceiling: 0,
+        ..Subscribe::default()
     };
     let control = |body: &Subscribe| Input::Control { from: id(1), message: body.to_body(), kind: 8 };
     world.ask(0, control(&ask(track(9).to_string(), 0, 1)));

@@ -142,6 +142,8 @@ impl World {
         let members = alive.into_iter().map(|other| Node {
             id: id(other),
             region: format!("region {other}"),
+            country: String::new(),
+            continent: String::new(),
             latitude: 0.0,
             longitude: 0.0,
             url: String::new(),

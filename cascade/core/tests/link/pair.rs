@@ -111,6 +111,7 @@ impl Pair {
                 Output::Transmit(datagram) => self.fly(!to_receiver, datagram),
                 Output::Received { received: Received::Keyframe { .. }, .. } => self.keyframes_asked += 1,
                 Output::Received { received, .. } => self.received.push(received),
+                Output::Allow { .. } => {}
                 Output::Timeout(at) => {
                     self.wake[usize::from(to_receiver)] = at;
                     return;

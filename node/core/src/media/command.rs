@@ -322,7 +322,10 @@ impl Worker {
                 }
             }
             // The link's own.
-            Forward::Receive { .. } | Forward::StopReceive { .. } => {}
+            Forward::Receive { .. }
+            | Forward::StopReceive { .. }
+            | Forward::Relay { .. }
+            | Forward::StopRelay { .. } => {}
             Forward::Serve { .. } => self.stats.count_dropped("command", "no such layer"),
         }
     }

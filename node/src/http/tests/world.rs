@@ -159,6 +159,8 @@ fn node(byte: u8, region: &str, latitude: f64, longitude: f64) -> Node {
     Node {
         id: NodeId([byte; 16]),
         region: region.into(),
+        country: String::new(),
+        continent: String::new(),
         latitude,
         longitude,
         url: format!("ws://{region}.example"),

@@ -40,6 +40,9 @@ pub struct RoomRecord {
     /// 0 for no bound.
     #[prost(uint32, tag = "8")]
     pub max_participants: u32,
+    /// Countries whose nodes its media may touch; none for all.
+    #[prost(string, repeated, tag = "9")]
+    pub countries: Vec<String>,
 }
 
 /// "The room lives on me", to a home.

@@ -1,4 +1,6 @@
-//! What nodes ask each other to send.
+//! What nodes ask each other to send, and the trees over which it comes.
+
+use bytes::Bytes;
 
 use super::room::Room;
 
@@ -23,6 +25,15 @@ pub struct Subscribe {
     /// Highest temporal layer plus one; 0 takes all. A node that cannot cut temporal layers sends all.
     #[prost(uint32, tag = "6")]
     pub temporal_ceiling: u32,
+    /// The node where the track is published; empty when that is the receiver of this message.
+    #[prost(bytes = "bytes", tag = "7")]
+    pub origin: Bytes,
+    /// Bits per second, as the track's record tells; what the origin reckons with when it draws its tree.
+    #[prost(uint64, tag = "8")]
+    pub rate_bps: u64,
+    /// The track's layers lie within one stream.
+    #[prost(bool, tag = "9")]
+    pub in_stream: bool,
 }
 
 /// The layer will come.
@@ -31,6 +42,9 @@ pub struct SubscribeOk {
     /// Which subscription.
     #[prost(uint32, tag = "1")]
     pub flow: u32,
+    /// The nodes that the layer passes, from the origin to the sender of this message.
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    pub path: Vec<Bytes>,
 }
 
 /// The layer is not here.
@@ -53,4 +67,58 @@ pub struct Unsubscribe {
     /// Which subscription.
     #[prost(uint32, tag = "1")]
     pub flow: u32,
+}
+
+/// From an origin to a member of its tree: take my layers of this room from that parent.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Attach {
+    /// The room.
+    #[prost(message, optional, tag = "1")]
+    pub room: Option<Room>,
+    /// Only grows; what an older one says does not count.
+    #[prost(uint64, tag = "2")]
+    pub epoch: u64,
+    /// Who feeds the receiver.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub parent: Bytes,
+    /// Who would if the parent died; empty when there is nobody.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub backup: Bytes,
+    /// From the origin to the parent.
+    #[prost(bytes = "bytes", repeated, tag = "5")]
+    pub path: Vec<Bytes>,
+}
+
+/// From a member to the origin: what became of an [`Attach`], or of the parent.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Attached {
+    /// The room.
+    #[prost(message, optional, tag = "1")]
+    pub room: Option<Room>,
+    /// That of the [`Attach`].
+    #[prost(uint64, tag = "2")]
+    pub epoch: u64,
+    /// Who feeds the sender now; empty when it takes nothing of this origin in this room any more.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub parent: Bytes,
+    /// Bits per second that the sender's own viewers take.
+    #[prost(uint64, tag = "4")]
+    pub rate_bps: u64,
+    /// Why the parent is another than the one that was named; empty when it is that one.
+    #[prost(string, tag = "5")]
+    pub why: String,
+}
+
+/// From a parent to a child: the nodes that an origin's layers pass, up to the parent, have changed.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Path {
+    /// The room.
+    #[prost(message, optional, tag = "1")]
+    pub room: Option<Room>,
+    /// The origin.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub origin: Bytes,
+    /// From the origin to the sender.
+    #[prost(bytes = "bytes", repeated, tag = "3")]
+    pub path: Vec<Bytes>,
 }

@@ -88,6 +88,7 @@ impl Rooms {
                 empty_timeout_s: or(request.empty_timeout, limits::EMPTY_TIMEOUT_S),
                 departure_timeout_s: or(request.departure_timeout, limits::DEPARTURE_TIMEOUT_S),
                 max_participants: request.max_participants,
+                countries: Vec::new(),
             },
         };
         let answer = info::room(&record, 0, 0).encode_to_vec();
@@ -109,6 +110,7 @@ impl Rooms {
                 empty_timeout_s: room.empty_timeout,
                 departure_timeout_s: room.departure_timeout,
                 max_participants: room.max_participants,
+                countries: Vec::new(),
             },
         };
         if !self.rooms.contains_key(&record.room) {

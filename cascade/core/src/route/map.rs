@@ -1,0 +1,125 @@
+//! The mesh as gossip tells it: where nodes are, and what the links between them are like.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use origo_auth::NodeId;
+
+use super::Place;
+use crate::Node;
+use crate::metric::LinkMetric;
+
+/// Light in fibre, and how much longer a real path is than the great circle: median of 54 cloud regions (see
+/// `simulations/data`).
+const KM_PER_MS: f64 = 200.0;
+const PATH_STRETCH: f64 = 1.83;
+/// What an unmeasured path costs at least, milliseconds one way.
+const LEAST_MS: f64 = 0.25;
+
+/// What a link costs, by how far it goes; units are arbitrary, only their ratios count.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prices {
+    /// Within a region.
+    pub region: f64,
+    /// Between regions of one continent.
+    pub continent: f64,
+    /// Between continents.
+    pub ocean: f64,
+    /// Links with a price of their own, by (from, to) region name.
+    pub links: BTreeMap<(String, String), f64>,
+}
+
+impl Default for Prices {
+    fn default() -> Self {
+        Self { region: 0.0, continent: 1.0, ocean: 4.0, links: BTreeMap::new() }
+    }
+}
+
+/// The directed way from one node to another, as a policy sees it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Way {
+    /// One-way delay, 95th percentile: half the round trip and twice the jitter.
+    pub delay: Duration,
+    /// Round trip.
+    pub rtt: Duration,
+    /// Share of packets lost before repair, 0 to 1.
+    pub loss: f64,
+    /// Bits per second that may be added; `u64::MAX` when unknown.
+    pub free_bps: u64,
+    /// Price of a bit.
+    pub price: f64,
+}
+
+/// Living nodes and measured links. Where nothing is measured the distance tells.
+#[derive(Clone, Debug, Default)]
+pub struct Map {
+    nodes: BTreeMap<NodeId, Node>,
+    /// By (who measured, of which peer).
+    metrics: BTreeMap<(NodeId, NodeId), LinkMetric>,
+    prices: Prices,
+}
+
+impl Map {
+    /// A map with these prices that knows nobody.
+    pub fn new(prices: Prices) -> Self {
+        Self { prices, ..Self::default() }
+    }
+
+    /// Sets the living nodes; what the gone ones measured is forgotten.
+    pub fn set_nodes(&mut self, nodes: &[Node]) {
+        self.nodes = nodes.iter().map(|node| (node.id, node.clone())).collect();
+        let nodes = &self.nodes;
+        self.metrics.retain(|(by, of), _| nodes.contains_key(by) && nodes.contains_key(of));
+    }
+
+    /// Sets all that `by` tells of its links.
+    pub fn set_metrics(&mut self, by: NodeId, links: &[(NodeId, LinkMetric)]) {
+        self.metrics.retain(|(other, _), _| *other != by);
+        self.metrics.extend(links.iter().filter(|(of, _)| *of != by).map(|(of, metric)| ((by, *of), *metric)));
+    }
+
+    /// The living nodes.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.values()
+    }
+
+    /// A living node.
+    pub fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(&id)
+    }
+
+    /// The way from one living node to another.
+    pub fn way(&self, from: NodeId, to: NodeId) -> Option<Way> {
+        let (a, b) = (self.nodes.get(&from)?, self.nodes.get(&to)?);
+        // Loss and jitter are the receiver's to tell, room and queue the sender's.
+        let (sent, received) = (self.metrics.get(&(from, to)), self.metrics.get(&(to, from)));
+        let rtt = received.or(sent).map_or_else(|| guessed_rtt(a, b), |metric| metric.rtt);
+        let jitter = received.map_or(Duration::ZERO, |metric| metric.jitter);
+        let queue = sent.map_or(Duration::ZERO, |metric| metric.queue);
+        Some(Way {
+            delay: rtt / 2 + 2 * jitter + queue,
+            rtt,
+            loss: received.map_or(0.0, |metric| f64::from(metric.loss)),
+            free_bps: sent.map_or(u64::MAX, |metric| metric.free_bps),
+            price: self.price(a, b),
+        })
+    }
+
+    fn price(&self, a: &Node, b: &Node) -> f64 {
+        let own = self.prices.links.get(&(a.region.clone(), b.region.clone()));
+        own.copied().unwrap_or(if a.region == b.region {
+            self.prices.region
+        } else if a.continent == b.continent {
+            self.prices.continent
+        } else {
+            self.prices.ocean
+        })
+    }
+}
+
+fn guessed_rtt(a: &Node, b: &Node) -> Duration {
+    let place = |node: &Node| Place { latitude: node.latitude, longitude: node.longitude };
+    let km = place(a).distance_km(place(b));
+    let one_way_ms = if km.is_finite() { km / KM_PER_MS * PATH_STRETCH } else { 0.0 };
+    Duration::from_secs_f64(2.0 * one_way_ms.max(LEAST_MS) / 1e3)
+}

@@ -1,0 +1,3 @@
+//! `origo-sim`: runs scenarios.
+
+fn main() {}
