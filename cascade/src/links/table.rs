@@ -241,7 +241,7 @@ impl TableHandle {
             Close::Duplicate.end(&old.connection);
         }
         info!(%peer, "media connection is up");
-        table.input(peer, now, Input::Up { rtt: connection.rtt() });
+        table.input(peer, now, Input::Up { rtt: connection.rtt(), rate_bps: None });
         table.tell_media(peer, true);
         drop(table);
         self.sooner.notify_one();

@@ -13,6 +13,7 @@ use super::report::{EVERY, Reports};
 use super::ring::Ring;
 use super::sequence::extend;
 use super::{Class, Flow, Packet, Received, datagram};
+use crate::metric::LinkMetric;
 use crate::wire::{Malformed, varint};
 use crate::{MediaKind, TrackLayer};
 
@@ -37,6 +38,9 @@ pub enum Input {
     Up {
         /// A first guess of the round trip.
         rtt: Duration,
+        /// What the operator says that the path carries, in bits per second with everything included. Without it the
+        /// link begins with what worked on this pair lately, or low.
+        rate_bps: Option<u64>,
     },
     /// The media connection is gone. Flows stay.
     Down,
@@ -185,7 +189,7 @@ impl Link {
     pub fn handle_input(&mut self, now: Instant, input: Input) {
         self.now = self.now.max(now);
         match input {
-            Input::Up { rtt } => self.up = Some(Hop::new(self.now, rtt)),
+            Input::Up { rtt, rate_bps: _ } => self.up = Some(Hop::new(self.now, rtt)),
             Input::Down => self.up = None,
             Input::Packet { flow, class, packet } => self.send_packet(flow, class, &packet),
             Input::Keyframe(layer) => self.want_keyframe(layer),
@@ -231,6 +235,11 @@ impl Link {
     /// The smoothed round trip to the peer, while there is a connection.
     pub fn rtt(&self) -> Option<Duration> {
         self.up.as_ref().map(|hop| hop.reports.rtt())
+    }
+
+    /// What this end measures of the link, while there is a connection.
+    pub fn metric(&self) -> Option<LinkMetric> {
+        Some(LinkMetric { rtt: self.rtt()?, free_bps: u64::MAX, ..LinkMetric::default() })
     }
 
     fn send_packet(&mut self, flow: Flow, class: Class, packet: &Packet) {

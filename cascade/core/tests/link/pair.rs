@@ -70,10 +70,11 @@ impl Pair {
         };
         let rtt = 2 * delay;
         let kind = MediaKind::Video;
-        for input in [Input::Up { rtt }, Input::Serve { flow: Flow(1), layer: layer(), kind, sink: 0 }] {
+        for input in [Input::Up { rtt, rate_bps: None }, Input::Serve { flow: Flow(1), layer: layer(), kind, sink: 0 }]
+        {
             pair.input(false, input);
         }
-        for input in [Input::Up { rtt }, Input::Receive { flow: Flow(1), layer: layer(), sink: 0 }] {
+        for input in [Input::Up { rtt, rate_bps: None }, Input::Receive { flow: Flow(1), layer: layer(), sink: 0 }] {
             pair.input(true, input);
         }
         // The first reports are on their way.
