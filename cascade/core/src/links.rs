@@ -1,6 +1,13 @@
 //! All links of a node: a [`Link`] per peer, and the tables that move packets from one link straight to others.
 //!
-//! The link thread of a node and the simulator run this same core.
+//! The link thread of a node and the simulator run this same core. A packet that other nodes take too goes on at once,
+//! in whatever order it came, and reaches the room's media worker only when somebody watches here.
+
+mod counters;
+mod layer;
+mod machine;
+mod numbers;
+mod slab;
 
 use std::time::Instant;
 
@@ -9,11 +16,14 @@ use origo_auth::NodeId;
 
 use crate::Forward;
 use crate::link::{self, Flow, Received, Send};
+pub use counters::Counters;
+pub use machine::Links;
 
 /// What the links of a node take in.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// For one link: its connection came or went, a datagram of the peer, what QUIC has queued.
+    /// For one link: its connection came or went, a datagram of the peer, what QUIC has queued. What changes a table
+    /// comes as [`Input::Forward`] instead, and is ignored here.
     Link {
         /// The peer.
         peer: NodeId,

@@ -15,6 +15,8 @@ mod report;
 mod ring;
 mod sequence;
 
+pub(crate) use sequence::extend;
+
 pub use counters::{Dropped, Stats};
 pub use machine::{Input, Link, Output};
 pub use packet::{Class, Extensions, Packet, Received, Send};

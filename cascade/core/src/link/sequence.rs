@@ -1,7 +1,7 @@
 //! Sequence numbers: 16 bits on the wire, 64 in memory.
 
 /// The number nearest to `reference` whose low bits are `low`. `None` when that would be below 0.
-pub(super) fn extend(reference: u64, low: u16) -> Option<u64> {
+pub(crate) fn extend(reference: u64, low: u16) -> Option<u64> {
     let step = low.wrapping_sub(reference as u16) as i16;
     reference.checked_add_signed(step.into())
 }

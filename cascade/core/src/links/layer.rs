@@ -1,0 +1,85 @@
+//! A layer that other nodes send us: who does, who takes it, and which of its packets came.
+
+use std::time::{Duration, Instant};
+
+use super::numbers::Numbers;
+use crate::TrackLayer;
+use crate::link::Flow;
+
+/// A layer without a source keeps its numbers for a while, so that a new parent goes on where the old one ended.
+pub(super) const LINGERS: Duration = Duration::from_secs(10);
+/// What an ended flow of a layer still brings is taken for a while when another took over: the last packets are on the
+/// way, and some of them are being repaired.
+pub(super) const DRAINS: Duration = Duration::from_secs(1);
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Layer {
+    pub(super) id: TrackLayer,
+    /// The worker that takes it, if somebody watches here.
+    pub(super) local: Option<usize>,
+    /// Flows that bring it, by number among the incoming; the newest last.
+    pub(super) sources: Vec<usize>,
+    /// Peers that take it from us.
+    pub(super) children: Vec<Child>,
+    pub(super) numbers: Numbers,
+    /// NTP time of the newest sender report, which two sources bring twice.
+    pub(super) report: Option<u64>,
+    /// Since when nobody sends it and nobody takes it.
+    pub(super) idle: Option<Instant>,
+}
+
+impl Layer {
+    pub(super) fn new(id: TrackLayer) -> Self {
+        Self {
+            id,
+            local: None,
+            sources: Vec::new(),
+            children: Vec::new(),
+            numbers: Numbers::default(),
+            report: None,
+            idle: None,
+        }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.sources.is_empty() && self.children.is_empty()
+    }
+}
+
+/// A peer that takes a layer from us.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Child {
+    /// By number among the links.
+    pub(super) link: usize,
+    /// The peer's number for the layer.
+    pub(super) flow: Flow,
+}
+
+/// A flow that a peer sends.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub(super) link: usize,
+    pub(super) flow: Flow,
+    pub(super) layer: usize,
+    /// Its first packet has come.
+    pub(super) flows: bool,
+    /// It was ended; what still comes until then counts.
+    pub(super) ended: Option<Instant>,
+}
+
+/// A flow that we send.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    /// Where its packets come from.
+    pub(super) feed: Feed,
+}
+
+/// Where the packets of a flow that we send come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Feed {
+    /// A worker of this node.
+    Worker(usize),
+    /// Another node: the layer by number.
+    Relay(usize),
+}

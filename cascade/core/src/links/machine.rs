@@ -1,0 +1,383 @@
+//! The links of a node as one core: datagrams and workers' packets in, datagrams and packets for workers out.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use origo_auth::NodeId;
+
+use super::counters::Counters;
+use super::layer::{Child, DRAINS, Feed, Incoming, LINGERS, Layer, Outgoing};
+use super::slab::Slab;
+use super::{Input, Output};
+use crate::link::{self, Class, Flow, Link, Packet, Received, Send};
+use crate::metric::LinkMetric;
+use crate::{Forward, MediaKind, TrackLayer};
+
+/// With no link there is nothing to wake for.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// All links of one node. Handle one input, then poll until [`Output::Timeout`].
+#[derive(Debug)]
+pub struct Links {
+    now: Instant,
+    links: Vec<Peer>,
+    links_by_peer: BTreeMap<NodeId, usize>,
+    layers: Slab<Layer>,
+    layers_by_id: BTreeMap<TrackLayer, usize>,
+    incoming: Slab<Incoming>,
+    incoming_by_flow: BTreeMap<(usize, Flow), usize>,
+    outgoing: Slab<Outgoing>,
+    outgoing_by_flow: BTreeMap<(usize, Flow), usize>,
+    /// Ended flows whose last packets still count, in the order of their end.
+    ending: VecDeque<(Instant, usize)>,
+    /// Layers that became idle, in that order.
+    idle: VecDeque<(Instant, TrackLayer)>,
+    outputs: VecDeque<Output>,
+    counters: Counters,
+}
+
+#[derive(Debug)]
+struct Peer {
+    node: NodeId,
+    link: Link,
+    wake_at: Instant,
+}
+
+impl Links {
+    /// A node without links.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            now,
+            links: Vec::new(),
+            links_by_peer: BTreeMap::new(),
+            layers: Slab::default(),
+            layers_by_id: BTreeMap::new(),
+            incoming: Slab::default(),
+            incoming_by_flow: BTreeMap::new(),
+            outgoing: Slab::default(),
+            outgoing_by_flow: BTreeMap::new(),
+            ending: VecDeque::new(),
+            idle: VecDeque::new(),
+            outputs: VecDeque::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes one input. Afterwards poll until [`Output::Timeout`].
+    pub fn handle_input(&mut self, now: Instant, input: Input) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Link { peer, input } => self.link_input(peer, input),
+            Input::Forward { forward, sink } => self.apply(forward, sink),
+            Input::Send(send) => self.send(send),
+            Input::Timeout => self.do_due(),
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Output {
+        match self.outputs.pop_front() {
+            Some(output) => output,
+            None => Output::Timeout(self.next_timeout()),
+        }
+    }
+
+    /// Everybody to whom there is or was a link.
+    pub fn peers(&self) -> impl Iterator<Item = NodeId> {
+        self.links_by_peer.keys().copied()
+    }
+
+    /// What was sent to and received from a peer so far.
+    pub fn stats(&self, peer: NodeId) -> Option<&link::Stats> {
+        self.link(peer).map(Link::stats)
+    }
+
+    /// What the link to a peer dropped so far.
+    pub fn dropped(&self, peer: NodeId) -> Option<&link::Dropped> {
+        self.link(peer).map(Link::dropped)
+    }
+
+    /// The link to a peer as measured from here, while there is a connection.
+    pub fn metric(&self, _peer: NodeId) -> Option<LinkMetric> {
+        None
+    }
+
+    /// What the links count together.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    fn link(&self, peer: NodeId) -> Option<&Link> {
+        self.links_by_peer.get(&peer).map(|link| &self.links[*link].link)
+    }
+
+    fn place_of(&mut self, node: NodeId) -> usize {
+        let (now, links) = (self.now, &mut self.links);
+        *self.links_by_peer.entry(node).or_insert_with(|| {
+            links.push(Peer { node, link: Link::new(now), wake_at: now });
+            links.len() - 1
+        })
+    }
+
+    fn link_input(&mut self, peer: NodeId, input: link::Input) {
+        match input {
+            link::Input::Receive { .. }
+            | link::Input::StopReceive(_)
+            | link::Input::Serve { .. }
+            | link::Input::StopServe(_) => {}
+            input => {
+                let link = self.place_of(peer);
+                self.give(link, input);
+            }
+        }
+    }
+
+    /// Gives one input to a link and takes what it has to say.
+    fn give(&mut self, place: usize, input: link::Input) {
+        self.links[place].link.handle_input(self.now, input);
+        loop {
+            let peer = &mut self.links[place];
+            match peer.link.poll_output() {
+                link::Output::Transmit(datagram) => {
+                    self.outputs.push_back(Output::Transmit { to: peer.node, datagram });
+                }
+                link::Output::Allow { bps, silent } => {
+                    self.outputs.push_back(Output::Allow { peer: peer.node, bps, silent });
+                }
+                link::Output::Received { sink, class, received, .. } => self.take(sink, class, received),
+                link::Output::Timeout(at) => {
+                    peer.wake_at = at;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes what a link received. `place` is the number that we gave the link for the flow.
+    fn take(&mut self, place: usize, class: Class, received: Received) {
+        match received {
+            Received::Packet { packet, .. } => self.take_packet(place, class, packet),
+            Received::SenderReport { ntp, rtp, .. } => self.take_report(place, ntp, rtp),
+            Received::Keyframe { layer } => match self.outgoing.get(place).map(|outgoing| outgoing.feed) {
+                Some(Feed::Worker(sink)) => self.outputs.push_back(Output::Received { sink, received }),
+                Some(Feed::Relay(_)) => self.want_keyframe(layer),
+                None => {}
+            },
+        }
+    }
+
+    fn take_packet(&mut self, place: usize, class: Class, mut packet: Packet) {
+        let Some(incoming) = self.incoming.get_mut(place) else { return };
+        if !incoming.flows && incoming.ended.is_none() {
+            incoming.flows = true;
+            let from = self.links[incoming.link].node;
+            self.outputs.push_back(Output::Flowing { from, flow: incoming.flow });
+        }
+        let place = incoming.layer;
+        let Some(layer) = self.layers.get_mut(place) else { return };
+        let Some(sequence) = layer.numbers.take(packet.sequence as u16) else {
+            self.counters.doubled += 1;
+            return;
+        };
+        packet.sequence = sequence;
+        let (id, local, children) = (layer.id, layer.local, layer.children.len());
+        for child in 0..children {
+            let Child { link, flow } = self.layer_mut(place).children[child];
+            self.counters.relayed += 1;
+            self.give(link, link::Input::Packet { flow, class, packet: packet.clone() });
+        }
+        if let Some(sink) = local {
+            self.outputs.push_back(Output::Received { sink, received: Received::Packet { layer: id, packet } });
+        }
+    }
+
+    fn take_report(&mut self, place: usize, ntp: u64, rtp: u32) {
+        let Some(place) = self.incoming.get(place).map(|incoming| incoming.layer) else { return };
+        let Some(layer) = self.layers.get_mut(place) else { return };
+        if layer.report.replace(ntp) == Some(ntp) {
+            return;
+        }
+        let (id, local, children) = (layer.id, layer.local, layer.children.len());
+        for child in 0..children {
+            let Child { link, flow } = self.layer_mut(place).children[child];
+            self.give(link, link::Input::SenderReport { flow, ntp, rtp });
+        }
+        if let Some(sink) = local {
+            let received = Received::SenderReport { layer: id, ntp, rtp };
+            self.outputs.push_back(Output::Received { sink, received });
+        }
+    }
+
+    /// Asks the peer that feeds a layer: the newest that does, or else the newest that was asked to.
+    fn want_keyframe(&mut self, layer: TrackLayer) {
+        let sources = self.layers_by_id.get(&layer).and_then(|place| self.layers.get(*place));
+        let sources = sources.map_or(&[][..], |layer| &layer.sources[..]);
+        let incoming = |place: &usize| self.incoming.get(*place).filter(|incoming| incoming.ended.is_none());
+        let flowing = sources.iter().rev().filter_map(incoming).find(|incoming| incoming.flows);
+        match flowing.or_else(|| sources.iter().rev().find_map(incoming)).map(|incoming| incoming.link) {
+            Some(link) => self.give(link, link::Input::Keyframe(layer)),
+            None => self.counters.stray_keyframe += 1,
+        }
+    }
+
+    fn send(&mut self, send: Send) {
+        match send {
+            Send::Packet { to, flow, class, packet } => {
+                let link = self.place_of(to);
+                self.give(link, link::Input::Packet { flow, class, packet });
+            }
+            Send::Keyframe { layer } => self.want_keyframe(layer),
+            Send::SenderReport { to, flow, ntp, rtp } => {
+                let link = self.place_of(to);
+                self.give(link, link::Input::SenderReport { flow, ntp, rtp });
+            }
+        }
+    }
+
+    fn apply(&mut self, forward: Forward, sink: usize) {
+        match forward {
+            Forward::Receive { layer, from, flow, local, .. } => self.receive(layer, from, flow, local.then_some(sink)),
+            Forward::StopReceive { from, flow } => self.stop_receive(from, flow),
+            Forward::Serve { layer, to, flow, kind, .. } => self.serve(layer, to, flow, kind, sink),
+            Forward::Relay { layer, to, flow, kind, .. } => self.relay(layer, to, flow, kind),
+            Forward::StopServe { to, flow, .. } | Forward::StopRelay { to, flow, .. } => self.stop_serve(to, flow),
+        }
+    }
+
+    fn receive(&mut self, id: TrackLayer, from: NodeId, flow: Flow, local: Option<usize>) {
+        let (link, layer) = (self.place_of(from), self.layer(id));
+        self.layer_mut(layer).local = local;
+        if let Some(&place) = self.incoming_by_flow.get(&(link, flow)) {
+            let incoming = self.incoming.get(place);
+            if incoming.is_some_and(|incoming| incoming.layer == layer && incoming.ended.is_none()) {
+                return;
+            }
+            self.forget(place);
+        }
+        let place = self.incoming.insert(Incoming { link, flow, layer, flows: false, ended: None });
+        self.incoming_by_flow.insert((link, flow), place);
+        self.layer_mut(layer).sources.push(place);
+        self.give(link, link::Input::Receive { flow, layer: id, sink: place });
+    }
+
+    /// Ends a flow: at once, or, when another one brings the layer, after what is on its way.
+    fn stop_receive(&mut self, from: NodeId, flow: Flow) {
+        let link = self.place_of(from);
+        let Some(&place) = self.incoming_by_flow.get(&(link, flow)) else { return };
+        let Some(incoming) = self.incoming.get_mut(place) else { return };
+        if incoming.ended.is_some() {
+            return;
+        }
+        let ends = self.now + DRAINS;
+        incoming.ended = Some(ends);
+        let layer = incoming.layer;
+        let others = self.layers.get(layer).map_or(&[][..], |layer| &layer.sources[..]);
+        let goes_on = |other: &usize| self.incoming.get(*other).is_some_and(|other| other.ended.is_none());
+        if others.iter().any(goes_on) {
+            self.ending.push_back((ends, place));
+        } else {
+            self.forget(place);
+        }
+    }
+
+    /// Takes a flow off its link.
+    fn forget(&mut self, place: usize) {
+        let Some(Incoming { link, flow, layer, .. }) = self.incoming.remove(place) else { return };
+        self.incoming_by_flow.remove(&(link, flow));
+        self.layer_mut(layer).sources.retain(|source| *source != place);
+        self.note_idle(layer);
+        self.give(link, link::Input::StopReceive(flow));
+    }
+
+    fn serve(&mut self, layer: TrackLayer, to: NodeId, flow: Flow, kind: MediaKind, sink: usize) {
+        let link = self.place_of(to);
+        self.feed(link, layer, flow, kind, Feed::Worker(sink));
+    }
+
+    fn relay(&mut self, id: TrackLayer, to: NodeId, flow: Flow, kind: MediaKind) {
+        let (link, layer) = (self.place_of(to), self.layer(id));
+        let known = self.outgoing_by_flow.get(&(link, flow)).and_then(|place| self.outgoing.get(*place));
+        if known.is_some_and(|outgoing| outgoing.feed == Feed::Relay(layer)) {
+            return;
+        }
+        self.feed(link, id, flow, kind, Feed::Relay(layer));
+        self.layer_mut(layer).children.push(Child { link, flow });
+    }
+
+    fn feed(&mut self, link: usize, layer: TrackLayer, flow: Flow, kind: MediaKind, feed: Feed) {
+        if let Some(&place) = self.outgoing_by_flow.get(&(link, flow)) {
+            self.end_serve(place, link, flow);
+        }
+        let place = self.outgoing.insert(Outgoing { feed });
+        self.outgoing_by_flow.insert((link, flow), place);
+        self.give(link, link::Input::Serve { flow, layer, kind, sink: place });
+    }
+
+    fn stop_serve(&mut self, to: NodeId, flow: Flow) {
+        let link = self.place_of(to);
+        let Some(&place) = self.outgoing_by_flow.get(&(link, flow)) else { return };
+        self.end_serve(place, link, flow);
+        self.give(link, link::Input::StopServe(flow));
+    }
+
+    fn end_serve(&mut self, place: usize, link: usize, flow: Flow) {
+        self.outgoing_by_flow.remove(&(link, flow));
+        let Some(Outgoing { feed: Feed::Relay(layer) }) = self.outgoing.remove(place) else { return };
+        self.layer_mut(layer).children.retain(|child| (child.link, child.flow) != (link, flow));
+        self.note_idle(layer);
+    }
+
+    fn layer(&mut self, id: TrackLayer) -> usize {
+        let layers = &mut self.layers;
+        let place = *self.layers_by_id.entry(id).or_insert_with(|| layers.insert(Layer::new(id)));
+        self.layer_mut(place).idle = None;
+        place
+    }
+
+    fn layer_mut(&mut self, place: usize) -> &mut Layer {
+        self.layers.get_mut(place).expect("a layer stays as long as a flow or the list of idle ones names it")
+    }
+
+    fn note_idle(&mut self, place: usize) {
+        let now = self.now;
+        let layer = self.layer_mut(place);
+        if layer.is_idle() && layer.idle.is_none() {
+            layer.idle = Some(now);
+            let id = layer.id;
+            self.idle.push_back((now + LINGERS, id));
+        }
+    }
+
+    fn do_due(&mut self) {
+        for place in 0..self.links.len() {
+            if self.links[place].wake_at <= self.now {
+                self.give(place, link::Input::Timeout);
+            }
+        }
+        while let Some((at, place)) = self.ending.pop_front_if(|(at, _)| *at <= self.now) {
+            // Its number may have been given to another flow since.
+            if self.incoming.get(place).is_some_and(|incoming| incoming.ended == Some(at)) {
+                self.forget(place);
+            }
+        }
+        while let Some((at, id)) = self.idle.pop_front_if(|(at, _)| *at <= self.now) {
+            self.purge(id, at);
+        }
+    }
+
+    /// Forgets a layer that has been idle since it was put on the list.
+    fn purge(&mut self, id: TrackLayer, at: Instant) {
+        let Some(&place) = self.layers_by_id.get(&id) else { return };
+        let idle = self.layers.get(place).and_then(|layer| layer.idle);
+        if idle.is_some_and(|since| since + LINGERS <= at) {
+            self.layers_by_id.remove(&id);
+            self.layers.remove(place);
+        }
+    }
+
+    fn next_timeout(&self) -> Instant {
+        let links = self.links.iter().map(|peer| peer.wake_at);
+        let lists = [self.ending.front().map(|(at, _)| *at), self.idle.front().map(|(at, _)| *at)];
+        links.chain(lists.into_iter().flatten()).fold(self.now + IDLE, Instant::min)
+    }
+}
