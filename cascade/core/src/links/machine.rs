@@ -98,8 +98,8 @@ impl Links {
     }
 
     /// The link to a peer as measured from here, while there is a connection.
-    pub fn metric(&self, _peer: NodeId) -> Option<LinkMetric> {
-        None
+    pub fn metric(&self, peer: NodeId) -> Option<LinkMetric> {
+        self.link(peer)?.metric()
     }
 
     /// What the links count together.

@@ -87,7 +87,7 @@ impl Net {
     pub fn join(&mut self, one: usize, other: usize, delay: Duration, loss: f64) {
         for (from, to) in [(one, other), (other, one)] {
             self.paths.insert((from, to), (delay, loss));
-            let up = link::Input::Up { rtt: 2 * delay };
+            let up = link::Input::Up { rtt: 2 * delay, rate_bps: None };
             self.input(from, Input::Link { peer: node(to), input: up });
         }
     }
