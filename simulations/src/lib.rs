@@ -1,3 +1,4 @@
 //! A mesh in virtual time: the cores that nodes run, over a modelled network, from scenarios that are one file each.
 
 pub mod outcome;
+pub mod report;

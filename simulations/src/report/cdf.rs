@@ -1,0 +1,60 @@
+//! Distributions of the metrics, with the percentiles that people ask for and the bounds that were asserted.
+
+use super::chart::{Frame, nice};
+use super::figure::figure;
+use super::headline::{Bound, bound};
+use super::page::{card, escape};
+use crate::outcome::{AssertOutcome, Outcome, Samples};
+
+/// Points of a curve: what a card's width shows.
+const STEPS: usize = 160;
+
+/// All distributions as cards.
+pub fn cards(outcome: &Outcome) -> String {
+    let drawn = outcome.metrics.iter().filter(|(_, samples)| !samples.values.is_empty());
+    let cards: String = drawn.map(|(name, samples)| draw(name, samples, &outcome.asserts)).collect();
+    if cards.is_empty() { "<p class=none>The run left no samples.</p>".into() } else { cards }
+}
+
+fn draw(name: &str, samples: &Samples, asserts: &[AssertOutcome]) -> String {
+    let [p50, p95, p99] = [50.0, 95.0, 99.0].map(|percent| samples.percentile(percent).unwrap_or(0.0));
+    let (count, title) = (samples.values.len(), escape(name));
+    let percentiles = format!(
+        "<span class=quiet>p50</span> {} <span class=quiet>p95</span> {} <span class=quiet>p99</span> {}",
+        figure(p50),
+        figure(p95),
+        figure(p99)
+    );
+    let legend = format!("{percentiles} <span class=quiet>of {}</span>", figure(count as f64));
+    let (Some(least), Some(most)) = (samples.values.first(), samples.values.last()) else { return String::new() };
+    if least == most {
+        return card(&title, &legend, &format!("<p class=none>always {}</p>", figure(*least)));
+    }
+    let bounds: Vec<(Bound, bool)> = asserts
+        .iter()
+        .filter(|assert| assert.what.split_whitespace().next() == Some(name))
+        .filter_map(|assert| Some((bound(&assert.what)?, assert.holds)))
+        .collect();
+    // One wild sample must not squeeze all others against the axis.
+    let tail = if *most > 4.0 * p99 && p99 > 0.0 { nice(1.5 * p99) } else { *most };
+    let widest = bounds.iter().map(|(bound, _)| bound.value).filter(|value| *value < 3.0 * tail).fold(tail, f64::max);
+    let frame = Frame::new([least.min(0.0), widest], 100.0);
+    let mut svg = frame.open(&title, "", |value| format!("{}%", figure(value)));
+    let points = steps(samples);
+    svg += &frame.area(&points, "s1");
+    svg += &frame.line(&points, "s1");
+    for (bound, holds) in bounds.iter().filter(|(bound, _)| bound.value <= widest) {
+        let name = escape(&format!("{} {} {}", bound.of, bound.sign, figure(bound.value)));
+        svg += &frame.mark(bound.value, &name, if *holds { "good" } else { "bad" });
+    }
+    for pair in points.windows(2) {
+        let title = format!("{} % at most {}", figure(pair[1].1), figure(pair[1].0));
+        svg += &frame.column(pair[0].0, pair[1].0, &title);
+    }
+    card(&title, &legend, &(svg + "</svg>"))
+}
+
+fn steps(samples: &Samples) -> Vec<(f64, f64)> {
+    let percents = (0..=STEPS).map(|step| 100.0 * step as f64 / STEPS as f64);
+    percents.filter_map(|percent| Some((samples.percentile(percent)?, percent))).collect()
+}
