@@ -1,4 +1,7 @@
 //! A mesh in virtual time: the cores that nodes run, over a modelled network, from scenarios that are one file each.
 
+pub mod dice;
+pub mod measures;
 pub mod outcome;
 pub mod report;
+pub mod scenario;
