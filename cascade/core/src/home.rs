@@ -23,7 +23,11 @@ pub fn homes_of<'a>(room: &RoomKey, nodes: impl IntoIterator<Item = &'a NodeId>)
 /// FNV-1a over `project 0 name 0 node`, then the finaliser of splitmix64, because FNV alone leaves the high bits of
 /// short inputs alike.
 fn score(room: &RoomKey, node: &NodeId) -> u64 {
-    let bytes = room.project.0.bytes().chain([0]).chain(room.name.bytes()).chain([0]).chain(node.0);
+    hash(room.project.0.bytes().chain([0]).chain(room.name.bytes()).chain([0]).chain(node.0))
+}
+
+/// The same over any bytes: spreads choices that all nodes, or all rooms, are to make apart from each other.
+pub(crate) fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
     let hash =
         bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
     let hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);

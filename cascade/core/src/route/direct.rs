@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use origo_auth::NodeId;
+
 use super::relay::{Edge, Plan, Problem, RelayPolicy};
+use super::residency::refused;
 
 /// Draws a star around the origin.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,13 +17,29 @@ impl RelayPolicy for Direct {
     }
 
     fn plan(&self, problem: &Problem<'_>) -> Plan {
-        let straight = |node: &origo_auth::NodeId| Edge {
-            parent: problem.origin,
-            backup: None,
-            path: vec![problem.origin],
-            delay: problem.map.way(problem.origin, *node).map_or(Duration::ZERO, |way| way.delay),
-            why: "straight from the publisher's node".to_owned(),
-        };
-        Plan { edges: problem.members.keys().map(|node| (*node, straight(node))).collect(), ..Plan::default() }
+        straight(problem)
+    }
+}
+
+/// The plan in which everybody takes from the origin.
+pub(super) fn straight(problem: &Problem<'_>) -> Plan {
+    let mut plan = Plan::default();
+    for node in problem.members.keys().filter(|node| **node != problem.origin) {
+        match refused(problem, *node) {
+            Some(why) => drop(plan.refused.insert(*node, why)),
+            None => drop(plan.edges.insert(*node, edge(problem, *node))),
+        }
+    }
+    plan
+}
+
+/// From the origin to a node, without anybody between.
+pub(super) fn edge(problem: &Problem<'_>, node: NodeId) -> Edge {
+    Edge {
+        parent: problem.origin,
+        backup: None,
+        path: vec![problem.origin],
+        delay: problem.map.way(problem.origin, node).map_or(Duration::ZERO, |way| way.delay),
+        why: "straight from the publisher's node".to_owned(),
     }
 }

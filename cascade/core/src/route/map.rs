@@ -35,6 +35,22 @@ impl Default for Prices {
     }
 }
 
+impl Prices {
+    /// What a bit costs from `a` to `b`.
+    pub fn between(&self, a: &Node, b: &Node) -> f64 {
+        let own = || self.links.get(&(a.region.clone(), b.region.clone())).copied();
+        // Most meshes name no link; this is asked for each pair of a plan.
+        let own = if self.links.is_empty() { None } else { own() };
+        own.unwrap_or(if a.region == b.region {
+            self.region
+        } else if a.continent == b.continent {
+            self.continent
+        } else {
+            self.ocean
+        })
+    }
+}
+
 /// The directed way from one node to another, as a policy sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Way {
@@ -78,6 +94,11 @@ impl Map {
         self.metrics.extend(links.iter().filter(|(of, _)| *of != by).map(|(of, metric)| ((by, *of), *metric)));
     }
 
+    /// What links cost.
+    pub fn prices(&self) -> &Prices {
+        &self.prices
+    }
+
     /// The living nodes.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
         self.nodes.values()
@@ -101,18 +122,7 @@ impl Map {
             rtt,
             loss: received.map_or(0.0, |metric| f64::from(metric.loss)),
             free_bps: sent.map_or(u64::MAX, |metric| metric.free_bps),
-            price: self.price(a, b),
-        })
-    }
-
-    fn price(&self, a: &Node, b: &Node) -> f64 {
-        let own = self.prices.links.get(&(a.region.clone(), b.region.clone()));
-        own.copied().unwrap_or(if a.region == b.region {
-            self.prices.region
-        } else if a.continent == b.continent {
-            self.prices.continent
-        } else {
-            self.prices.ocean
+            price: self.prices.between(a, b),
         })
     }
 }

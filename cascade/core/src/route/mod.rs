@@ -5,14 +5,24 @@
 
 mod direct;
 mod map;
+mod mesh;
 mod nearest;
 mod relay;
+mod residency;
+mod star;
+mod tree;
+
+use std::sync::Arc;
 
 pub use direct::Direct;
 pub use map::{Map, Prices, Way};
+pub use mesh::Mesh;
 pub use nearest::Nearest;
 use origo_auth::NodeId;
 pub use relay::{Edge, Plan, Problem, RELAY_POLICIES, RelayPolicy};
+pub use residency::refusal;
+pub use star::Star;
+pub use tree::{Parameters, Tree};
 
 use crate::Node;
 
@@ -60,4 +70,15 @@ pub trait Policy {
 /// Ranks with the default policy, [`Nearest`].
 pub fn rank(caller: Option<Place>, answering: NodeId, nodes: &[Node]) -> Vec<Ranked> {
     Nearest::default().rank(caller, answering, nodes)
+}
+
+/// The relay policy of this name with its defaults; see [`RELAY_POLICIES`].
+pub fn relay_policy(name: &str) -> Option<Arc<dyn RelayPolicy>> {
+    match name {
+        "tree" => Some(Arc::new(Tree::default())),
+        "direct" => Some(Arc::new(Direct)),
+        "star" => Some(Arc::new(Star)),
+        "mesh" => Some(Arc::new(Mesh)),
+        _ => None,
+    }
 }
