@@ -1,7 +1,10 @@
 //! A mesh in virtual time: the cores that nodes run, over a modelled network, from scenarios that are one file each.
 
+pub mod comparison;
 pub mod dice;
 pub mod measures;
 pub mod outcome;
+pub mod parallel;
 pub mod report;
 pub mod scenario;
+pub mod sweep;

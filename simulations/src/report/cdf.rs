@@ -54,6 +54,32 @@ fn draw(name: &str, samples: &Samples, asserts: &[AssertOutcome]) -> String {
     card(&title, &legend, &(svg + "</svg>"))
 }
 
+/// One of several distributions in one plot.
+pub struct Overlay {
+    /// What it is of.
+    pub name: String,
+    /// Its colour: `s1` to `s4`.
+    pub class: &'static str,
+    /// What is drawn.
+    pub samples: Samples,
+}
+
+/// Several distributions of one metric in one plot; nothing when none has samples.
+pub fn overlay(metric: &str, overlays: &[Overlay]) -> String {
+    let most = overlays.iter().filter_map(|overlay| overlay.samples.percentile(99.5)).reduce(f64::max);
+    let Some(most) = most else { return String::new() };
+    let least = overlays.iter().filter_map(|overlay| overlay.samples.values.first().copied()).fold(0.0, f64::min);
+    let frame = Frame::new([least, most], 100.0);
+    let mut svg = frame.open(&escape(metric), "", |value| format!("{}%", figure(value)));
+    let mut legend = String::new();
+    for Overlay { name, class, samples } in overlays {
+        svg += &frame.line(&steps(samples), class);
+        let median = samples.percentile(50.0).map_or("–".into(), figure);
+        legend += &format!("<span class=\"key {class}\">{}, median {median}</span>", escape(name));
+    }
+    card(&escape(metric), &legend, &(svg + "</svg>"))
+}
+
 fn steps(samples: &Samples) -> Vec<(f64, f64)> {
     let percents = (0..=STEPS).map(|step| 100.0 * step as f64 / STEPS as f64);
     percents.filter_map(|percent| Some((samples.percentile(percent)?, percent))).collect()

@@ -12,6 +12,7 @@ mod links;
 mod map;
 mod page;
 mod summary;
+mod table;
 mod timeline;
 mod tree;
 
@@ -20,10 +21,15 @@ use std::{fs, io};
 
 use crate::outcome::Outcome;
 
+pub use cdf::{Overlay, overlay};
+pub use csv::field;
 pub use figure::{bytes, figure};
 pub use gallery::gallery;
+pub use headline::verdict;
+pub use map::picture;
 pub use page::{escape, shell};
-pub use summary::{Percentiles, summary};
+pub use summary::{Percentiles, passed, summary};
+pub use table::align;
 pub use tree::text as tree_text;
 
 /// Why a report could not be written.

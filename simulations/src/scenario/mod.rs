@@ -150,7 +150,7 @@ fn read(root: Section<'_>, name: String, text: &str, seed: Option<u64>) -> Scena
         warmup: run.warmup,
         seed,
         fidelity: run.fidelity,
-        policy: policy::read(&root),
+        policy: policy::read(&root, &topology),
         asserts: assertion::read(&root),
         axes: Vec::new(),
         topology,

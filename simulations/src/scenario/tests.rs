@@ -71,6 +71,22 @@ fn a_scenario_is_read_whole() {
 }
 
 #[test]
+fn a_link_may_have_a_price_of_its_own() {
+    let text = GOOD.replace(
+        "[policy]",
+        "[policy]\nprices = { ocean = 6, links = [{ from = \"eastus\", to = \"japaneast\", both = true, price = 9 }] }",
+    );
+    let policy = parse(&text).unwrap().policy;
+    let pair = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+    assert_eq!(policy.prices, [0.0, 1.0, 6.0]);
+    let prices = BTreeMap::from([(pair("eastus", "japaneast"), 9.0), (pair("japaneast", "eastus"), 9.0)]);
+    assert_eq!(policy.link_prices, prices);
+    let faults =
+        parse(&text.replace("from = \"eastus\", to = \"japaneast\", both", "from = \"mars\", to = \"eastus\", both"));
+    assert!(faults.unwrap_err().to_string().contains("policy.prices.links[1].from: a link to nowhere"));
+}
+
+#[test]
 fn a_choice_takes_another_value_of_a_sweep() {
     let choices = Choices { seed: Some(9), values: BTreeMap::from([("policy.alpha".to_owned(), 2)]) };
     let scenario = Scenario::parse(Path::new("case.toml"), GOOD, &choices).unwrap();
