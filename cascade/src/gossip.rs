@@ -11,7 +11,8 @@ use chitchat::{
     ChitchatConfig, ChitchatHandle, ChitchatId, ChitchatMessage, Deserializable, FailureDetectorConfig, NodeState,
     Serializable, spawn_chitchat,
 };
-use origo_cascade_core::Node;
+use origo_auth::NodeId;
+use origo_cascade_core::{Node, metric};
 use quinn::Connection;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -32,6 +33,8 @@ const SILENT_ROUNDS: f64 = 20.0;
 const DEAD_STAY: Duration = Duration::from_secs(15 * 60);
 /// The key of a node's description.
 const INFO: &str = "info";
+/// The key of what a node measures of its links.
+const LINKS: &str = "links";
 /// Longest a message may take to be handed to QUIC.
 const SEND_MAX: Duration = Duration::from_secs(1);
 /// All nodes of one authority are one cluster; strangers do not get past the handshake.
@@ -104,10 +107,13 @@ impl Gossip {
         let mut living = handle.chitchat().lock().await.live_nodes_watcher();
         let news = parts.news;
         tokio::spawn(async move {
+            let mut known = Known::default();
             while living.changed().await.is_ok() {
-                let members = members_of(&living.borrow_and_update());
-                if news.send(News::Members(members)).await.is_err() {
-                    return;
+                let told = known.news_of(&living.borrow_and_update());
+                for told in told {
+                    if news.send(told).await.is_err() {
+                        return;
+                    }
                 }
             }
         });
@@ -121,6 +127,11 @@ impl Gossip {
             self.handle.with_chitchat(|chitchat| chitchat.self_node_state().set(INFO, &info)).await;
             self.told = info;
         }
+    }
+
+    /// Tells the cluster what this node measures of its links, as [`origo_cascade_core::metric::pack`] packs it.
+    pub(crate) async fn tell_links(&self, packed: &str) {
+        self.handle.with_chitchat(|chitchat| chitchat.self_node_state().set(LINKS, packed)).await;
     }
 
     /// Talks to a node at once instead of in the next round.
@@ -137,18 +148,52 @@ impl Gossip {
     }
 }
 
+/// What the mesh loop knows of gossip.
+#[derive(Default)]
+struct Known {
+    members: Vec<(Node, u64)>,
+    /// What each living node tells of its links.
+    links: BTreeMap<NodeId, String>,
+}
+
+impl Known {
+    /// What of the living nodes is new.
+    fn news_of(&mut self, living: &BTreeMap<ChitchatId, NodeState>) -> Vec<News> {
+        let mut news = Vec::new();
+        let members = members_of(living);
+        let links: BTreeMap<NodeId, String> = members.iter().map(|it| (it.node.id, it.links.clone())).collect();
+        let members: Vec<_> = members.into_iter().map(|member| (member.node, member.session)).collect();
+        if members != self.members {
+            self.members.clone_from(&members);
+            news.push(News::Members(members));
+        }
+        for (node, packed) in links.iter().filter(|(node, packed)| self.links.get(*node) != Some(packed)) {
+            news.push(News::Metrics { node: *node, links: metric::unpack(packed) });
+        }
+        self.links = links;
+        news
+    }
+}
+
+/// A living node.
+struct Member {
+    node: Node,
+    session: u64,
+    links: String,
+}
+
 /// The nodes that chitchat takes for living, each with its newest session.
-fn members_of(living: &BTreeMap<ChitchatId, NodeState>) -> Vec<(Node, u64)> {
-    let mut members: BTreeMap<_, (Node, u64)> = BTreeMap::new();
+fn members_of(living: &BTreeMap<ChitchatId, NodeState>) -> Vec<Member> {
+    let mut members: BTreeMap<NodeId, Member> = BTreeMap::new();
     for (id, state) in living {
         let Some(node) = state.get(INFO).and_then(|info| serde_json::from_str::<Node>(info).ok()) else { continue };
         if *id.node_id != *node.id.to_string() {
             warn!(node = %id.node_id, claims = %node.id, "a node gossips under another's name");
             continue;
         }
-        let newest = members.get(&node.id).map_or(0, |(_, session)| *session);
-        if id.generation_id >= newest {
-            members.insert(node.id, (node, id.generation_id));
+        if members.get(&node.id).is_none_or(|newest| id.generation_id >= newest.session) {
+            let links = state.get(LINKS).unwrap_or_default().to_owned();
+            members.insert(node.id, Member { node, session: id.generation_id, links });
         }
     }
     members.into_values().collect()

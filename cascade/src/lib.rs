@@ -11,6 +11,7 @@ mod endpoint;
 mod gossip;
 mod kind;
 mod links;
+mod measured;
 mod mesh;
 mod mesh_loop;
 mod news;
@@ -19,6 +20,7 @@ mod stats;
 mod tls;
 mod transport;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -26,7 +28,7 @@ pub use links::LinkSender;
 pub use mesh::{Mesh, StartError};
 use origo_auth::RoomKey;
 use origo_cascade_core::{Event, Forward, Node, link};
-pub use stats::{LinkStats, MeshStats};
+pub use stats::{LinkStats, Measured, MeshStats};
 
 /// Where the link thread puts what it received for the rooms of one media worker.
 #[derive(Clone)]
@@ -47,6 +49,9 @@ pub struct MeshConfig {
     pub bind: SocketAddr,
     /// QUIC addresses of nodes to begin with; one that answers is enough.
     pub seeds: Vec<SocketAddr>,
+    /// What the paths to others carry, in bits per second, by the id of the node at the other end or by its region, as
+    /// far as the operator knows: a link begins with it. Both ends should be told.
+    pub rates_bps: BTreeMap<String, u64>,
     /// One per media worker.
     pub inboxes: Vec<Inbox>,
     /// Which worker has a room.

@@ -17,7 +17,7 @@ use crate::mesh_loop::{Ask, MeshLoop, State};
 use crate::news::NEWS_MAX;
 use crate::stats::Shared;
 use crate::tls::Tls;
-use crate::{LinkSender, MeshConfig, MeshEvent, MeshStats};
+use crate::{LinkSender, Measured, MeshConfig, MeshEvent, MeshStats};
 
 /// Events that wait for the node; when it is full the mesh loop waits for the node to read.
 const EVENTS_MAX: usize = 4096;
@@ -70,6 +70,7 @@ impl Mesh {
         let endpoint = thread::start(thread::Parts {
             me: node.id,
             socket,
+            rates_bps: config.rates_bps,
             tls: Tls::new(&identity)?,
             inboxes: config.inboxes,
             batches,
@@ -151,6 +152,11 @@ impl Mesh {
         let mut stats = self.shared.stats();
         stats.dropped.push(("link packet", "link thread behind", self.links.dropped()));
         stats
+    }
+
+    /// The links as measured from here, at most 100 ms old.
+    pub fn metrics(&self) -> Vec<Measured> {
+        self.shared.measured()
     }
 
     /// Tells the peers that this node leaves, and ends everything.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use origo_auth::{NodeId, RoomKey};
-use origo_cascade_core::{Cascade, Forward, Input, Node, Output};
+use origo_cascade_core::{Cascade, Forward, Input, Node, Output, metric};
 use quinn::Endpoint;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
@@ -19,6 +19,7 @@ use crate::dialer::Dialer;
 use crate::gossip::{Gossip, Heard, Routes};
 use crate::kind::{Close, Kind};
 use crate::links::{Forwarding, ForwardingSender};
+use crate::measured::Told;
 use crate::news::{Connected, ConnectionNumber, Greeted, News, NewsSender};
 use crate::peer::{Control, Peer, Rank};
 use crate::stats::Shared;
@@ -35,6 +36,8 @@ const WANTED_MAX: usize = 256;
 const FAREWELL_MAX: Duration = Duration::from_millis(500);
 /// Load is told in steps of this, so that gossip is not about noise.
 const LOAD_STEPS: f64 = 20.0;
+/// How often it is looked whether links have changed.
+const MEASURE_EVERY: Duration = Duration::from_secs(1);
 
 /// What the node asks of the loop.
 pub(crate) enum Ask {
@@ -78,6 +81,8 @@ pub(crate) struct State {
     /// Addresses that gossip would like to talk to.
     wanted: BTreeMap<SocketAddr, Instant>,
     wake_at: Option<Instant>,
+    told: Told,
+    measure_at: Option<Instant>,
 }
 
 impl MeshLoop {
@@ -103,7 +108,10 @@ impl MeshLoop {
                 },
                 Some(news) = news.recv() => self.handle(news).await,
                 () = sleep_until(wake_at.into()) => self.input(Input::Timeout).await,
-                _ = tick.tick() => self.dial_missing(),
+                _ = tick.tick() => {
+                    self.dial_missing();
+                    self.tell_links().await;
+                }
             }
         }
     }
@@ -134,6 +142,10 @@ impl MeshLoop {
                 self.state.view = view;
                 self.members_changed().await;
             }
+            // What this node measures it has told already.
+            News::Metrics { node, .. } if node == self.node.id => {}
+            News::Metrics { node, links } => self.input(Input::Metrics { node, links }).await,
+            News::Flowing { peer, flow } => self.input(Input::Flowing { from: peer, flow }).await,
             News::Wanted(address) => {
                 if self.state.wanted.len() < WANTED_MAX {
                     self.state.wanted.insert(address, Instant::now());
@@ -382,6 +394,21 @@ impl MeshLoop {
             gossip.tell(&self.node).await;
         }
         self.show_members();
+    }
+
+    /// Tells the cluster, and this node's own cascade, how its links are now.
+    async fn tell_links(&mut self) {
+        let now = Instant::now();
+        if self.state.measure_at.is_some_and(|at| now < at) {
+            return;
+        }
+        self.state.measure_at = Some(now + MEASURE_EVERY);
+        let measured = self.shared.measured().iter().map(|link| (link.peer, link.metric)).collect();
+        let Some(links) = self.state.told.next(now, measured, &self.shared.traffic()) else { return };
+        if let Some(gossip) = &self.gossip {
+            gossip.tell_links(&metric::pack(&links)).await;
+        }
+        self.input(Input::Metrics { node: self.node.id, links }).await;
     }
 
     /// Says goodbye and ends everything.

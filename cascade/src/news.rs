@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use origo_auth::NodeId;
 use origo_cascade_core::Node;
 use origo_cascade_core::cascade::RoomData;
+use origo_cascade_core::link::Flow;
+use origo_cascade_core::metric::LinkMetric;
 use origo_cascade_core::wire::Frame;
 use origo_cascade_core::wire::message::Hello;
 use quinn::{Connection, RecvStream, SendStream};
@@ -53,12 +55,16 @@ pub(crate) enum News {
     ControlDown { number: ConnectionNumber, peer: NodeId, leaving: bool },
     /// The media connection to a peer is up or gone.
     Media { peer: NodeId, up: bool },
+    /// The first packet under our number has come.
+    Flowing { peer: NodeId, flow: Flow },
     /// A data connection is gone.
     DataDown { number: ConnectionNumber, peer: NodeId },
     /// A data packet.
     Data { peer: NodeId, data: RoomData },
     /// Gossip's view of the living nodes, each with the session it tells of.
     Members(Vec<(Node, u64)>),
+    /// What a node tells of its links, whole.
+    Metrics { node: NodeId, links: Vec<(NodeId, LinkMetric)> },
     /// Gossip would like to talk to the node at that address.
     Wanted(SocketAddr),
 }

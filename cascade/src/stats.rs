@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use origo_auth::NodeId;
 use origo_cascade_core::cascade::Counters;
-use origo_cascade_core::{Node, link};
+use origo_cascade_core::metric::LinkMetric;
+use origo_cascade_core::{Node, link, links};
 
 pub use origo_cascade_core::link::Stats as LinkStats;
 
@@ -15,8 +16,32 @@ pub use origo_cascade_core::link::Stats as LinkStats;
 pub struct MeshStats {
     /// By peer.
     pub links: Vec<(NodeId, LinkStats)>,
+    /// The links that have a connection, as measured from here.
+    pub measured: Vec<Measured>,
     /// What was dropped and why, such as (`datagram`, `unknown flow`).
     pub dropped: Vec<(&'static str, &'static str, u64)>,
+}
+
+/// What is known of the link to one peer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LinkFigures {
+    pub(crate) stats: link::Stats,
+    pub(crate) dropped: link::Dropped,
+    /// While there is a connection.
+    pub(crate) metric: Option<LinkMetric>,
+    /// While the peer is heard.
+    pub(crate) allowed_bps: Option<u64>,
+}
+
+/// A link as measured from this node.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    /// The other end.
+    pub peer: NodeId,
+    /// The figures.
+    pub metric: LinkMetric,
+    /// Bits per second that the link's estimator lets go; `None` while it does not bound them.
+    pub allowed_bps: Option<u64>,
 }
 
 /// What the driver itself drops; each grows where its thing happens.
@@ -69,7 +94,8 @@ impl Drops {
 pub(crate) struct Shared {
     /// The living nodes.
     nodes: RwLock<Vec<Node>>,
-    links: Mutex<BTreeMap<NodeId, (link::Stats, link::Dropped)>>,
+    by_peer: Mutex<BTreeMap<NodeId, LinkFigures>>,
+    links: Mutex<links::Counters>,
     cascade: Mutex<Counters>,
     pub(crate) drops: Drops,
 }
@@ -88,8 +114,26 @@ impl Shared {
         *self.nodes.write().unwrap_or_else(PoisonError::into_inner) = nodes;
     }
 
-    pub(crate) fn set_link(&self, peer: NodeId, stats: &link::Stats, dropped: &link::Dropped) {
-        lock(&self.links).insert(peer, (stats.clone(), *dropped));
+    pub(crate) fn set_link(&self, peer: NodeId, figures: LinkFigures) {
+        lock(&self.by_peer).insert(peer, figures);
+    }
+
+    pub(crate) fn set_links(&self, counters: links::Counters) {
+        *lock(&self.links) = counters;
+    }
+
+    /// The links with a connection, by peer.
+    pub(crate) fn measured(&self) -> Vec<Measured> {
+        let measured = |(peer, figures): (&NodeId, &LinkFigures)| {
+            Some(Measured { peer: *peer, metric: figures.metric?, allowed_bps: figures.allowed_bps })
+        };
+        lock(&self.by_peer).iter().filter_map(measured).collect()
+    }
+
+    /// Bytes to and from a peer so far.
+    pub(crate) fn traffic(&self) -> BTreeMap<NodeId, u64> {
+        let bytes = |figures: &LinkFigures| figures.stats.bytes.iter().flatten().sum();
+        lock(&self.by_peer).iter().map(|(peer, figures)| (*peer, bytes(figures))).collect()
     }
 
     pub(crate) fn set_cascade(&self, counters: Counters) {
@@ -97,16 +141,18 @@ impl Shared {
     }
 
     pub(crate) fn stats(&self) -> MeshStats {
-        let links = lock(&self.links).clone();
+        let by_peer = lock(&self.by_peer).clone();
         let mut dropped: BTreeMap<(&'static str, &'static str), u64> = BTreeMap::new();
-        for (what, why, count) in links.values().flat_map(|(_, dropped)| dropped.list()) {
+        for (what, why, count) in by_peer.values().flat_map(|figures| figures.dropped.list()) {
             *dropped.entry((what, why)).or_default() += count;
         }
-        for (what, why, count) in lock(&self.cascade).list().into_iter().chain(self.drops.list()) {
+        let (cascade, links) = (lock(&self.cascade).list(), lock(&self.links).list());
+        for (what, why, count) in cascade.into_iter().chain(links).chain(self.drops.list()) {
             *dropped.entry((what, why)).or_default() += count;
         }
         MeshStats {
-            links: links.into_iter().map(|(peer, (stats, _))| (peer, stats)).collect(),
+            links: by_peer.into_iter().map(|(peer, figures)| (peer, figures.stats)).collect(),
+            measured: self.measured(),
             dropped: dropped.into_iter().map(|((what, why), count)| (what, why, count)).collect(),
         }
     }

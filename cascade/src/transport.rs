@@ -18,8 +18,8 @@ const INITIAL_RTT: Duration = Duration::from_millis(50);
 /// Only tidies up: a peer that is silent is noticed by gossip and by its reports.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
-/// A stall's worth; a keyframe of each of several tracks fits.
-pub(crate) const DATAGRAM_SEND_BUFFER: usize = 1 << 20;
+/// A stall's worth: what the link holds back waits in the link, where it can still be dropped by its class.
+pub(crate) const DATAGRAM_SEND_BUFFER: usize = 256 << 10;
 const DATAGRAM_RECEIVE_BUFFER: usize = 4 << 20;
 /// Streams that a peer may have open: its publishers of reliable data, and gossip.
 const UNI_STREAMS: u32 = 1024;

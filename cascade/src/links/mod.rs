@@ -2,6 +2,7 @@
 
 mod forwarding;
 mod inboxes;
+mod media;
 pub(crate) mod table;
 pub(crate) mod thread;
 

@@ -1,4 +1,4 @@
-//! All links of this node: a core and a media connection per peer, on the link thread.
+//! All links of this node: their core and a media connection per peer, on the link thread.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,19 +12,18 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use crossbeam_channel::Receiver;
 use origo_auth::NodeId;
-use origo_cascade_core::link::{Flow, Input, Link, Output, Send};
-use origo_cascade_core::{Forward, TrackLayer};
-use quinn::{Connection, SendDatagramError};
+use origo_cascade_core::link::{self, Send};
+use origo_cascade_core::links::{Input, Links, Output};
+use quinn::Connection;
 use tokio::sync::Notify;
 use tracing::{debug, info};
 
 use super::forwarding::Forwarding;
 use super::inboxes::Inboxes;
-use crate::congestion::carry_media;
+use super::media::Media;
 use crate::kind::Close;
 use crate::news::{Connected, ConnectionNumber, News, NewsSender};
-use crate::stats::{Drops, Shared};
-use crate::transport::MEDIA_STREAM_WINDOW;
+use crate::stats::{LinkFigures, Shared};
 
 /// Datagrams handled in one go before what they brought is handed over.
 const DATAGRAMS_PER_TURN: usize = 64;
@@ -33,29 +32,18 @@ const STREAM_PACKET_MAX: usize = 64 << 10;
 /// How often counters are copied to where the node reads them.
 const STATS_EVERY: Duration = Duration::from_millis(100);
 
-/// The links of all peers.
+/// The links of all peers, and the connections that carry them.
 pub(crate) struct Table {
     me: NodeId,
-    links: BTreeMap<NodeId, Peer>,
-    /// Who sends us a layer, and under which of our numbers.
-    origins: BTreeMap<TrackLayer, (NodeId, Flow)>,
+    links: Links,
+    wake_at: Instant,
+    media: BTreeMap<NodeId, Media>,
+    rates_bps: BTreeMap<String, u64>,
     changes: Receiver<Forwarding>,
     inboxes: Inboxes,
     news: NewsSender,
     shared: Arc<Shared>,
     stats_at: Instant,
-}
-
-struct Peer {
-    link: Link,
-    media: Option<Media>,
-    wake_at: Instant,
-}
-
-struct Media {
-    number: ConnectionNumber,
-    connection: Connection,
-    dialled_here: bool,
 }
 
 /// The table as the tasks of the link thread hold it.
@@ -67,90 +55,87 @@ pub(crate) struct TableHandle {
 }
 
 impl Table {
+    /// A table without connections. `rates_bps` as in [`crate::MeshConfig`].
     pub(crate) fn new(
         me: NodeId,
+        rates_bps: BTreeMap<String, u64>,
         changes: Receiver<Forwarding>,
         inboxes: Inboxes,
         news: NewsSender,
         shared: Arc<Shared>,
     ) -> Self {
-        let (links, origins) = (BTreeMap::new(), BTreeMap::new());
-        Self { me, links, origins, changes, inboxes, news, shared, stats_at: Instant::now() }
+        let now = Instant::now();
+        let (links, media) = (Links::new(now), BTreeMap::new());
+        Self { me, links, wake_at: now, media, rates_bps, changes, inboxes, news, shared, stats_at: now }
     }
 
-    fn peer(&mut self, node: NodeId, now: Instant) -> &mut Peer {
-        self.links.entry(node).or_insert_with(|| Peer { link: Link::new(now), media: None, wake_at: now })
-    }
-
-    /// Gives one input to a link and does what it asks for.
-    fn input(&mut self, node: NodeId, now: Instant, input: Input) {
-        let peer = self.peer(node, now);
-        peer.link.handle_input(now, input);
+    /// Gives one input to the links and does what they ask for.
+    fn input(&mut self, now: Instant, input: Input) {
+        self.links.handle_input(now, input);
         loop {
-            let Some(peer) = self.links.get_mut(&node) else { return };
-            match peer.link.poll_output() {
-                Output::Transmit(datagram) => transmit(peer.media.as_ref(), datagram, &self.shared),
-                Output::Allow { .. } => {}
-                Output::Received { sink, received, .. } => self.inboxes.push(sink, received),
+            match self.links.poll_output() {
+                Output::Transmit { to, datagram } => {
+                    if let Some(media) = self.media.get(&to) {
+                        media.transmit(datagram, &self.shared);
+                    }
+                }
+                Output::Received { sink, received } => self.inboxes.push(sink, received),
+                Output::Flowing { from, flow } => self.tell(News::Flowing { peer: from, flow }),
+                Output::Allow { peer, bps, silent } => {
+                    if let Some(media) = self.media.get(&peer) {
+                        media.allowed.set(bps, silent);
+                    }
+                }
                 Output::Timeout(at) => {
-                    peer.wake_at = at;
+                    self.wake_at = at;
                     return;
                 }
             }
         }
     }
 
+    fn link(&mut self, peer: NodeId, now: Instant, input: link::Input) {
+        self.input(now, Input::Link { peer, input });
+    }
+
     /// Applies all changes that the mesh loop has sent.
     fn apply_changes(&mut self, now: Instant) {
         while let Ok(change) = self.changes.try_recv() {
             match change {
-                Forwarding::Change { forward, sink } => self.apply(now, forward, sink),
-                Forwarding::Forget(node) => {
-                    if let Some(media) = self.links.get_mut(&node).and_then(|peer| peer.media.take()) {
+                Forwarding::Change { forward, sink } => self.input(now, Input::Forward { forward, sink }),
+                Forwarding::Forget(peer) => {
+                    if let Some(media) = self.media.remove(&peer) {
                         Close::Done.end(&media.connection);
-                        self.input(node, now, Input::Down);
-                        self.tell_media(node, false);
+                        self.link(peer, now, link::Input::Down);
+                        self.tell(News::Media { peer, up: false });
                     }
                 }
             }
         }
     }
 
-    fn apply(&mut self, now: Instant, forward: Forward, sink: usize) {
-        match forward {
-            Forward::Receive { layer, from, flow, .. } => {
-                self.origins.insert(layer, (from, flow));
-                self.input(from, now, Input::Receive { flow, layer, sink });
-            }
-            Forward::StopReceive { from, flow } => {
-                self.origins.retain(|_, origin| *origin != (from, flow));
-                self.input(from, now, Input::StopReceive(flow));
-            }
-            Forward::Serve { layer, to, flow, kind, .. } => {
-                self.input(to, now, Input::Serve { flow, layer, kind, sink });
-            }
-            Forward::StopServe { to, flow, .. } => self.input(to, now, Input::StopServe(flow)),
-            Forward::Relay { .. } | Forward::StopRelay { .. } => {}
+    /// Tells the links what stands in QUIC's queues, on which hangs how much they send next.
+    fn tell_queued(&mut self, now: Instant) {
+        let changed = self.media.iter_mut().filter_map(|(peer, media)| Some((*peer, media.take_queued()?)));
+        for (peer, queued) in changed.collect::<Vec<_>>() {
+            self.link(peer, now, link::Input::Queued(queued));
         }
     }
 
-    fn send(&mut self, now: Instant, send: Send) {
-        match send {
-            Send::Packet { to, flow, class, packet } => self.input(to, now, Input::Packet { flow, class, packet }),
-            Send::Keyframe { layer } => {
-                if let Some((origin, _)) = self.origins.get(&layer).copied() {
-                    self.input(origin, now, Input::Keyframe(layer));
-                }
-            }
-            Send::SenderReport { to, flow, ntp, rtp } => self.input(to, now, Input::SenderReport { flow, ntp, rtp }),
-        }
+    /// What the operator says of the path to a peer: by its id, or else by its region.
+    fn rate_to(&self, peer: NodeId) -> Option<u64> {
+        let by_id = self.rates_bps.get(&peer.to_string()).copied();
+        by_id.or_else(|| {
+            let node = self.shared.nodes().into_iter().find(|node| node.id == peer)?;
+            self.rates_bps.get(&node.region).copied()
+        })
     }
 
     /// Tells the mesh loop, which has room for this: it handles news without waiting for the link thread.
-    fn tell_media(&self, peer: NodeId, up: bool) {
-        let news = self.news.clone();
+    fn tell(&self, news: News) {
+        let queue = self.news.clone();
         tokio::task::spawn_local(async move {
-            let _ = news.send(News::Media { peer, up }).await;
+            let _ = queue.send(news).await;
         });
     }
 
@@ -159,28 +144,13 @@ impl Table {
             return;
         }
         self.stats_at = now + STATS_EVERY;
-        for (node, peer) in &self.links {
-            self.shared.set_link(*node, peer.link.stats(), peer.link.dropped());
+        for peer in self.links.peers() {
+            let (Some(stats), Some(dropped)) = (self.links.stats(peer), self.links.dropped(peer)) else { continue };
+            let allowed_bps = self.media.get(&peer).and_then(|media| media.allowed.bps());
+            let metric = self.links.metric(peer);
+            self.shared.set_link(peer, LinkFigures { stats: stats.clone(), dropped: *dropped, metric, allowed_bps });
         }
-    }
-}
-
-/// Sends a datagram; what is too large for one goes as a stream of its own.
-fn transmit(media: Option<&Media>, datagram: Bytes, shared: &Shared) {
-    let Some(media) = media else { return };
-    if media.connection.datagram_send_buffer_space() < datagram.len() {
-        // QUIC would silently discard the oldest instead.
-        Drops::count(&shared.drops.send_buffer);
-        return;
-    }
-    if let Err(SendDatagramError::TooLarge) = media.connection.send_datagram(datagram.clone()) {
-        let connection = media.connection.clone();
-        tokio::task::spawn_local(async move {
-            if let Ok(mut stream) = connection.open_uni().await {
-                // A connection that ends is noticed by its reader.
-                let _ = stream.write_chunk(datagram).await;
-            }
-        });
+        self.shared.set_links(self.links.counters());
     }
 }
 
@@ -190,10 +160,9 @@ impl TableHandle {
     }
 
     /// When the first link wants to be woken.
-    pub(crate) fn wake_at(&self) -> Option<Instant> {
+    pub(crate) fn wake_at(&self) -> Instant {
         let table = self.table.borrow();
-        let links = table.links.values().map(|peer| peer.wake_at);
-        links.chain([table.stats_at]).min()
+        table.wake_at.min(table.stats_at)
     }
 
     /// Applies changes and wakes the links whose time has come.
@@ -201,10 +170,9 @@ impl TableHandle {
         let now = Instant::now();
         let mut table = self.table.borrow_mut();
         table.apply_changes(now);
-        let due = table.links.iter().filter(|(_, peer)| peer.wake_at <= now);
-        let due: Vec<NodeId> = due.map(|(node, _)| *node).collect();
-        for node in due {
-            table.input(node, now, Input::Timeout);
+        if table.wake_at <= now {
+            table.tell_queued(now);
+            table.input(now, Input::Timeout);
         }
         table.inboxes.flush();
         table.copy_stats(now);
@@ -216,7 +184,7 @@ impl TableHandle {
         let mut table = self.table.borrow_mut();
         table.apply_changes(now);
         for send in batches.drain(..).flatten() {
-            table.send(now, send);
+            table.input(now, Input::Send(send));
         }
         table.inboxes.flush();
     }
@@ -228,21 +196,19 @@ impl TableHandle {
         let mut table = self.table.borrow_mut();
         let here_is_smaller = table.me < peer;
         let is_preferred = |dialled_here: bool| dialled_here == here_is_smaller;
-        let current = table.peer(peer, now).media.as_ref();
+        let current = table.media.get(&peer);
         if current.is_some_and(|current| is_preferred(current.dialled_here) && !is_preferred(dialled_here)) {
             Close::Duplicate.end(&connected.connection);
             return;
         }
         let connection = connected.connection.clone();
-        carry_media(&connection);
-        connection.set_send_window(MEDIA_STREAM_WINDOW);
-        let media = Media { number: connected.number, connection: connection.clone(), dialled_here };
-        if let Some(old) = table.peer(peer, now).media.replace(media) {
+        if let Some(old) = table.media.insert(peer, Media::new(&connected)) {
             Close::Duplicate.end(&old.connection);
         }
         info!(%peer, "media connection is up");
-        table.input(peer, now, Input::Up { rtt: connection.rtt(), rate_bps: None });
-        table.tell_media(peer, true);
+        let rate_bps = table.rate_to(peer);
+        table.link(peer, now, link::Input::Up { rtt: connection.rtt(), rate_bps });
+        table.tell(News::Media { peer, up: true });
         drop(table);
         self.sooner.notify_one();
         tokio::task::spawn_local(self.clone().read_datagrams(peer, connected.number, connection.clone()));
@@ -280,10 +246,9 @@ impl TableHandle {
         let now = Instant::now();
         let mut table = self.table.borrow_mut();
         table.apply_changes(now);
-        let current = table.links.get(&peer).and_then(|peer| peer.media.as_ref());
-        let is_current = current.is_some_and(|media| media.number == number);
+        let is_current = table.media.get(&peer).is_some_and(|media| media.number == number);
         for datagram in datagrams.drain(..).filter(|_| is_current) {
-            table.input(peer, now, Input::Datagram(datagram));
+            table.link(peer, now, link::Input::Datagram(datagram));
         }
         table.inboxes.flush();
         drop(table);
@@ -292,15 +257,14 @@ impl TableHandle {
 
     fn disconnected(&self, peer: NodeId, number: ConnectionNumber, why: &quinn::ConnectionError) {
         let mut table = self.table.borrow_mut();
-        let Some(link) = table.links.get_mut(&peer) else { return };
-        if link.media.as_ref().is_none_or(|media| media.number != number) {
+        if table.media.get(&peer).is_none_or(|media| media.number != number) {
             debug!(%peer, %why, "a media connection that was replaced is gone");
             return;
         }
         info!(%peer, %why, "media connection is gone");
-        link.media = None;
-        table.input(peer, Instant::now(), Input::Down);
-        table.tell_media(peer, false);
+        table.media.remove(&peer);
+        table.link(peer, Instant::now(), link::Input::Down);
+        table.tell(News::Media { peer, up: false });
     }
 }
 

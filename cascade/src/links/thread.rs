@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc as std_mpsc;
 use std::thread;
-use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 use origo_auth::NodeId;
@@ -29,13 +28,12 @@ use crate::{Inbox, StartError};
 
 /// Batches of media workers taken in one go.
 const BATCHES_PER_TURN: usize = 64;
-/// With no link there is nothing to wake for.
-const IDLE: Duration = Duration::from_secs(3600);
 
 /// What the link thread begins with.
 pub(crate) struct Parts {
     pub(crate) me: NodeId,
     pub(crate) socket: UdpSocket,
+    pub(crate) rates_bps: BTreeMap<String, u64>,
     pub(crate) tls: Tls,
     pub(crate) inboxes: Vec<Inbox>,
     pub(crate) batches: mpsc::Receiver<Vec<link::Send>>,
@@ -71,8 +69,8 @@ async fn run(parts: Parts, opened: std_mpsc::Sender<Result<Endpoint, StartError>
         }
     };
     let inboxes = Inboxes::new(parts.inboxes, parts.shared.clone());
-    let table =
-        TableHandle::new(Table::new(parts.me, parts.changes, inboxes, parts.news.clone(), parts.shared.clone()));
+    let (news, shared) = (parts.news.clone(), parts.shared.clone());
+    let table = TableHandle::new(Table::new(parts.me, parts.rates_bps, parts.changes, inboxes, news, shared));
     let door = Rc::new(Door {
         me: parts.me,
         endpoint: endpoint.clone(),
@@ -98,7 +96,7 @@ async fn work(table: TableHandle, mut batches: mpsc::Receiver<Vec<link::Send>>, 
     let mut taken = Vec::with_capacity(BATCHES_PER_TURN);
     let mut open = true;
     loop {
-        let wake_at = table.wake_at().map_or_else(|| Instant::now() + IDLE, Instant::from_std);
+        let wake_at = Instant::from_std(table.wake_at());
         tokio::select! {
             biased;
             count = batches.recv_many(&mut taken, BATCHES_PER_TURN), if open => {

@@ -1,5 +1,6 @@
 //! A node for tests: a mesh on a loopback port with one media worker's inbox.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -114,7 +115,8 @@ impl TestNode {
         let (batches, packets) = crossbeam_channel::bounded(1024);
         let inbox = Inbox { batches, wake: Arc::new(|| {}) };
         let worker_of = |_: &RoomKey, _| 0;
-        let config = MeshConfig { node, bind, seeds: seeds.to_vec(), inboxes: vec![inbox], worker_of };
+        let (seeds, rates_bps) = (seeds.to_vec(), BTreeMap::new());
+        let config = MeshConfig { node, bind, seeds, rates_bps, inboxes: vec![inbox], worker_of };
         let (mesh, events) = Mesh::start(config, identity)?;
         Ok(Self { mesh, number, events, packets, at_hand: Vec::new() })
     }

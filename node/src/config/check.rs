@@ -1,5 +1,6 @@
 //! From settings as written to a checked [`Config`]: everything that is wrong is said at once.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -57,6 +58,7 @@ fn read(reader: &mut Reader, machine: &Machine<'_>) -> Config {
         media_advertise: media_bind.map_or_else(|| advertise.clone(), |address| vec![address]),
         advertise,
         seeds,
+        link_rates_bps: read_link_rates(reader),
         mesh_secret,
         data_dir: reader.text("data_dir").unwrap_or_else(|| "origo-data".to_owned()).into(),
         webhooks: webhooks::read(reader, &keys, machine),
@@ -163,6 +165,24 @@ fn read_seeds(reader: &mut Reader) -> Vec<String> {
         (!host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)).then(|| text.to_owned())
     };
     reader.list("seeds", "addresses such as [\"node1.example.com:7881\"]", item).unwrap_or_default()
+}
+
+fn read_link_rates(reader: &mut Reader) -> BTreeMap<String, u64> {
+    let item = |text: &str| {
+        let (peer, rate) = text.split_once('=')?;
+        Some((Some(peer.trim()).filter(|peer| is_region(peer))?.to_owned(), read_rate(rate.trim())?))
+    };
+    let accepted = "regions or node ids with a rate each, such as [\"virginia=200Mbps\"]; 1Mbps to 100Gbps";
+    reader.list("link_rates", accepted, item).unwrap_or_default().into_iter().collect()
+}
+
+/// Bits per second.
+fn read_rate(text: &str) -> Option<u64> {
+    let (number, unit) = [("Mbps", 1_000_000), ("Gbps", 1_000_000_000)]
+        .into_iter()
+        .find_map(|(name, unit)| Some((text.strip_suffix(name)?.trim_end(), unit)))?;
+    let rate = number.parse::<u64>().ok()?.checked_mul(unit)?;
+    (1_000_000..=100_000_000_000).contains(&rate).then_some(rate)
 }
 
 fn read_mesh_secret(reader: &mut Reader, bind: IpAddr, machine: &Machine<'_>) -> Secret {

@@ -57,6 +57,7 @@ pub const KEYS: &[Key] = &[
     key("workers", "COUNT", "the number of cores", "Media threads, 1 to 64"),
     key("ice_tcp", "BOOL", "true", "Media over TCP on the HTTP port, for clients without UDP"),
     key("seeds", "HOST:PORT,…", "none", "Link addresses of nodes to begin with; one that answers is enough"),
+    key("link_rates", "PEER=RATE,…", "none", "What paths to regions or nodes carry, such as virginia=200Mbps"),
     secret("mesh_secret", "TEXT", "a development secret, on loopback alone", "What makes a node one of this mesh"),
     key("mesh_secret_file", "FILE", "none", "A file that holds the mesh secret, instead of mesh_secret"),
     key("data_dir", "FOLDER", "origo-data", "Where the node keeps its key (created, readable by its owner alone)"),

@@ -16,6 +16,7 @@ mod reload;
 mod source;
 mod webhooks;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -56,6 +57,8 @@ pub struct Config {
     pub advertise: Vec<IpAddr>,
     /// Nodes to begin with, `host:port`.
     pub seeds: Vec<String>,
+    /// What the paths to other nodes carry, in bits per second, by the node's id or its region.
+    pub link_rates_bps: BTreeMap<String, u64>,
     /// What makes a node one of ours.
     pub mesh_secret: Secret,
     /// Where the node keeps its key.

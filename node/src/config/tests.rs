@@ -148,6 +148,17 @@ fn variables_that_mean_nothing_are_told_apart() {
 }
 
 #[test]
+fn the_rates_of_paths_are_read_with_their_units_and_refused_without() {
+    let config = checked("link_rates = [\"virginia=200Mbps\", \"são-paulo = 1 Gbps\"]\n", &[], &[]).unwrap();
+    let rates: Vec<_> = config.link_rates_bps.into_iter().collect();
+    assert_eq!(rates, [("são-paulo".to_owned(), 1_000_000_000), ("virginia".to_owned(), 200_000_000)]);
+    for wrong in ["virginia", "virginia=200", "virginia=0Mbps", "=5Mbps", "virginia=101Gbps", "virginia=-1Mbps"] {
+        let faults = checked(&format!("link_rates = [\"{wrong}\"]\n"), &[], &[]).unwrap_err();
+        assert_eq!(faulty_keys(&faults), ["link_rates"], "{wrong}");
+    }
+}
+
+#[test]
 fn the_sample_holds_every_key_and_has_no_fault() {
     checked(SAMPLE, &[], &[]).unwrap();
     for key in KEYS {

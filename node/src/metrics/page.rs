@@ -2,7 +2,7 @@
 
 use metrics::{counter, describe_counter, describe_gauge, gauge, with_local_recorder};
 use metrics_exporter_prometheus::PrometheusBuilder;
-use origo_cascade::{LinkStats, MeshStats};
+use origo_cascade::{LinkStats, Measured, MeshStats};
 use origo_cascade_core::MediaKind;
 use origo_node_core::media::{self, Direction, Via};
 
@@ -55,6 +55,11 @@ fn describe() {
     describe_counter!("origo_rtp_bytes_total", "Payload bytes of origo_rtp_packets_total");
     describe_counter!("origo_link_packets_total", "Datagrams of links by peer, direction and class; rtx are repairs");
     describe_counter!("origo_link_bytes_total", "Bytes of origo_link_packets_total, before QUIC");
+    describe_gauge!("origo_link_rtt_seconds", "Smoothed round trip to the peer");
+    describe_gauge!("origo_link_jitter_seconds", "Smoothed deviation of the one-way delay from the peer");
+    describe_gauge!("origo_link_queue_seconds", "What stands in queues towards the peer, here and on the path");
+    describe_gauge!("origo_link_loss_ratio", "Share of the peer's packets lost lately, before and after repair");
+    describe_gauge!("origo_link_allowed_bits_per_second", "What the link's estimator lets go to the peer");
     describe_gauge!("origo_link_copies", "Track layers that this node sends to the peer right now");
     describe_gauge!("origo_link_receiving", "Track layers that this node has asked the peer for");
     describe_counter!("origo_nacks_total", "Packets asked for again; out: asked by this node");
@@ -154,6 +159,7 @@ fn mesh(stats: &MeshStats) {
         let keyframes = sum(|link| link.keyframe_requests, way);
         counter!("origo_keyframe_requests_total", "direction" => direction, "via" => "link").absolute(keyframes);
     }
+    stats.measured.iter().for_each(measured);
     for (peer, link) in &stats.links {
         let peer = peer.to_string();
         gauge!("origo_link_copies", "peer" => peer.clone()).set(link.copies as f64);
@@ -168,15 +174,34 @@ fn mesh(stats: &MeshStats) {
     }
 }
 
+/// A link as this node measures it.
+fn measured(link: &Measured) {
+    let (peer, metric) = (link.peer.to_string(), &link.metric);
+    gauge!("origo_link_rtt_seconds", "peer" => peer.clone()).set(metric.rtt.as_secs_f64());
+    gauge!("origo_link_jitter_seconds", "peer" => peer.clone()).set(metric.jitter.as_secs_f64());
+    gauge!("origo_link_queue_seconds", "peer" => peer.clone()).set(metric.queue.as_secs_f64());
+    for (stage, share) in [("before_repair", metric.loss), ("after_repair", metric.lost)] {
+        gauge!("origo_link_loss_ratio", "peer" => peer.clone(), "stage" => stage).set(f64::from(share));
+    }
+    if let Some(bps) = link.allowed_bps {
+        gauge!("origo_link_allowed_bits_per_second", "peer" => peer).set(bps as f64);
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use origo_auth::NodeId;
+    use origo_cascade_core::metric::LinkMetric;
 
     use super::*;
 
     fn snapshot() -> Snapshot {
         let mut link = LinkStats { copies: 2, ..LinkStats::default() };
         link.packets[0][2] = 7;
+        let metric = LinkMetric { rtt: Duration::from_millis(80), loss: 0.5, ..LinkMetric::default() };
+        let measured = Measured { peer: NodeId([2; 16]), metric, allowed_bps: Some(40_000_000) };
         let mut worker = media::Stats::default();
         worker.count_dropped("datagram", "unknown ufrag");
         worker.srtp_sessions.insert("aes-256-gcm", 3);
@@ -186,7 +211,11 @@ mod tests {
             rooms: RoomsStats { participants: 4, video_tracks: 5, ..RoomsStats::default() },
             workers: vec![(worker.clone(), 0.25), (worker, 0.0)],
             webhooks: Some(webhooks::Stats::default()),
-            mesh: MeshStats { links: vec![(NodeId([2; 16]), link)], dropped: vec![("datagram", "unknown flow", 6)] },
+            mesh: MeshStats {
+                links: vec![(NodeId([2; 16]), link)],
+                measured: vec![measured],
+                dropped: vec![("datagram", "unknown flow", 6)],
+            },
             nodes: 2,
             dropped: vec![("socket", "idle", 1)],
         }
@@ -202,6 +231,9 @@ mod tests {
             "origo_rtp_packets_total{direction=\"in\",kind=\"audio\",via=\"client\"} 0".to_owned(),
             format!("origo_link_packets_total{{peer=\"{peer}\",direction=\"out\",class=\"base\"}} 7"),
             format!("origo_link_copies{{peer=\"{peer}\"}} 2"),
+            format!("origo_link_rtt_seconds{{peer=\"{peer}\"}} 0.08"),
+            format!("origo_link_loss_ratio{{peer=\"{peer}\",stage=\"before_repair\"}} 0.5"),
+            format!("origo_link_allowed_bits_per_second{{peer=\"{peer}\"}} 40000000"),
             "origo_nacks_total{direction=\"out\",via=\"link\"} 0".to_owned(),
             "origo_dropped_total{what=\"datagram\",reason=\"unknown ufrag\"} 2".to_owned(),
             "origo_dropped_total{what=\"datagram\",reason=\"unknown flow\"} 6".to_owned(),

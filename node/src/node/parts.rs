@@ -172,6 +172,7 @@ async fn start_mesh(
         node,
         bind: config.quic,
         seeds: resolve(&config.seeds).await,
+        rates_bps: config.link_rates_bps.clone(),
         inboxes: workers.iter().map(WorkerHandle::inbox).collect(),
         worker_of,
     };

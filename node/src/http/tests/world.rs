@@ -184,6 +184,7 @@ fn config(demo: bool) -> Config {
         media_advertise: vec![[127, 0, 0, 1].into()],
         advertise: vec![[127, 0, 0, 1].into()],
         seeds: vec![],
+        link_rates_bps: Default::default(),
         mesh_secret: Secret::new("mesh"),
         data_dir: std::env::temp_dir(),
         keys: Keys::only("devkey", SECRET, "default"),
