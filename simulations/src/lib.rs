@@ -7,4 +7,5 @@ pub mod outcome;
 pub mod parallel;
 pub mod report;
 pub mod scenario;
+pub mod swarm;
 pub mod sweep;

@@ -1,0 +1,215 @@
+//! Draws a scenario from a seed: topology, lines, rooms, people, and what changes while it runs.
+//!
+//! What is drawn is the text of a scenario file, so that whatever breaks can be kept, read and cut down by hand.
+
+use std::fmt::Write;
+
+use rand::Rng;
+use rand::rngs::SmallRng;
+use rand::seq::{IndexedRandom, index::sample};
+
+use crate::dice::dice;
+
+const AZURE: &str = include_str!("../../data/rtt_matrix.csv");
+const GCP: &str = include_str!("../../data/rtt_matrix_gcp.csv");
+
+/// Nodes of a drawn scenario at most: invariants of trees break among few nodes as well, and a run stays short.
+const NODES_MAX: usize = 10;
+/// What publishers send, with how often it is drawn. Rates are low, so that many seeds take little time.
+const MEDIA: [&str; 6] = [
+    "video = [{ w = 160, kbps = 60 }, { w = 320, kbps = 150 }], fps = 10",
+    "video = [{ w = 160, kbps = 60 }, { w = 320, kbps = 150 }, { w = 640, kbps = 500 }], fps = 15",
+    "video = [{ w = 160, kbps = 60 }, { w = 320, kbps = 150 }, { w = 640, kbps = 400 }], in_stream = true, fps = 10",
+    "video = [{ w = 320, kbps = 200 }], fps = 5, keyframe_every = \"2s\", keyframe_size = 12",
+    "video = false, dtx = true",
+    "video = [{ w = 320, kbps = 150 }], audio = false, fps = 10",
+];
+const LOSSES: [&str; 6] = [
+    "0",
+    "0.01",
+    "0.5",
+    "3",
+    "{ model = \"gilbert\", percent = 1, burst = 5 }",
+    "{ model = \"gilbert\", good = 0.01, bad = 50, p = 0.001, r = 0.05 }",
+];
+
+/// The text of a seed's scenario.
+pub fn draw(seed: u64) -> String {
+    Draw { dice: dice(seed, "swarm"), nodes: Vec::new(), countries: Vec::new(), seconds: 0, out: String::new() }
+        .all(seed)
+}
+
+struct Draw {
+    dice: SmallRng,
+    /// Their names.
+    nodes: Vec<String>,
+    /// Countries of some of them: what a room may be confined to.
+    countries: Vec<String>,
+    /// How long it runs.
+    seconds: u32,
+    out: String,
+}
+
+impl Draw {
+    fn all(mut self, seed: u64) -> String {
+        self.seconds = self.dice.random_range(4..=8);
+        let _ = write!(self.out, "[run]\nduration = \"{}s\"\nseed = {seed}\n", self.seconds);
+        self.topology();
+        self.lines();
+        let rooms = self.dice.random_range(1..=3);
+        for room in 1..=rooms {
+            self.room(room);
+        }
+        self.policy();
+        self.changes(rooms);
+        self.out
+    }
+
+    fn topology(&mut self) {
+        let (matrix, text) = if self.dice.random_bool(0.7) { ("azure", AZURE) } else { ("gcp", GCP) };
+        let mut rows = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
+        let country = rows.next().and_then(|head| head.iter().position(|name| *name == "country")).expect("a column");
+        let regions: Vec<(&str, &str)> = rows.map(|row| (row[0], row[country])).collect();
+        let count = self.dice.random_range(2..=NODES_MAX);
+        let mut told = Vec::new();
+        for at in sample(&mut self.dice, regions.len(), count) {
+            let (region, country) = regions[at];
+            if self.dice.random_bool(0.6) {
+                self.countries.push(country.to_owned());
+            }
+            if self.nodes.len() + 3 <= NODES_MAX && self.dice.random_bool(0.15) {
+                let several = self.dice.random_range(2..=3);
+                told.push(format!("{{ region = \"{region}\", count = {several} }}"));
+                self.nodes.extend((1..=several).map(|number| format!("{region}-{number}")));
+            } else {
+                told.push(format!("\"{region}\""));
+                self.nodes.push(region.to_owned());
+            }
+        }
+        let _ = write!(self.out, "\n[topology]\nmatrix = \"{matrix}\"\nnodes = [{}]\n", told.join(", "));
+    }
+
+    fn lines(&mut self) {
+        let jitter = self.pick(&["0ms", "200us", "1ms", "4ms"]);
+        let (loss, reorder) = (self.pick(&LOSSES[..4]), self.dice.random_bool(0.2));
+        let _ = write!(self.out, "\n[every_link]\njitter = \"{jitter}\"\nreorder = {reorder}\nloss = {loss}\n");
+        for _ in 0..self.dice.random_range(0..=4) {
+            let (from, to) = self.two_nodes();
+            let both = self.dice.random_bool(0.5);
+            let _ = write!(self.out, "\n[[link]]\nfrom = \"{from}\"\nto = \"{to}\"\nboth = {both}\n");
+            if self.dice.random_bool(0.5) {
+                let (rate, queue) = (self.pick(&["1Mbps", "3Mbps", "10Mbps"]), self.pick(&["2ms", "20ms", "200ms"]));
+                let _ = write!(self.out, "rate = \"{rate}\"\nqueue = \"{queue}\"\n");
+                if self.dice.random_bool(0.3) {
+                    let _ = writeln!(self.out, "configured_rate = \"{rate}\"");
+                }
+            }
+            if self.dice.random_bool(0.4) {
+                let loss = self.pick(&LOSSES);
+                let _ = writeln!(self.out, "loss = {loss}");
+            }
+            if self.dice.random_bool(0.4) {
+                let extra = self.pick(&["5ms", "40ms", "250ms"]);
+                let _ = writeln!(self.out, "extra_delay = \"{extra}\"");
+            }
+        }
+    }
+
+    fn room(&mut self, number: u32) {
+        let _ = write!(self.out, "\n[[room]]\nname = \"room {number}\"\n");
+        if !self.countries.is_empty() && self.dice.random_bool(0.15) {
+            let _ = writeln!(self.out, "countries = {:?}", self.countries);
+        }
+        let publishers = self.dice.random_range(1..=3);
+        let publishers: Vec<String> = (0..publishers).map(|_| self.group(true)).collect();
+        let viewers = self.dice.random_range(0..=4);
+        let viewers: Vec<String> = (0..viewers).map(|_| self.group(false)).collect();
+        let _ = writeln!(self.out, "publishers = [\n    {},\n]", publishers.join(",\n    "));
+        if !viewers.is_empty() {
+            let _ = writeln!(self.out, "viewers = [\n    {},\n]", viewers.join(",\n    "));
+        }
+    }
+
+    fn group(&mut self, publishes: bool) -> String {
+        let node = if self.dice.random_bool(0.2) { "*".to_owned() } else { self.node() };
+        let mut group = format!("{{ node = \"{node}\", count = {}", self.dice.random_range(1..=2));
+        if publishes {
+            let _ = write!(group, ", {}", self.pick(&MEDIA));
+        }
+        if !publishes || self.dice.random_bool(0.7) {
+            let layer = self.pick(&["0", "1", "2", "\"top\"", "\"none\""]);
+            let _ = write!(group, ", layer = {layer}");
+        }
+        let (join, within) = (self.pick(&["0s", "0s", "300ms", "2s"]), self.pick(&["0s", "500ms", "2s"]));
+        let _ = write!(group, ", join = \"{join}\", join_within = \"{within}\"");
+        match self.dice.random_range(0..10) {
+            0..3 => {
+                let stay = self.pick(&["200ms", "1s", "3s"]);
+                let again = self.pick(&["50ms", "500ms", "2s"]);
+                let _ = write!(group, ", stay = \"{stay}\", again = \"{again}\"");
+            }
+            3 => group.push_str(", leave = \"3s\""),
+            _ => {}
+        }
+        group + " }"
+    }
+
+    fn policy(&mut self) {
+        let relay = self.pick(&["tree", "tree", "tree", "tree", "tree", "direct", "star", "mesh"]);
+        let (degree, hops) = (self.pick(&["1", "2", "3", "8"]), self.pick(&["1", "2", "3", "3", "5"]));
+        let (alpha, beta) = (self.pick(&["1.0", "1.1", "1.1", "2.0"]), self.pick(&["0ms", "3ms", "30ms"]));
+        let _ = write!(self.out, "\n[policy]\nrelay = \"{relay}\"\nalpha = {alpha}\nbeta = \"{beta}\"\n");
+        let _ = write!(self.out, "degree = {degree}\nhops = {hops}\n");
+    }
+
+    fn changes(&mut self, rooms: u32) {
+        for _ in 0..self.dice.random_range(0..=4) {
+            let at = self.dice.random_range(500..u64::from(self.seconds) * 1000 - 1500);
+            if self.dice.random_bool(0.5) {
+                self.line_changes(at);
+            } else {
+                let (room, layer) = (self.dice.random_range(1..=rooms), self.pick(&["0", "1", "\"top\"", "\"none\""]));
+                let node = self.node();
+                let (every, times) = (self.pick(&["90ms", "700ms"]), self.dice.random_range(1..=6));
+                let _ = write!(self.out, "\n[[at]]\nat = \"{at}ms\"\nevery = \"{every}\"\ntimes = {times}\n");
+                let _ =
+                    writeln!(self.out, "viewers = {{ room = \"room {room}\", node = \"{node}\", layer = {layer} }}");
+            }
+        }
+    }
+
+    /// A line gets worse, and better again.
+    fn line_changes(&mut self, at: u64) {
+        let (from, to) = self.two_nodes();
+        let both = self.dice.random_bool(0.6);
+        let mut say = |at: u64, what: &str| {
+            let _ = write!(self.out, "\n[[at]]\nat = \"{at}ms\"\n");
+            let _ = writeln!(self.out, "link = {{ from = \"{from}\", to = \"{to}\", both = {both}, {what} }}");
+        };
+        let back = at + 1200;
+        match back % 3 {
+            0 => {
+                say(at, "loss = 100");
+                say(back, "loss = 0");
+            }
+            1 => {
+                say(at, "rate = \"1Mbps\", queue = \"100ms\"");
+                say(back, "rate = \"unlimited\"");
+            }
+            _ => say(at, "extra_delay = \"80ms\", loss = 2"),
+        }
+    }
+
+    fn node(&mut self) -> String {
+        self.nodes.choose(&mut self.dice).expect("there are two at least").clone()
+    }
+
+    fn two_nodes(&mut self) -> (String, String) {
+        let two = sample(&mut self.dice, self.nodes.len(), 2);
+        (self.nodes[two.index(0)].clone(), self.nodes[two.index(1)].clone())
+    }
+
+    fn pick<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+        choices.choose(&mut self.dice).expect("a choice")
+    }
+}
