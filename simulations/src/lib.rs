@@ -1,8 +1,11 @@
 //! A mesh in virtual time: the cores that nodes run, over a modelled network, from scenarios that are one file each.
 
+pub mod calendar;
 pub mod comparison;
 pub mod dice;
+pub mod gossip;
 pub mod measures;
+pub mod network;
 pub mod outcome;
 pub mod parallel;
 pub mod report;
