@@ -4,16 +4,25 @@
 //! emits [`Forward`] changes, which media workers and link threads apply to their tables.
 
 mod asks;
+mod branch;
 mod counters;
 mod data;
 mod directory;
+mod flows;
+mod intake;
+mod knowledge;
 mod machine;
 mod participants;
 mod presence;
+mod refusal;
+mod report;
 mod room;
 mod seats;
+mod served;
+mod serving;
 mod subscriptions;
 mod timers;
+mod tree;
 
 use std::time::{Duration, Instant};
 
@@ -23,6 +32,7 @@ use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey, TrackSid};
 pub use counters::Counters;
 pub use machine::{Cascade, DEAD_NODE_RECORDS_STAY};
 pub use presence::ENTER_WAITS;
+pub use report::{BranchReport, TreeReport};
 
 use crate::link::Flow;
 use crate::metric::LinkMetric;

@@ -48,6 +48,14 @@ pub struct TrackRecord {
     pub backup_of: Option<TrackSid>,
 }
 
+impl TrackRecord {
+    /// Whether its layers lie within one stream, whose numbers count over all of them.
+    pub fn has_layers_in_stream(&self) -> bool {
+        let carries = |codec: &str| self.mime.eq_ignore_ascii_case(codec);
+        self.layer_bitrates_bps.len() > 1 && (carries("video/VP9") || carries("video/AV1"))
+    }
+}
+
 /// What all of a room share; written by the primary home and copied to the backup. The earliest (`created_ms`, `sid`)
 /// wins after a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]

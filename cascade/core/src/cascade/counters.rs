@@ -23,13 +23,33 @@ pub struct Counters {
     pub data_lost: u64,
     /// What the node's rooms asked for rooms that they have not entered.
     pub ask_without_room: u64,
-    /// Subscriptions that were refused.
+    /// Subscriptions that were refused: no such track, too many, or no way to it.
     pub refused_subscription: u64,
+    /// Subscriptions of nodes that the room's media may not touch.
+    pub subscription_not_allowed: u64,
+    /// Subscriptions of nodes, or to tracks of nodes, that gossip does not know.
+    pub subscription_of_stranger: u64,
+    /// Subscriptions of nodes that lie on the way from the origin to here.
+    pub subscription_in_loop: u64,
+    /// Subscriptions that would make the way from the origin too long.
+    pub subscription_too_deep: u64,
+    /// Subscriptions of this node that another one refused.
+    pub subscription_refused_by_peer: u64,
+    /// ATTACH that names this node, a stranger or a path that cannot be.
+    pub refused_attach: u64,
+    /// ATTACH older than one that has come, ATTACHED to what was never planned.
+    pub old_epoch: u64,
+    /// ATTACHED of a node that takes nothing here.
+    pub attached_of_stranger: u64,
+    /// PATH of a node that is not the parent.
+    pub path_of_stranger: u64,
+    /// Paths of a parent that this node is part of: it leaves that parent.
+    pub path_in_loop: u64,
 }
 
 impl Counters {
     /// As (what, reason, count).
-    pub fn list(&self) -> [(&'static str, &'static str, u64); 11] {
+    pub fn list(&self) -> [(&'static str, &'static str, u64); 21] {
         [
             ("control message", "unknown type", self.unknown_message),
             ("control message", "malformed", self.malformed_message),
@@ -42,6 +62,16 @@ impl Counters {
             ("data packet", "lost between nodes", self.data_lost),
             ("ask", "room not entered", self.ask_without_room),
             ("subscription", "refused", self.refused_subscription),
+            ("subscription", "not allowed", self.subscription_not_allowed),
+            ("subscription", "stranger", self.subscription_of_stranger),
+            ("subscription", "loop", self.subscription_in_loop),
+            ("subscription", "path too long", self.subscription_too_deep),
+            ("subscription", "refused by the other node", self.subscription_refused_by_peer),
+            ("attach", "refused", self.refused_attach),
+            ("attach", "old epoch", self.old_epoch),
+            ("attached", "not a member", self.attached_of_stranger),
+            ("path", "not the parent", self.path_of_stranger),
+            ("path", "loop", self.path_in_loop),
         ]
     }
 }

@@ -1,6 +1,7 @@
 //! The cascade's state machine: inputs are handed to the part that they belong to.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,10 +15,11 @@ use super::subscriptions::Subscriptions;
 use super::timers::{Timer, Timers};
 use super::{Event, Input, Output};
 use crate::home::homes_of;
+use crate::route::{Direct, Map, Prices, RelayPolicy};
 use crate::wire::Malformed;
 use crate::wire::message::{
-    Announce, Answer, Ask, Body, DataAgain, DataGone, DataHead, Exit, Kind, Leave, Members, Record, Snapshot,
-    Subscribe, SubscribeErr, SubscribeOk, Unsubscribe,
+    Announce, Answer, Ask, Attach, Attached, Body, DataAgain, DataGone, DataHead, Exit, Kind, Leave, Members, Path,
+    Record, Snapshot, Subscribe, SubscribeErr, SubscribeOk, Unsubscribe,
 };
 use crate::{Forward, Node};
 
@@ -62,6 +64,12 @@ pub struct Cascade {
     /// Rooms for which this node is a home.
     pub(super) homed: BTreeMap<RoomKey, HomeRoom>,
     pub(super) subscriptions: Subscriptions,
+    /// Draws the trees of this node's own tracks.
+    pub(super) policy: Arc<dyn RelayPolicy>,
+    /// What it draws them on.
+    pub(super) map: Map,
+    /// Trees are looked at again then.
+    pub(super) optimise_at: Option<Instant>,
     pub(super) timers: Timers,
     pub(super) counters: Counters,
     /// Bytes of reliable data that are kept in all rooms.
@@ -71,8 +79,13 @@ pub struct Cascade {
 }
 
 impl Cascade {
-    /// The cascade of node `me`, which knows nobody yet.
+    /// The cascade of node `me`, which knows nobody yet, with the default policy and prices.
     pub fn new(now: Instant, me: NodeId) -> Self {
+        Self::with_policy(now, me, Arc::new(Direct), Prices::default())
+    }
+
+    /// The same with a policy for the trees of this node's tracks, and with prices of links.
+    pub fn with_policy(now: Instant, me: NodeId, policy: Arc<dyn RelayPolicy>, prices: Prices) -> Self {
         Self {
             me,
             now,
@@ -82,6 +95,9 @@ impl Cascade {
             rooms: BTreeMap::new(),
             homed: BTreeMap::new(),
             subscriptions: Subscriptions::default(),
+            policy,
+            map: Map::new(prices),
+            optimise_at: None,
             timers: Timers::default(),
             counters: Counters::default(),
             kept_bytes: 0,
@@ -107,7 +123,8 @@ impl Cascade {
             Input::Ask { to, ask } => self.ask(to, ask),
             Input::Answer { to, answer } => self.answer(to, answer),
             Input::Members(nodes) => self.handle_members(&nodes),
-            Input::Metrics { .. } | Input::Flowing { .. } => {}
+            Input::Metrics { node, links } => self.handle_metrics(node, &links),
+            Input::Flowing { from, flow } => self.handle_flowing(from, flow),
             Input::LinkUp(peer) => self.handle_link_up(peer),
             Input::LinkDown(peer) => self.handle_link_down(peer),
             Input::Control { from, message, kind } => self.handle_control(from, kind, &message),
@@ -156,15 +173,17 @@ impl Cascade {
             Kind::Leave => self.handle_leave(from, Leave::from_body(body)?)?,
             Kind::Snapshot => self.handle_snapshot(from, Snapshot::from_body(body)?)?,
             Kind::Subscribe => self.handle_subscribe(from, Subscribe::from_body(body)?)?,
-            Kind::SubscribeOk => self.handle_subscribe_ok(from, SubscribeOk::from_body(body)?),
+            Kind::SubscribeOk => self.handle_subscribe_ok(from, SubscribeOk::from_body(body)?)?,
             Kind::SubscribeErr => self.handle_subscribe_err(from, SubscribeErr::from_body(body)?),
             Kind::Unsubscribe => self.handle_unsubscribe(from, Unsubscribe::from_body(body)?),
             Kind::Ask => self.handle_ask(from, Ask::from_body(body)?)?,
             Kind::Answer => self.handle_answer(from, Answer::from_body(body)?)?,
             Kind::DataHead => self.handle_data_head(from, DataHead::from_body(body)?)?,
             Kind::DataAgain => self.handle_data_again(from, DataAgain::from_body(body)?)?,
-            Kind::Attach | Kind::Attached | Kind::Path => self.counters.unexpected_message += 1,
             Kind::DataGone => self.handle_data_gone(from, DataGone::from_body(body)?)?,
+            Kind::Attach => self.handle_attach(from, Attach::from_body(body)?)?,
+            Kind::Attached => self.handle_attached(from, Attached::from_body(body)?)?,
+            Kind::Path => self.handle_path(from, Path::from_body(body)?)?,
         }
         Ok(())
     }
@@ -175,7 +194,16 @@ impl Cascade {
             Timer::Announce(room) => self.announce_again(&room),
             Timer::Expire(room) => self.expire_home(&room),
             Timer::Lost(node) => self.forget_node(node),
-            Timer::Retry(layer) => self.retry_subscription(layer),
+            Timer::Retry(flow) => self.retry_feed(flow),
+            Timer::Answer(flow) => self.miss_answer(flow),
+            Timer::Silent(flow) => self.take_as_silent(flow),
+            Timer::Fall(layer) => self.fall(layer),
+            Timer::Move(tree) => self.look_at_move(&tree),
+            Timer::Tell(tree) => self.tell_origin(&tree),
+            Timer::Idle(tree) => self.forget_branch(&tree),
+            Timer::Plan(room) => self.plan_now(&room),
+            Timer::Places(room) => self.check_places(&room),
+            Timer::Optimise => self.optimise(),
             Timer::Data(room) => self.look_after_data(&room),
         }
     }
@@ -188,6 +216,7 @@ impl Cascade {
         }
         let alive = &self.alive;
         self.lost.retain(|node, _| !alive.contains(node));
+        self.learn_nodes(nodes);
         self.announce_to_new_homes();
     }
 
@@ -197,19 +226,27 @@ impl Cascade {
         }
         // A link that replaces another may have lost what the other carried: start anew.
         if self.linked.contains(&peer) {
-            self.handle_link_down(peer);
+            self.forget_link(peer);
         }
         self.linked.insert(peer);
         self.lost.remove(&peer);
         self.introduce_everywhere(peer);
         self.announce_to_new_homes();
         self.subscribe_again(peer);
+        self.branches_gain(peer);
+        self.attach_again(peer);
     }
 
     fn handle_link_down(&mut self, peer: NodeId) {
+        self.forget_link(peer);
+        self.branches_lose(peer);
+        self.plan_trees(|nodes| nodes.contains(&peer));
+    }
+
+    fn forget_link(&mut self, peer: NodeId) {
         self.linked.remove(&peer);
         self.forget_seats(peer);
-        self.stop_serving(|to, _| *to == peer);
+        self.stop_serving_peer(peer);
         self.note_if_lost(peer);
         let keys: Vec<RoomKey> = self.rooms.keys().cloned().collect();
         for key in keys {

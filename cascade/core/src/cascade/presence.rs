@@ -64,7 +64,7 @@ impl Cascade {
     pub(super) fn exit(&mut self, key: &RoomKey) {
         let Some(room) = self.rooms.remove(key) else { return };
         self.kept_bytes -= room.data.kept_bytes();
-        self.stop_serving(|_, served| served.room == *key);
+        self.stop_serving_room(key);
         self.end_wants_of(key);
         let homes = self.homes(key);
         let told: BTreeSet<NodeId> = room.peers.keys().chain(&room.told_homes).chain(&homes).copied().collect();

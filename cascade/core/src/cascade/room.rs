@@ -8,7 +8,7 @@ use origo_auth::{Identity, NodeId, TrackSid};
 
 use super::data::Data;
 use crate::wire::message::Record;
-use crate::{MediaKind, ParticipantRecord, RoomRecord};
+use crate::{MediaKind, ParticipantRecord, RoomRecord, TrackRecord};
 
 /// A room with local participants.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) struct Room {
     /// Other nodes' participants.
     pub(super) remote: BTreeMap<Identity, ParticipantRecord>,
     /// Who publishes each track of `remote`.
-    pub(super) remote_tracks: BTreeMap<TrackSid, (NodeId, MediaKind)>,
+    pub(super) remote_tracks: BTreeMap<TrackSid, RemoteTrack>,
     /// The other nodes where the room lives.
     pub(super) peers: BTreeMap<NodeId, Peer>,
     /// Homes that have heard of us over the link they have now.
@@ -46,6 +46,44 @@ pub(super) struct Peer {
     pub(super) introduced: bool,
     /// We have had its records once.
     pub(super) known: bool,
+}
+
+/// A track of another node's participant, as far as taking it needs to know.
+#[derive(Clone, Debug)]
+pub(super) struct RemoteTrack {
+    pub(super) owner: NodeId,
+    pub(super) kind: MediaKind,
+    pub(super) in_stream: bool,
+    layer_bitrates_bps: Vec<u32>,
+}
+
+/// What a layer is reckoned with whose publisher did not say, bits per second.
+const AUDIO_BPS: u64 = 40_000;
+const VIDEO_BPS: u64 = 1_000_000;
+
+impl RemoteTrack {
+    fn of(track: &TrackRecord, owner: NodeId) -> Self {
+        let (kind, in_stream) = (track.kind, track.has_layers_in_stream());
+        Self { owner, kind, in_stream, layer_bitrates_bps: track.layer_bitrates_bps.clone() }
+    }
+
+    /// How many layers it has.
+    pub(super) fn layers(&self) -> u8 {
+        self.layer_bitrates_bps.len().max(1) as u8
+    }
+
+    /// What a layer takes by itself, never 0.
+    pub(super) fn rate_bps(&self, layer: u8) -> u64 {
+        let told = |layer: usize| self.layer_bitrates_bps.get(layer).map_or(0, |rate| u64::from(*rate));
+        let layer = usize::from(layer);
+        // Of layers within one stream each rate includes those below.
+        let below = if self.in_stream && layer > 0 { told(layer - 1) } else { 0 };
+        match (told(layer).saturating_sub(below), self.kind) {
+            (0, MediaKind::Audio) => AUDIO_BPS,
+            (0, MediaKind::Video) => VIDEO_BPS,
+            (rate, _) => rate,
+        }
+    }
 }
 
 impl Room {
@@ -82,7 +120,7 @@ impl Room {
     pub(super) fn put_remote(&mut self, record: ParticipantRecord) -> Option<ParticipantRecord> {
         let before = self.take_remote(&record.identity.clone());
         for track in &record.tracks {
-            self.remote_tracks.entry(track.sid).or_insert((record.owner, track.kind));
+            self.remote_tracks.entry(track.sid).or_insert_with(|| RemoteTrack::of(track, record.owner));
         }
         self.remote.insert(record.identity.clone(), record);
         before
@@ -92,7 +130,7 @@ impl Room {
     pub(super) fn take_remote(&mut self, identity: &Identity) -> Option<ParticipantRecord> {
         let record = self.remote.remove(identity)?;
         for track in &record.tracks {
-            if self.remote_tracks.get(&track.sid).is_some_and(|(owner, _)| *owner == record.owner) {
+            if self.remote_tracks.get(&track.sid).is_some_and(|known| known.owner == record.owner) {
                 self.remote_tracks.remove(&track.sid);
             }
         }

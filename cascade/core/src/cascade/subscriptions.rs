@@ -1,83 +1,45 @@
-//! Who takes which layer from whom. Each (track, layer) has one subscription, straight at the node that owns the track.
+//! What this node's own viewers want, and whether anybody still takes a layer through this node.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use origo_auth::{NodeId, RoomKey, TrackSid};
 
+use super::branch::Branch;
+use super::flows::FlowNumbers;
+use super::intake::{Intake, Source};
 use super::machine::Cascade;
+use super::room::RemoteTrack;
+use super::served::ServedTable;
 use super::timers::Timer;
+use super::tree::Tree;
 use crate::layer::LAYERS_MAX;
 use crate::link::Flow;
-use crate::wire::Malformed;
-use crate::wire::message::{Subscribe, SubscribeErr, SubscribeOk, Unsubscribe};
-use crate::wire::record::{kind_of, number_of, room_of, track_of};
-use crate::{Forward, LayerSet, MediaKind, TrackLayer};
+use crate::{LayerSet, TrackLayer};
 
-/// A flow number rests this long before it may mean another layer: packets on their way carry the old meaning.
-const FLOW_RESTS: Duration = Duration::from_secs(10);
-/// Largest flow number: four bytes on the wire.
-const FLOW_MAX: u32 = (1 << 30) - 1;
-/// Layers served to one peer.
-const SERVED_PER_PEER_MAX: usize = 16_384;
-/// What a refused subscriber is told to wait: a record may overtake the track it tells of by little more.
-const REFUSED_RETRIES_AFTER: Duration = Duration::from_millis(250);
-/// Bounds on what a peer tells us to wait.
-const RETRY_MIN: Duration = Duration::from_millis(100);
-const RETRY_MAX: Duration = Duration::from_secs(5);
+/// A layer that nobody takes any more is let go after this long, so that one that flickers does not flap.
+pub(super) const FALL_WAITS: Duration = Duration::from_secs(2);
 
-/// Both ends of subscriptions.
+/// A tree: the room and the origin.
+pub(super) type TreeKey = (RoomKey, NodeId);
+
+/// Both ends of subscriptions, and this node's place in each tree.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     /// What local viewers want of other nodes' tracks.
     wants: BTreeMap<(RoomKey, TrackSid), LayerSet>,
     /// What we take.
-    taken: BTreeMap<TrackLayer, Taken>,
-    layers_by_flow: BTreeMap<Flow, TrackLayer>,
-    flows: FlowNumbers,
+    pub(super) intakes: BTreeMap<TrackLayer, Intake>,
+    pub(super) layers_by_flow: BTreeMap<Flow, TrackLayer>,
+    pub(super) flows: FlowNumbers,
     /// What we give.
-    served: BTreeMap<(NodeId, Flow), Served>,
-}
-
-/// A layer that we take.
-#[derive(Clone, Debug)]
-struct Taken {
-    room: RoomKey,
-    origin: NodeId,
-    flow: Flow,
-    kind: MediaKind,
-}
-
-/// A layer that we give.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Served {
-    pub(super) room: RoomKey,
-    pub(super) layer: TrackLayer,
-    kind: MediaKind,
-}
-
-/// Gives out flow numbers, the smallest that have rested.
-#[derive(Debug, Default)]
-struct FlowNumbers {
-    last: u32,
-    resting: VecDeque<(Instant, Flow)>,
-}
-
-impl FlowNumbers {
-    fn take(&mut self, now: Instant) -> Flow {
-        let rested = self.resting.front().is_some_and(|(until, _)| *until <= now);
-        if (rested || self.last == FLOW_MAX)
-            && let Some((_, flow)) = self.resting.pop_front()
-        {
-            return flow;
-        }
-        self.last += 1;
-        Flow(self.last)
-    }
-
-    fn give_back(&mut self, now: Instant, flow: Flow) {
-        self.resting.push_back((now + FLOW_RESTS, flow));
-    }
+    pub(super) served: ServedTable,
+    /// Our place in other nodes' trees.
+    pub(super) branches: BTreeMap<TreeKey, Branch>,
+    /// Our own trees, by room.
+    pub(super) trees: BTreeMap<RoomKey, Tree>,
+    /// Of the newest plan that we made, over all rooms.
+    pub(super) epoch: u64,
 }
 
 impl Cascade {
@@ -94,151 +56,108 @@ impl Cascade {
         self.apply_want(&room, track);
     }
 
-    /// Makes the subscriptions of a track what its viewers want and its record allows.
+    /// Makes what is taken of a track what its viewers want and its record allows.
     pub(super) fn apply_want(&mut self, room: &RoomKey, track: TrackSid) {
-        let origin = self.rooms.get(room).and_then(|room| room.remote_tracks.get(&track)).copied();
+        let known = self.rooms.get(room).and_then(|room| room.remote_tracks.get(&track)).cloned();
         let wanted = self.subscriptions.wants.get(&(room.clone(), track)).copied().unwrap_or_default();
         for layer in 0..LAYERS_MAX as u8 {
-            let layer = TrackLayer { track, layer };
-            let origin = origin.filter(|_| wanted.contains(layer.layer));
-            let taken_from = self.subscriptions.taken.get(&layer).map(|taken| taken.origin);
-            if taken_from == origin.map(|(node, _)| node) {
-                continue;
-            }
-            self.end_subscription(layer);
-            if let Some((origin, kind)) = origin {
-                self.begin_subscription(room, layer, origin, kind);
+            let key = TrackLayer { track, layer };
+            match &known {
+                Some(known) => {
+                    let local = wanted.contains(layer);
+                    let own = local || self.policy.carries_unwatched() && layer < known.layers();
+                    self.demand(key, &source_of(room, known, layer), own, local);
+                }
+                None => self.end_own_demand(key, room),
             }
         }
     }
 
-    /// The table that receives is there before the origin is asked: media may overtake the answer.
-    fn begin_subscription(&mut self, room: &RoomKey, layer: TrackLayer, origin: NodeId, kind: MediaKind) {
-        let flow = self.subscriptions.flows.take(self.now);
-        self.subscriptions.layers_by_flow.insert(flow, layer);
-        self.subscriptions.taken.insert(layer, Taken { room: room.clone(), origin, flow, kind });
-        self.forward(Forward::Receive { room: room.clone(), layer, from: origin, flow, kind, local: true });
-        self.send_subscribe(layer);
-    }
-
-    fn end_subscription(&mut self, layer: TrackLayer) {
-        let Some(taken) = self.subscriptions.taken.remove(&layer) else { return };
-        self.subscriptions.layers_by_flow.remove(&taken.flow);
-        self.subscriptions.flows.give_back(self.now, taken.flow);
-        self.send(taken.origin, &Unsubscribe { flow: taken.flow.0 });
-        self.forward(Forward::StopReceive { from: taken.origin, flow: taken.flow });
-    }
-
-    fn send_subscribe(&mut self, layer: TrackLayer) {
-        let Some(taken) = self.subscriptions.taken.get(&layer) else { return };
-        let message = Subscribe {
-            room: Some((&taken.room).into()),
-            track: layer.track.to_string(),
-            layer: layer.layer.into(),
-            flow: taken.flow.0,
-            kind: number_of(taken.kind),
-            ..Subscribe::default()
-        };
-        self.send(taken.origin, &message);
-    }
-
-    /// A link is up: asks its node for all that is wanted of it.
-    pub(super) fn subscribe_again(&mut self, peer: NodeId) {
-        let of_peer = self.subscriptions.taken.iter().filter(|(_, taken)| taken.origin == peer);
-        let layers: Vec<TrackLayer> = of_peer.map(|(layer, _)| *layer).collect();
-        for layer in layers {
-            self.send_subscribe(layer);
+    /// This node itself takes a layer, or does not; `local` when it is for viewers here.
+    fn demand(&mut self, layer: TrackLayer, source: &Source, own: bool, local: bool) {
+        let taken_from = self.subscriptions.intakes.get(&layer).map(|intake| intake.source.origin);
+        if taken_from.is_some_and(|origin| origin != source.origin) {
+            // Another node has taken the publisher over.
+            self.end_intake(layer);
         }
+        match self.subscriptions.intakes.get(&layer) {
+            None if own => self.begin_intake(layer, source.clone(), own, local),
+            None => {}
+            Some(intake) if (intake.own, intake.local) == (own, local) => {}
+            Some(_) => self.change_own_demand(layer, own, local),
+        }
+    }
+
+    fn change_own_demand(&mut self, layer: TrackLayer, own: bool, local: bool) {
+        let Some(intake) = self.subscriptions.intakes.get_mut(&layer) else { return };
+        let (own_changes, local_changes) = (intake.own != own, intake.local != local);
+        (intake.own, intake.local) = (own, local);
+        let key = intake.source.tree();
+        if local_changes {
+            self.receive_again(layer);
+        }
+        if own_changes {
+            self.tell_rate(layer, &key);
+        }
+        self.fall_if_unwanted(layer, FALL_WAITS);
+    }
+
+    /// The track is not there any more for viewers here.
+    fn end_own_demand(&mut self, layer: TrackLayer, room: &RoomKey) {
+        let Some(intake) = self.subscriptions.intakes.get_mut(&layer) else { return };
+        if intake.source.room != *room {
+            return;
+        }
+        let was_local = intake.local;
+        (intake.own, intake.local) = (false, false);
+        if self.fall_if_unwanted(layer, Duration::ZERO) || !was_local {
+            return;
+        }
+        self.receive_again(layer);
     }
 
     pub(super) fn end_wants_of(&mut self, room: &RoomKey) {
         self.subscriptions.wants.retain(|(other, _), _| other != room);
-        let of_room = self.subscriptions.taken.iter().filter(|(_, taken)| taken.room == *room);
+        let of_room = self.subscriptions.intakes.iter().filter(|(_, intake)| intake.source.room == *room);
         let layers: Vec<TrackLayer> = of_room.map(|(layer, _)| *layer).collect();
         for layer in layers {
-            self.end_subscription(layer);
+            self.end_own_demand(layer, room);
         }
     }
 
-    pub(super) fn handle_subscribe_ok(&mut self, from: NodeId, message: SubscribeOk) {
-        if self.taken_from(from, message.flow).is_none() {
-            self.counters.unexpected_message += 1;
+    /// Lets a layer go that neither this node nor a child takes: at once, or after `waits`. Says whether it is gone.
+    pub(super) fn fall_if_unwanted(&mut self, layer: TrackLayer, waits: Duration) -> bool {
+        let has_children = self.subscriptions.served.takers(layer).next().is_some();
+        let Some(intake) = self.subscriptions.intakes.get_mut(&layer) else { return true };
+        if intake.own || has_children {
+            intake.falls_at = None;
+            return false;
+        }
+        if waits.is_zero() {
+            self.end_intake(layer);
+            return true;
+        }
+        let at = self.now + waits;
+        intake.falls_at = Some(at);
+        self.timers.set(at, Timer::Fall(layer));
+        false
+    }
+
+    /// A layer's time without anybody may be up.
+    pub(super) fn fall(&mut self, layer: TrackLayer) {
+        let due = self.subscriptions.intakes.get(&layer).and_then(|intake| intake.falls_at);
+        if due.is_some_and(|at| at <= self.now) {
+            self.fall_if_unwanted(layer, Duration::ZERO);
         }
     }
+}
 
-    pub(super) fn handle_subscribe_err(&mut self, from: NodeId, message: SubscribeErr) {
-        let Some(layer) = self.taken_from(from, message.flow) else {
-            self.counters.unexpected_message += 1;
-            return;
-        };
-        let after = Duration::from_millis(message.retry_ms.into()).clamp(RETRY_MIN, RETRY_MAX);
-        self.timers.set(self.now + after, Timer::Retry(layer));
-    }
-
-    fn taken_from(&self, origin: NodeId, flow: u32) -> Option<TrackLayer> {
-        let layer = *self.subscriptions.layers_by_flow.get(&Flow(flow))?;
-        (self.subscriptions.taken.get(&layer)?.origin == origin).then_some(layer)
-    }
-
-    pub(super) fn retry_subscription(&mut self, layer: TrackLayer) {
-        self.send_subscribe(layer);
-    }
-
-    pub(super) fn handle_subscribe(&mut self, from: NodeId, message: Subscribe) -> Result<(), Malformed> {
-        let (room, track) = (room_of(message.room)?, track_of(&message.track)?);
-        kind_of(message.kind)?;
-        if message.flow == 0 || message.flow > FLOW_MAX || message.layer >= LAYERS_MAX as u32 {
-            return Err(Malformed("flow or layer"));
-        }
-        let (flow, layer) = (Flow(message.flow), TrackLayer { track, layer: message.layer as u8 });
-        let kind = self.rooms.get(&room).and_then(|room| room.local_track(track));
-        let of_peer = self.subscriptions.served.range((from, Flow(0))..=(from, Flow(u32::MAX))).count();
-        match kind {
-            Some(kind) if of_peer < SERVED_PER_PEER_MAX => {
-                self.serve(from, flow, Served { room, layer, kind });
-                self.send(from, &SubscribeOk { flow: flow.0, path: Vec::new() });
-            }
-            _ => self.refuse(from, flow),
-        }
-        Ok(())
-    }
-
-    fn refuse(&mut self, from: NodeId, flow: Flow) {
-        self.counters.refused_subscription += 1;
-        self.stop_serving_where(|key, _| *key == (from, flow));
-        let retry_ms = REFUSED_RETRIES_AFTER.as_millis() as u32;
-        self.send(from, &SubscribeErr { flow: flow.0, retry_ms, why: "no such track here".to_owned() });
-    }
-
-    fn serve(&mut self, to: NodeId, flow: Flow, served: Served) {
-        if self.subscriptions.served.get(&(to, flow)) == Some(&served) {
-            return;
-        }
-        // One copy of a layer per link, and one meaning per number.
-        let layer = served.layer;
-        self.stop_serving_where(|(peer, other_flow), other| {
-            *peer == to && (*other_flow == flow || other.layer == layer)
-        });
-        let (room, kind) = (served.room.clone(), served.kind);
-        self.subscriptions.served.insert((to, flow), served);
-        self.forward(Forward::Serve { room, layer, to, flow, kind });
-    }
-
-    pub(super) fn handle_unsubscribe(&mut self, from: NodeId, message: Unsubscribe) {
-        self.stop_serving_where(|key, _| *key == (from, Flow(message.flow)));
-    }
-
-    /// Ends what is served where `is_over` says so.
-    pub(super) fn stop_serving(&mut self, is_over: impl Fn(&NodeId, &Served) -> bool) {
-        self.stop_serving_where(|(to, _), served| is_over(to, served));
-    }
-
-    fn stop_serving_where(&mut self, is_over: impl Fn(&(NodeId, Flow), &Served) -> bool) {
-        let over = self.subscriptions.served.iter().filter(|(key, served)| is_over(key, served));
-        let over: Vec<(NodeId, Flow)> = over.map(|(key, _)| *key).collect();
-        for (to, flow) in over {
-            let Some(served) = self.subscriptions.served.remove(&(to, flow)) else { continue };
-            self.forward(Forward::StopServe { room: served.room, layer: served.layer, to, flow });
-        }
+fn source_of(room: &RoomKey, track: &RemoteTrack, layer: u8) -> Source {
+    Source {
+        room: room.clone(),
+        origin: track.owner,
+        kind: track.kind,
+        in_stream: track.in_stream,
+        rate_bps: track.rate_bps(layer),
     }
 }

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use origo_auth::{NodeId, RoomKey};
 
+use super::subscriptions::TreeKey;
 use crate::TrackLayer;
+use crate::link::Flow;
 
 /// What an instant is for. Whether it still matters is decided when it comes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,8 +20,26 @@ pub(super) enum Timer {
     Expire(RoomKey),
     /// A node has been dead for long enough.
     Lost(NodeId),
-    /// Ask an origin again for a layer.
-    Retry(TrackLayer),
+    /// Ask again for a layer that was refused.
+    Retry(Flow),
+    /// A parent has not answered.
+    Answer(Flow),
+    /// A layer from a new parent was granted and may be silent.
+    Silent(Flow),
+    /// Let a layer go that nobody takes any more.
+    Fall(TrackLayer),
+    /// A move to another parent must be over.
+    Move(TreeKey),
+    /// Tell an origin what is taken of it.
+    Tell(TreeKey),
+    /// Forget a place in a tree where nothing is taken.
+    Idle(TreeKey),
+    /// Draw the tree of a room's own tracks.
+    Plan(RoomKey),
+    /// See whether all in that tree are where they were told to be.
+    Places(RoomKey),
+    /// See whether all trees can be better.
+    Optimise,
     /// See to the reliable data of a room.
     Data(RoomKey),
 }

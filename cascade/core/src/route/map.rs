@@ -99,6 +99,11 @@ impl Map {
         &self.prices
     }
 
+    /// What one node measured of its link to another.
+    pub fn metric(&self, by: NodeId, of: NodeId) -> Option<&LinkMetric> {
+        self.metrics.get(&(by, of))
+    }
+
     /// The living nodes.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
         self.nodes.values()

@@ -61,9 +61,7 @@ impl TryFrom<body::RoomRecord> for RoomRecord {
         if record.metadata.len() > METADATA_BYTES_MAX {
             return Err(Malformed("room metadata"));
         }
-        if record.countries.len() > COUNTRIES_MAX || record.countries.iter().any(|country| country.len() != 2) {
-            return Err(Malformed("countries"));
-        }
+        let countries = countries_of(record.countries)?;
         Ok(Self {
             room: room_of(record.room)?,
             sid: record.sid.parse().map_err(|_| Malformed("room sid"))?,
@@ -74,10 +72,16 @@ impl TryFrom<body::RoomRecord> for RoomRecord {
                 empty_timeout_s: record.empty_timeout_s,
                 departure_timeout_s: record.departure_timeout_s,
                 max_participants: record.max_participants,
-                countries: record.countries,
+                countries,
             },
         })
     }
+}
+
+/// Country codes from a list of a bounded length.
+pub(crate) fn countries_of(countries: Vec<String>) -> Result<Vec<String>, Malformed> {
+    let is_sound = countries.len() <= COUNTRIES_MAX && countries.iter().all(|country| country.len() == 2);
+    if is_sound { Ok(countries) } else { Err(Malformed("countries")) }
 }
 
 impl From<&ParticipantRecord> for body::Record {

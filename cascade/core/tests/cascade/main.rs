@@ -5,7 +5,11 @@
 
 mod data;
 mod directory;
+mod drawn;
+mod invariants;
+mod media;
 mod records;
 mod seats;
 mod subscriptions;
+mod trees;
 mod world;

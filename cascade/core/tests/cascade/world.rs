@@ -1,17 +1,21 @@
 //! A small network of cascades in virtual time: delays, jitter, links that break, nodes that die and come back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey, RoomSid, TrackSid};
-use origo_cascade_core::cascade::RoomData;
+use origo_cascade_core::cascade::{Counters, RoomData};
+use origo_cascade_core::route::{Direct, Prices, RelayPolicy};
 use origo_cascade_core::{
     Cascade, Event, Forward, Input, LayerSet, LeaveReason, MediaKind, Node, NodeAddress, Output, ParticipantRecord,
-    RoomRecord, RoomSettings, TrackRecord,
+    RoomRecord, RoomSettings, TrackLayer, TrackRecord,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+
+use crate::media::{Crossing, Media};
 
 /// What travels from one node to another.
 enum Parcel {
@@ -23,6 +27,7 @@ enum Parcel {
 enum Due {
     Deliver { from: usize, to: usize, link: u64, breaks: u64, parcel: Parcel },
     Wake(usize),
+    FirstPacket(Crossing),
 }
 
 /// What a node has told its rooms.
@@ -52,6 +57,15 @@ pub struct World {
     muted: BTreeSet<usize>,
     delay: Duration,
     jitter: Duration,
+    /// One-way delays that differ from `delay`, by pair, the smaller first.
+    pub delays: BTreeMap<(usize, usize), Duration>,
+    policy: Arc<dyn RelayPolicy>,
+    /// Countries of nodes, for rooms that may not touch all.
+    pub countries: BTreeMap<usize, &'static str>,
+    pub settings: RoomSettings,
+    pub media: Media,
+    /// What must always hold is looked at after every input.
+    pub watchful: bool,
 }
 
 pub fn id(node: usize) -> NodeId {
@@ -100,7 +114,16 @@ pub fn participant(identity: &str, session: &str, tracks: &[usize]) -> Participa
 impl World {
     /// `count` nodes that know each other, with 20 ms (and up to 5 ms of jitter) from any to any.
     pub fn new(count: usize, seed: u64) -> Self {
+        Self::with_policy(count, seed, Arc::new(Direct))
+    }
+
+    /// The same with a policy for trees.
+    pub fn with_policy(count: usize, seed: u64, policy: Arc<dyn RelayPolicy>) -> Self {
         let mut world = Self::apart(count, seed);
+        world.policy = policy;
+        for node in 0..count {
+            world.nodes[node] = Some(world.cascade(node));
+        }
         for node in 0..count {
             world.gossip(node, 0..count);
         }
@@ -131,7 +154,21 @@ impl World {
             muted: BTreeSet::new(),
             delay: Duration::from_millis(20),
             jitter: Duration::from_millis(5),
+            delays: BTreeMap::new(),
+            policy: Arc::new(Direct),
+            countries: BTreeMap::new(),
+            settings: RoomSettings::default(),
+            media: Media::default(),
+            watchful: true,
         }
+    }
+
+    fn cascade(&self, node: usize) -> Cascade {
+        Cascade::with_policy(self.now, id(node), self.policy.clone(), Prices::default())
+    }
+
+    pub fn node(&self, node: usize) -> &Cascade {
+        self.nodes[node].as_ref().expect("lives")
     }
 
     pub fn elapsed(&self) -> Duration {
@@ -142,7 +179,7 @@ impl World {
         let members = alive.into_iter().map(|other| Node {
             id: id(other),
             region: format!("region {other}"),
-            country: String::new(),
+            country: self.countries.get(&other).copied().unwrap_or_default().to_owned(),
             continent: String::new(),
             latitude: 0.0,
             longitude: 0.0,
@@ -151,7 +188,8 @@ impl World {
             load: 0.0,
             draining: false,
         });
-        self.ask(node, Input::Members(members.collect()));
+        let members = members.collect();
+        self.ask(node, Input::Members(members));
     }
 
     pub fn connect(&mut self, a: usize, b: usize) {
@@ -191,6 +229,7 @@ impl World {
     /// The node dies; the others notice at once by link and gossip.
     pub fn kill(&mut self, node: usize) {
         self.nodes[node] = None;
+        self.media.forget(node);
         let others: Vec<usize> = (0..self.nodes.len()).filter(|other| self.nodes[*other].is_some()).collect();
         for other in others.clone() {
             self.links.remove(&(node.min(other), node.max(other)));
@@ -201,7 +240,7 @@ impl World {
 
     /// The node comes back with the same id and an empty memory.
     pub fn restart(&mut self, node: usize) {
-        self.nodes[node] = Some(Cascade::new(self.now, id(node)));
+        self.nodes[node] = Some(self.cascade(node));
         self.heard[node] = Heard::default();
         let all: Vec<usize> = (0..self.nodes.len()).filter(|other| self.nodes[*other].is_some()).collect();
         for other in &all {
@@ -216,6 +255,9 @@ impl World {
         let Some(cascade) = &mut self.nodes[node] else { return };
         cascade.handle_input(self.now, input);
         self.drain(node);
+        if self.watchful {
+            crate::invariants::check(self);
+        }
     }
 
     fn drain(&mut self, node: usize) {
@@ -228,7 +270,11 @@ impl World {
                     self.post(node, to, Parcel::Control(kind, message));
                 }
                 Output::Data { to, data } => self.post(node, to.0[0] as usize - 1, Parcel::Data(data)),
-                Output::Forward(forward) => self.heard[node].forwards.push((self.now - self.start, forward)),
+                Output::Forward(forward) => {
+                    self.media.apply(node, &forward);
+                    self.heard[node].forwards.push((self.now - self.start, forward));
+                    self.send_first_packets();
+                }
                 Output::Event(event) => self.heard[node].events.push((self.now - self.start, event)),
                 Output::Timeout(at) => {
                     self.order += 1;
@@ -237,6 +283,26 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Whatever flows and has not been heard of arrives after one way.
+    fn send_first_packets(&mut self) {
+        for crossing in self.flowing() {
+            if !self.media.is_told(crossing) {
+                self.order += 1;
+                let at = self.now + self.delay_of(crossing.1, crossing.0);
+                self.queue.insert((at, self.order), Due::FirstPacket(crossing));
+            }
+        }
+    }
+
+    /// What crosses links now.
+    pub fn flowing(&self) -> BTreeSet<Crossing> {
+        self.media.flowing(|a, b| self.is_linked(a, b))
+    }
+
+    fn delay_of(&self, from: usize, to: usize) -> Duration {
+        self.delays.get(&(from.min(to), from.max(to))).copied().unwrap_or(self.delay)
     }
 
     fn post(&mut self, from: usize, to: usize, parcel: Parcel) {
@@ -251,7 +317,7 @@ impl World {
         }
         let jitter = self.jitter.mul_f64(self.rng.random());
         let last = self.last_arrival.get(&(from, to, is_data)).copied().unwrap_or(self.start);
-        let at = (self.now + self.delay + jitter).max(last);
+        let at = (self.now + self.delay_of(from, to) + jitter).max(last);
         self.last_arrival.insert((from, to, is_data), at);
         self.order += 1;
         let breaks = self.data_breaks.get(&pair).copied().unwrap_or(0);
@@ -265,6 +331,12 @@ impl World {
             self.now = self.now.max(entry.key().0);
             match entry.remove() {
                 Due::Wake(node) => self.wake(node),
+                Due::FirstPacket(crossing) => {
+                    if self.flowing().contains(&crossing) && self.media.tell(crossing) {
+                        let (node, from, flow) = crossing;
+                        self.ask(node, Input::Flowing { from: id(from), flow });
+                    }
+                }
                 Due::Deliver { from, to, link, breaks, parcel } => {
                     let pair = (from.min(to), from.max(to));
                     let is_whole = matches!(parcel, Parcel::Control(..))
@@ -298,7 +370,9 @@ impl World {
 
     pub fn enter(&mut self, node: usize) {
         let created_ms = 1_000_000 + self.elapsed().as_millis() as u64;
-        self.ask(node, Input::Enter { fresh: fresh(node, created_ms) });
+        let mut fresh = fresh(node, created_ms);
+        fresh.settings = self.settings.clone();
+        self.ask(node, Input::Enter { fresh });
     }
 
     pub fn join(&mut self, node: usize, identity: &str, tracks: &[usize]) {
@@ -309,7 +383,7 @@ impl World {
         self.ask(node, Input::Want { room: room(), track: track(number), layers });
     }
 
-    pub fn counters(&self, node: usize) -> origo_cascade_core::cascade::Counters {
+    pub fn counters(&self, node: usize) -> Counters {
         self.nodes[node].as_ref().unwrap().counters()
     }
 
@@ -353,6 +427,22 @@ impl World {
             _ => None,
         };
         self.heard[node].events.iter().filter_map(of).collect()
+    }
+
+    /// Whether the viewers of `node` get a layer of track `number` now.
+    pub fn is_fed(&self, node: usize, number: usize, layer: u8) -> bool {
+        let layer = TrackLayer { track: track(number), layer };
+        self.media.is_watched(node, layer, &self.flowing())
+    }
+
+    /// From whom `node` receives layer 0 of track `number`, or is ready to.
+    pub fn parents(&self, node: usize, number: usize) -> Vec<usize> {
+        self.media.parents(node, TrackLayer { track: track(number), layer: 0 })
+    }
+
+    /// Nodes that live.
+    pub fn living(&self) -> Vec<usize> {
+        (0..self.nodes.len()).filter(|node| self.nodes[*node].is_some()).collect()
     }
 
     /// What `node` serves now, as (peer, track layer).

@@ -87,6 +87,10 @@ pub struct Attach {
     /// From the origin to the parent.
     #[prost(bytes = "bytes", repeated, tag = "5")]
     pub path: Vec<Bytes>,
+    /// Countries (ISO 3166-1 alpha-2) that the room's media may touch, for relays that do not have the room; empty for
+    /// all.
+    #[prost(string, repeated, tag = "6")]
+    pub countries: Vec<String>,
 }
 
 /// From a member to the origin: what became of an [`Attach`], or of the parent.

@@ -1,0 +1,336 @@
+//! A layer that this node takes: who sends it, and, while the parent changes, who will.
+
+use std::time::{Duration, Instant};
+
+use origo_auth::{NodeId, RoomKey};
+
+use super::machine::Cascade;
+use super::subscriptions::TreeKey;
+use super::timers::Timer;
+use crate::link::Flow;
+use crate::wire::Malformed;
+use crate::wire::message::{Subscribe, SubscribeErr, SubscribeOk, Unsubscribe};
+use crate::wire::record::{bytes_of, number_of};
+use crate::{Forward, MediaKind, TrackLayer};
+
+/// Bounds on what a peer tells us to wait.
+const RETRY_MIN: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(5);
+/// Refusals in a row after which the wait does not double any more.
+const DOUBLINGS_MAX: u32 = 5;
+/// A layer that was granted and does not come for this long is silent (a muted microphone): it counts as moved.
+const SILENT_AFTER: Duration = Duration::from_secs(1);
+/// A parent that has not answered for this long is left.
+const ANSWER_WAITS: Duration = Duration::from_secs(3);
+
+/// What a layer is, and where it is published.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Source {
+    pub(super) room: RoomKey,
+    pub(super) origin: NodeId,
+    pub(super) kind: MediaKind,
+    pub(super) in_stream: bool,
+    /// As the track's record tells.
+    pub(super) rate_bps: u64,
+}
+
+impl Source {
+    pub(super) fn tree(&self) -> TreeKey {
+        (self.room.clone(), self.origin)
+    }
+}
+
+/// A layer that we take.
+#[derive(Debug)]
+pub(super) struct Intake {
+    pub(super) source: Source,
+    /// This node takes it for itself, not for children alone.
+    pub(super) own: bool,
+    /// The room's worker gets it.
+    pub(super) local: bool,
+    /// When it is let go unless somebody takes it again.
+    pub(super) falls_at: Option<Instant>,
+    pub(super) current: Feed,
+    /// From another parent, until it flows.
+    pub(super) next: Option<Feed>,
+}
+
+/// One peer that sends us a layer, or is asked to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Feed {
+    pub(super) from: NodeId,
+    pub(super) flow: Flow,
+    pub(super) state: FeedState,
+    /// Refusals in a row.
+    refusals: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FeedState {
+    Asked,
+    Granted,
+    Flowing,
+}
+
+impl Intake {
+    fn feed_mut(&mut self, from: NodeId, flow: Flow) -> Option<&mut Feed> {
+        let feeds = [Some(&mut self.current), self.next.as_mut()];
+        feeds.into_iter().flatten().find(|feed| (feed.from, feed.flow) == (from, flow))
+    }
+
+    /// The sum that goes to the origin has this layer's rate in it when the node takes it for itself.
+    pub(super) fn own_rate_bps(&self) -> u64 {
+        if self.own { self.source.rate_bps } else { 0 }
+    }
+}
+
+impl Cascade {
+    pub(super) fn begin_intake(&mut self, layer: TrackLayer, source: Source, own: bool, local: bool) {
+        let key = source.tree();
+        let parent = self.join_branch(&key, layer);
+        let current = self.open_feed(layer, &source, local, parent);
+        let intake = Intake { source, own, local, falls_at: None, current, next: None };
+        self.subscriptions.intakes.insert(layer, intake);
+        self.ask_feed(layer, current.flow);
+        self.steer(&key, layer);
+        self.tell_rate(layer, &key);
+    }
+
+    pub(super) fn end_intake(&mut self, layer: TrackLayer) {
+        let Some(intake) = self.subscriptions.intakes.remove(&layer) else { return };
+        for feed in [Some(intake.current), intake.next].into_iter().flatten() {
+            self.close_feed(feed);
+        }
+        self.leave_branch(&intake.source.tree(), layer);
+    }
+
+    /// The table that receives is there before the parent is asked: media may overtake the answer.
+    fn open_feed(&mut self, layer: TrackLayer, source: &Source, local: bool, from: NodeId) -> Feed {
+        let flow = self.subscriptions.flows.take(self.now);
+        self.subscriptions.layers_by_flow.insert(flow, layer);
+        self.forward(Forward::Receive { room: source.room.clone(), layer, from, flow, kind: source.kind, local });
+        if from != source.origin {
+            self.timers.set(self.now + ANSWER_WAITS, Timer::Answer(flow));
+        }
+        Feed { from, flow, state: FeedState::Asked, refusals: 0 }
+    }
+
+    fn close_feed(&mut self, feed: Feed) {
+        self.subscriptions.layers_by_flow.remove(&feed.flow);
+        self.subscriptions.flows.give_back(self.now, feed.flow);
+        self.send(feed.from, &Unsubscribe { flow: feed.flow.0 });
+        self.forward(Forward::StopReceive { from: feed.from, flow: feed.flow });
+    }
+
+    /// Tells the tables anew, since it has changed whether viewers here take the layer.
+    pub(super) fn receive_again(&mut self, layer: TrackLayer) {
+        let Some(intake) = self.subscriptions.intakes.get(&layer) else { return };
+        let Source { room, kind, .. } = intake.source.clone();
+        let (feeds, local) = ([Some(intake.current), intake.next], intake.local);
+        for Feed { from, flow, .. } in feeds.into_iter().flatten() {
+            self.forward(Forward::Receive { room: room.clone(), layer, from, flow, kind, local });
+        }
+    }
+
+    /// Asks the peer of a feed for the layer, or tells it anew what for.
+    fn ask_feed(&mut self, layer: TrackLayer, flow: Flow) {
+        let Some(intake) = self.subscriptions.intakes.get(&layer) else { return };
+        let feeds = [Some(intake.current), intake.next];
+        let Some(feed) = feeds.into_iter().flatten().find(|feed| feed.flow == flow) else { return };
+        let source = &intake.source;
+        let message = Subscribe {
+            room: Some((&source.room).into()),
+            track: layer.track.to_string(),
+            layer: layer.layer.into(),
+            flow: flow.0,
+            kind: number_of(source.kind),
+            temporal_ceiling: 0,
+            origin: if feed.from == source.origin { bytes::Bytes::new() } else { bytes_of(source.origin) },
+            rate_bps: intake.own_rate_bps(),
+            in_stream: source.in_stream,
+        };
+        self.send(feed.from, &message);
+    }
+
+    /// A link is up: asks its node for all that is wanted of it.
+    pub(super) fn subscribe_again(&mut self, peer: NodeId) {
+        let mut asked = Vec::new();
+        for (layer, intake) in &mut self.subscriptions.intakes {
+            for feed in [Some(&mut intake.current), intake.next.as_mut()].into_iter().flatten() {
+                if feed.from == peer {
+                    feed.state = FeedState::Asked;
+                    asked.push((*layer, feed.flow, peer != intake.source.origin));
+                }
+            }
+        }
+        for (layer, flow, is_relay) in asked {
+            self.ask_feed(layer, flow);
+            if is_relay {
+                self.timers.set(self.now + ANSWER_WAITS, Timer::Answer(flow));
+            }
+        }
+    }
+
+    /// What this node takes for itself has changed: the origin reckons with it.
+    pub(super) fn tell_rate(&mut self, layer: TrackLayer, key: &TreeKey) {
+        let Some(intake) = self.subscriptions.intakes.get(&layer) else { return };
+        let (from, flow, state) = (intake.current.from, intake.current.flow, intake.current.state);
+        if from == intake.source.origin && state != FeedState::Asked {
+            self.ask_feed(layer, flow);
+        }
+        self.tell_origin_soon(key);
+    }
+
+    pub(super) fn handle_subscribe_ok(&mut self, from: NodeId, message: SubscribeOk) -> Result<(), Malformed> {
+        let flow = Flow(message.flow);
+        let Some((layer, key)) = self.feed_of(from, flow) else {
+            self.counters.unexpected_message += 1;
+            return Ok(());
+        };
+        let path = self.path_of(&message.path, key.1, from)?;
+        let Some(intake) = self.subscriptions.intakes.get_mut(&layer) else { return Ok(()) };
+        let is_next = intake.next.is_some_and(|next| next.flow == flow);
+        if let Some(feed) = intake.feed_mut(from, flow) {
+            feed.refusals = 0;
+            if feed.state == FeedState::Asked {
+                feed.state = FeedState::Granted;
+            }
+        }
+        if is_next {
+            self.timers.set(self.now + SILENT_AFTER, Timer::Silent(flow));
+        }
+        self.learn_path(&key, from, path);
+        self.grant_to_children(layer);
+        Ok(())
+    }
+
+    pub(super) fn handle_subscribe_err(&mut self, from: NodeId, message: SubscribeErr) {
+        let flow = Flow(message.flow);
+        let Some((layer, key)) = self.feed_of(from, flow) else {
+            self.counters.unexpected_message += 1;
+            return;
+        };
+        self.counters.subscription_refused_by_peer += 1;
+        let Some(intake) = self.subscriptions.intakes.get_mut(&layer) else { return };
+        let is_current = intake.current.flow == flow;
+        let Some(feed) = intake.feed_mut(from, flow) else { return };
+        feed.state = FeedState::Asked;
+        let told = Duration::from_millis(message.retry_ms.into()).max(RETRY_MIN);
+        let after = told.saturating_mul(1 << feed.refusals.min(DOUBLINGS_MAX)).min(RETRY_MAX);
+        feed.refusals += 1;
+        if is_current && from != key.1 {
+            let why: String = message.why.chars().take(REASON_CHARS_MAX).collect();
+            self.rescue(&key, from, &format!("the parent refuses: {why}"));
+        } else {
+            self.timers.set(self.now + after, Timer::Retry(flow));
+        }
+    }
+
+    /// The time to ask once more, if nobody has answered meanwhile.
+    pub(super) fn retry_feed(&mut self, flow: Flow) {
+        let Some(layer) = self.subscriptions.layers_by_flow.get(&flow).copied() else { return };
+        let Some(intake) = self.subscriptions.intakes.get(&layer) else { return };
+        let feeds = [Some(intake.current), intake.next];
+        if feeds.into_iter().flatten().any(|feed| feed.flow == flow && feed.state == FeedState::Asked) {
+            self.ask_feed(layer, flow);
+        }
+    }
+
+    /// A parent other than the origin may have left a question open for too long.
+    pub(super) fn miss_answer(&mut self, flow: Flow) {
+        let Some(layer) = self.subscriptions.layers_by_flow.get(&flow) else { return };
+        let Some(intake) = self.subscriptions.intakes.get(layer) else { return };
+        let Feed { from, state, .. } = intake.current;
+        let is_left_open = intake.current.flow == flow && state == FeedState::Asked && from != intake.source.origin;
+        if is_left_open && self.linked.contains(&from) {
+            let key = intake.source.tree();
+            self.rescue(&key, from, "the parent does not answer");
+        }
+    }
+
+    /// The first packet of a feed has come.
+    pub(super) fn handle_flowing(&mut self, from: NodeId, flow: Flow) {
+        let Some((layer, _)) = self.feed_of(from, flow) else { return };
+        let Some(intake) = self.subscriptions.intakes.get_mut(&layer) else { return };
+        if let Some(feed) = intake.feed_mut(from, flow) {
+            feed.state = FeedState::Flowing;
+        }
+        self.move_layer(layer, flow);
+        self.grant_to_children(layer);
+    }
+
+    /// A new feed that was granted has had its time to begin.
+    pub(super) fn take_as_silent(&mut self, flow: Flow) {
+        let Some(layer) = self.subscriptions.layers_by_flow.get(&flow).copied() else { return };
+        let next = self.subscriptions.intakes.get(&layer).and_then(|intake| intake.next);
+        if next.is_some_and(|next| next.flow == flow && next.state != FeedState::Asked) {
+            self.move_layer(layer, flow);
+        }
+    }
+
+    /// The new feed takes the old one's place, which ends.
+    fn move_layer(&mut self, layer: TrackLayer, flow: Flow) {
+        let Some(intake) = self.subscriptions.intakes.get_mut(&layer) else { return };
+        let Some(next) = intake.next.take_if(|next| next.flow == flow) else { return };
+        let old = std::mem::replace(&mut intake.current, next);
+        let key = intake.source.tree();
+        self.close_feed(old);
+        self.settle(&key);
+    }
+
+    /// Makes a layer come from where its branch wants it, the old feed staying until the new one flows.
+    pub(super) fn steer(&mut self, key: &TreeKey, layer: TrackLayer) {
+        let Some(wanted) = self.subscriptions.branches.get(key).map(|branch| branch.wanted_parent()) else { return };
+        let Some(intake) = self.subscriptions.intakes.get(&layer) else { return };
+        let (current, next) = (intake.current, intake.next);
+        if next.is_some_and(|next| next.from == wanted) && current.from != wanted {
+            return;
+        }
+        if next.is_none() && current.from == wanted {
+            return;
+        }
+        let (source, local) = (intake.source.clone(), intake.local);
+        let replacement = (current.from != wanted).then(|| self.open_feed(layer, &source, local, wanted));
+        if let Some(intake) = self.subscriptions.intakes.get_mut(&layer) {
+            intake.next = replacement;
+        }
+        if let Some(feed) = replacement {
+            self.ask_feed(layer, feed.flow);
+        }
+        if let Some(next) = next {
+            self.close_feed(next);
+        }
+    }
+
+    /// The old feed is dead: takes the new one, or asks for one, at once.
+    pub(super) fn feed_anew(&mut self, layer: TrackLayer, from: NodeId) {
+        let Some(intake) = self.subscriptions.intakes.get_mut(&layer) else { return };
+        let (old, next) = (intake.current, intake.next.take());
+        let (source, local) = (intake.source.clone(), intake.local);
+        let promoted = next.filter(|next| next.from == from);
+        let fresh = match promoted {
+            Some(feed) => feed,
+            None => self.open_feed(layer, &source, local, from),
+        };
+        if let Some(intake) = self.subscriptions.intakes.get_mut(&layer) {
+            intake.current = fresh;
+        }
+        if promoted.is_none() {
+            self.ask_feed(layer, fresh.flow);
+        }
+        for feed in [Some(old), next.filter(|_| promoted.is_none())].into_iter().flatten() {
+            self.close_feed(feed);
+        }
+    }
+
+    /// The layer and the tree of one of our numbers, if that peer may speak of it.
+    fn feed_of(&self, from: NodeId, flow: Flow) -> Option<(TrackLayer, TreeKey)> {
+        let layer = *self.subscriptions.layers_by_flow.get(&flow)?;
+        let intake = self.subscriptions.intakes.get(&layer)?;
+        let mut feeds = [Some(intake.current), intake.next].into_iter().flatten();
+        feeds.any(|feed| (feed.from, feed.flow) == (from, flow)).then(|| (layer, intake.source.tree()))
+    }
+}
+
+/// Of a peer's sentence this much is told on.
+pub(super) const REASON_CHARS_MAX: usize = 120;

@@ -1,0 +1,270 @@
+//! What this node gives: layers of its own tracks straight from the room, and layers of others that it relays.
+
+use std::time::Duration;
+
+use origo_auth::{NodeId, RoomKey};
+
+use super::branch::PATH_NODES_MAX;
+use super::flows::FLOW_MAX;
+use super::intake::{FeedState, Source};
+use super::machine::Cascade;
+use super::refusal::Refusal;
+use super::served::Served;
+use super::subscriptions::{FALL_WAITS, TreeKey};
+use crate::layer::LAYERS_MAX;
+use crate::link::Flow;
+use crate::wire::Malformed;
+use crate::wire::message::{Subscribe, SubscribeErr, SubscribeOk, Unsubscribe};
+use crate::wire::record::{bytes_of, kind_of, node_of, room_of, track_of};
+use crate::{Forward, TrackLayer};
+
+/// Layers served to one peer.
+pub(super) const SERVED_PER_PEER_MAX: usize = 16_384;
+/// What one layer is believed to take at most, bits per second.
+const RATE_MAX_BPS: u64 = 1_000_000_000;
+
+impl Cascade {
+    pub(super) fn handle_subscribe(&mut self, from: NodeId, message: Subscribe) -> Result<(), Malformed> {
+        let asked = self.asked_of(&message)?;
+        let flow = Flow(message.flow);
+        match self.may_serve(from, flow, asked) {
+            Ok(served) => self.serve(from, flow, served),
+            Err(refusal) => self.refuse(from, flow, &refusal),
+        }
+        Ok(())
+    }
+
+    fn asked_of(&self, message: &Subscribe) -> Result<Served, Malformed> {
+        if message.flow == 0 || message.flow > FLOW_MAX || message.layer >= LAYERS_MAX as u32 {
+            return Err(Malformed("flow or layer"));
+        }
+        Ok(Served {
+            room: room_of(message.room.clone())?,
+            origin: if message.origin.is_empty() { self.me } else { node_of(&message.origin)? },
+            layer: TrackLayer { track: track_of(&message.track)?, layer: message.layer as u8 },
+            kind: kind_of(message.kind)?,
+            in_stream: message.in_stream,
+            rate_bps: message.rate_bps.min(RATE_MAX_BPS),
+            granted: false,
+        })
+    }
+
+    /// What is served to a subscriber, as this node itself knows it.
+    fn may_serve(&self, to: NodeId, flow: Flow, asked: Served) -> Result<Served, Refusal> {
+        let replaced = self.subscriptions.served.get(to, flow).is_some()
+            || self.subscriptions.served.flow_of(asked.layer, to).is_some();
+        if !replaced && self.subscriptions.served.count_of(to) >= SERVED_PER_PEER_MAX {
+            return Err(Refusal::TooMany);
+        }
+        if asked.origin == self.me { self.may_give(to, asked) } else { self.may_relay(to, asked) }
+    }
+
+    fn may_give(&self, to: NodeId, asked: Served) -> Result<Served, Refusal> {
+        let room = self.rooms.get(&asked.room).ok_or(Refusal::NoSuchTrack)?;
+        let kind = room.local_track(asked.layer.track).ok_or(Refusal::NoSuchTrack)?;
+        self.may_touch(&room.record.settings.countries, to)?;
+        if let Some(why) = self.subscriptions.trees.get(&asked.room).and_then(|tree| tree.refusal_of(to)) {
+            return Err(Refusal::NotAllowed(why));
+        }
+        Ok(Served { kind, ..asked })
+    }
+
+    fn may_relay(&self, to: NodeId, asked: Served) -> Result<Served, Refusal> {
+        if asked.origin == to {
+            return Err(Refusal::Loop);
+        }
+        if !self.alive.contains(&to) || !self.alive.contains(&asked.origin) {
+            return Err(Refusal::Stranger);
+        }
+        if let Some(room) = self.rooms.get(&asked.room) {
+            self.may_touch(&room.record.settings.countries, to)?;
+        }
+        let Some(branch) = self.subscriptions.branches.get(&(asked.room.clone(), asked.origin)) else {
+            return Ok(asked);
+        };
+        if let Some(planned) = &branch.planned {
+            self.may_touch(&planned.countries, to)?;
+        }
+        if branch.passes(to) {
+            return Err(Refusal::Loop);
+        }
+        // This node and the subscriber come after the path.
+        if branch.path.len() >= PATH_NODES_MAX {
+            return Err(Refusal::TooLong);
+        }
+        Ok(asked)
+    }
+
+    /// Whether a room's media may touch a node.
+    fn may_touch(&self, countries: &[String], node: NodeId) -> Result<(), Refusal> {
+        if countries.is_empty() {
+            return Ok(());
+        }
+        let country = self.map.node(node).map(|node| node.country.as_str()).unwrap_or_default();
+        if countries.iter().any(|allowed| allowed.eq_ignore_ascii_case(country)) {
+            return Ok(());
+        }
+        let place = if country.is_empty() { "an unknown country" } else { country };
+        Err(Refusal::NotAllowed(format!("this room stays in {}, and your node is in {place}", countries.join(", "))))
+    }
+
+    fn serve(&mut self, to: NodeId, flow: Flow, served: Served) {
+        let layer = served.layer;
+        if let Some(stands) = self.subscriptions.served.get_mut(to, flow)
+            && (&stands.room, stands.origin, stands.layer, stands.kind)
+                == (&served.room, served.origin, layer, served.kind)
+        {
+            let before = std::mem::replace(&mut stands.rate_bps, served.rate_bps);
+            stands.granted = false;
+            self.tree_rate_changes(to, &served, before);
+            return self.grant(to, flow);
+        }
+        // One copy of a layer per link, and one meaning per number.
+        let same_layer = self.subscriptions.served.flow_of(layer, to);
+        for replaced in [Some(flow), same_layer].into_iter().flatten() {
+            self.stop_serving_flow(to, replaced, FALL_WAITS);
+        }
+        self.subscriptions.served.insert(to, flow, served.clone());
+        if served.origin == self.me {
+            let (room, kind) = (served.room.clone(), served.kind);
+            self.forward(Forward::Serve { room, layer, to, flow, kind });
+            self.tree_gains(to, &served);
+        } else {
+            self.take_for_child(&served);
+            let (kind, in_stream) = (served.kind, served.in_stream);
+            self.forward(Forward::Relay { layer, to, flow, kind, in_stream });
+        }
+        self.grant(to, flow);
+    }
+
+    /// Demand of a child is demand of this node.
+    fn take_for_child(&mut self, served: &Served) {
+        let layer = served.layer;
+        let origin = self.subscriptions.intakes.get(&layer).map(|intake| intake.source.origin);
+        if origin == Some(served.origin) {
+            self.fall_if_unwanted(layer, FALL_WAITS);
+            return;
+        }
+        if origin.is_some() {
+            // What this node itself takes is what its records say; a child that has heard of a takeover first waits.
+            return;
+        }
+        let source = Source {
+            room: served.room.clone(),
+            origin: served.origin,
+            kind: served.kind,
+            in_stream: served.in_stream,
+            rate_bps: 0,
+        };
+        self.begin_intake(layer, source, false, false);
+    }
+
+    /// Tells a subscriber that the layer comes, if it does.
+    fn grant(&mut self, to: NodeId, flow: Flow) {
+        let Some(served) = self.subscriptions.served.get(to, flow).filter(|served| !served.granted) else { return };
+        let path = if served.origin == self.me {
+            vec![bytes_of(self.me)]
+        } else {
+            let intake = self.subscriptions.intakes.get(&served.layer);
+            let comes = |intake: &super::intake::Intake| {
+                intake.source.origin == served.origin && intake.current.state != FeedState::Asked
+            };
+            if !intake.is_some_and(comes) {
+                return;
+            }
+            self.path_through_me(&(served.room.clone(), served.origin))
+        };
+        if let Some(served) = self.subscriptions.served.get_mut(to, flow) {
+            served.granted = true;
+        }
+        self.send(to, &SubscribeOk { flow: flow.0, path });
+    }
+
+    /// A layer comes now: tells the children that wait for it.
+    pub(super) fn grant_to_children(&mut self, layer: TrackLayer) {
+        let takers: Vec<(NodeId, Flow)> = self.subscriptions.served.takers(layer).collect();
+        for (to, flow) in takers {
+            self.grant(to, flow);
+        }
+    }
+
+    pub(super) fn refuse(&mut self, to: NodeId, flow: Flow, refusal: &Refusal) {
+        refusal.count(&mut self.counters);
+        self.stop_serving_flow(to, flow, FALL_WAITS);
+        let retry_ms = refusal.retry().as_millis() as u32;
+        self.send(to, &SubscribeErr { flow: flow.0, retry_ms, why: refusal.sentence() });
+    }
+
+    /// Ends all that is relayed of a tree.
+    pub(super) fn refuse_children(&mut self, key: &TreeKey, refusal: &Refusal) {
+        self.refuse_children_where(key, refusal, |_, _| true);
+    }
+
+    pub(super) fn refuse_children_where(
+        &mut self,
+        key: &TreeKey,
+        refusal: &Refusal,
+        is_meant: impl Fn(&super::branch::Branch, NodeId) -> bool,
+    ) {
+        let Some(branch) = self.subscriptions.branches.get(key) else { return };
+        let takers = branch.layers.iter().flat_map(|layer| self.subscriptions.served.takers(*layer));
+        let meant: Vec<(NodeId, Flow)> = takers.filter(|(to, _)| is_meant(branch, *to)).collect();
+        for (to, flow) in meant {
+            self.refuse(to, flow, refusal);
+        }
+    }
+
+    /// The countries of a tree are known now: children outside are not served any more.
+    pub(super) fn refuse_outsiders(&mut self, key: &TreeKey) {
+        let Some(planned) = self.subscriptions.branches.get(key).and_then(|branch| branch.planned.as_ref()) else {
+            return;
+        };
+        let children = self.children_of(key).into_iter();
+        let outside: Vec<(NodeId, Refusal)> = children
+            .filter_map(|child| self.may_touch(&planned.countries, child).err().map(|refusal| (child, refusal)))
+            .collect();
+        for (outsider, refusal) in outside {
+            self.refuse_children_where(key, &refusal, |_, child| child == outsider);
+        }
+    }
+
+    pub(super) fn handle_unsubscribe(&mut self, from: NodeId, message: Unsubscribe) {
+        // The subscriber has waited already to see whether it wants the layer again.
+        self.stop_serving_flow(from, Flow(message.flow), Duration::ZERO);
+    }
+
+    /// Ends what is served where `is_over` says so.
+    pub(super) fn stop_serving(&mut self, is_over: impl Fn(&NodeId, &Served) -> bool) {
+        for (to, flow) in self.subscriptions.served.find(is_over) {
+            self.stop_serving_flow(to, flow, FALL_WAITS);
+        }
+    }
+
+    /// Ends all that a peer gets.
+    pub(super) fn stop_serving_peer(&mut self, peer: NodeId) {
+        let flows: Vec<Flow> = self.subscriptions.served.of_peer(peer).map(|(flow, _)| flow).collect();
+        for flow in flows {
+            self.stop_serving_flow(peer, flow, FALL_WAITS);
+        }
+    }
+
+    /// Ends all that is served of a room's own tracks.
+    pub(super) fn stop_serving_room(&mut self, room: &RoomKey) {
+        let me = self.me;
+        self.stop_serving(|_, served| served.room == *room && served.origin == me);
+        self.subscriptions.trees.remove(room);
+    }
+
+    /// What is only relayed falls with its last child, after `falls_after`.
+    fn stop_serving_flow(&mut self, to: NodeId, flow: Flow, falls_after: Duration) {
+        let Some(served) = self.subscriptions.served.remove(to, flow) else { return };
+        let layer = served.layer;
+        if served.origin == self.me {
+            self.forward(Forward::StopServe { room: served.room.clone(), layer, to, flow });
+            self.tree_loses(to, &served);
+        } else {
+            self.forward(Forward::StopRelay { layer, to, flow });
+            self.fall_if_unwanted(layer, falls_after);
+        }
+    }
+}

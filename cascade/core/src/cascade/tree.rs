@@ -1,0 +1,376 @@
+//! The tree of this node's own tracks in one room: who takes them, and whom each taker is told to take them from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use origo_auth::{NodeId, RoomKey};
+
+use super::machine::Cascade;
+use super::refusal::Refusal;
+use super::served::Served;
+use super::timers::Timer;
+use crate::route::{Edge, Plan, Problem};
+use crate::wire::Malformed;
+use crate::wire::message::{Attach, Attached};
+use crate::wire::record::{bytes_of, node_of, room_of};
+
+/// Joins and leaves within this time make one plan.
+const PLAN_WAITS: Duration = Duration::from_millis(200);
+/// The next plan waits for the moves of the last, but no longer than this.
+const MOVES_WAIT: Duration = Duration::from_secs(2);
+/// A taker that does not hang where it was told to is told again after this.
+const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// How often it is told again; then it stays where it is until the plan changes for it.
+const TOLD_AGAIN_MAX: u8 = 3;
+/// A rate that changes by less than this share makes no new plan.
+const RATE_HYSTERESIS: f64 = 0.1;
+/// What one node is believed to take at most, bits per second.
+const MEMBER_RATE_MAX_BPS: u64 = 100_000_000_000;
+
+/// One room's tree.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    /// Of the plan in force.
+    pub(super) epoch: u64,
+    pub(super) plan: Plan,
+    /// When a node's parent last changed.
+    moved: BTreeMap<NodeId, Instant>,
+    /// Who gets layers straight from here.
+    straight: BTreeMap<NodeId, Straight>,
+    /// What nodes with a place in the tree said last.
+    told: BTreeMap<NodeId, Told>,
+    /// Who has not said yet that it has moved, and since when it should.
+    moving: BTreeMap<NodeId, Instant>,
+    /// How often a node was told again.
+    told_again: BTreeMap<NodeId, u8>,
+    /// The members and rates of the plan in force.
+    planned_for: BTreeMap<NodeId, u64>,
+    plan_at: Option<Instant>,
+    /// The plan that is due waits for moves alone.
+    waits_for_moves: bool,
+    check_at: Option<Instant>,
+}
+
+/// What goes straight to a node.
+#[derive(Clone, Copy, Debug, Default)]
+struct Straight {
+    layers: usize,
+    /// For its own viewers.
+    rate_bps: u64,
+}
+
+/// A node's word about its place.
+#[derive(Clone, Debug)]
+struct Told {
+    parent: NodeId,
+    rate_bps: u64,
+}
+
+impl Tree {
+    /// Why a node gets nothing, if the plan says so.
+    pub(super) fn refusal_of(&self, node: NodeId) -> Option<String> {
+        self.plan.refused.get(&node).cloned()
+    }
+
+    /// Who takes layers for viewers of its own, with bits per second.
+    fn members(&self) -> BTreeMap<NodeId, u64> {
+        let straight = self.straight.iter().map(|(node, straight)| (*node, straight.rate_bps));
+        let mut members: BTreeMap<NodeId, u64> = straight.collect();
+        members.extend(self.told.iter().map(|(node, told)| (*node, told.rate_bps)));
+        members.retain(|_, rate_bps| *rate_bps > 0);
+        members
+    }
+
+    /// Whether members or rates differ from those of the plan by what is worth another.
+    fn has_changed(&self, members: &BTreeMap<NodeId, u64>) -> bool {
+        let differs = |(node, rate): (&NodeId, &u64)| {
+            self.planned_for
+                .get(node)
+                .is_none_or(|planned| rate.abs_diff(*planned) as f64 > RATE_HYSTERESIS * *planned as f64)
+        };
+        members.len() != self.planned_for.len() || members.iter().any(differs)
+    }
+
+    fn knows(&self, node: NodeId) -> bool {
+        self.plan.edges.contains_key(&node) || self.straight.contains_key(&node) || self.told.contains_key(&node)
+    }
+
+    /// Nodes that do not take from the planned parent.
+    fn astray(&self, me: NodeId) -> Vec<NodeId> {
+        let is_astray = |(node, edge): &(&NodeId, &Edge)| {
+            let elsewhere = self.told.get(node).is_some_and(|told| told.parent != edge.parent);
+            elsewhere || edge.parent != me && self.straight.contains_key(node)
+        };
+        self.plan.edges.iter().filter(is_astray).map(|(node, _)| *node).collect()
+    }
+}
+
+impl Cascade {
+    /// A node gets a layer straight from here.
+    pub(super) fn tree_gains(&mut self, node: NodeId, served: &Served) {
+        let tree = self.subscriptions.trees.entry(served.room.clone()).or_default();
+        let straight = tree.straight.entry(node).or_default();
+        straight.layers += 1;
+        straight.rate_bps += served.rate_bps;
+        self.plan_if_changed(&served.room);
+    }
+
+    pub(super) fn tree_loses(&mut self, node: NodeId, served: &Served) {
+        let Some(tree) = self.subscriptions.trees.get_mut(&served.room) else { return };
+        let Some(straight) = tree.straight.get_mut(&node) else { return };
+        straight.layers -= 1;
+        straight.rate_bps -= served.rate_bps;
+        if straight.layers == 0 {
+            tree.straight.remove(&node);
+        }
+        self.plan_if_changed(&served.room);
+    }
+
+    /// A layer that is served already is for more or fewer viewers; `before` is what it was.
+    pub(super) fn tree_rate_changes(&mut self, node: NodeId, served: &Served, before: u64) {
+        if served.origin != self.me {
+            return;
+        }
+        let tree = self.subscriptions.trees.get_mut(&served.room);
+        if let Some(straight) = tree.and_then(|tree| tree.straight.get_mut(&node)) {
+            straight.rate_bps = straight.rate_bps - before + served.rate_bps;
+        }
+        self.plan_if_changed(&served.room);
+    }
+
+    fn plan_if_changed(&mut self, room: &RoomKey) {
+        let Some(tree) = self.subscriptions.trees.get(room) else { return };
+        if tree.has_changed(&tree.members()) || tree.straight.is_empty() && tree.told.is_empty() {
+            self.plan_soon(room);
+        }
+    }
+
+    /// Draws the tree anew, together with what else changes until then.
+    fn plan_soon(&mut self, room: &RoomKey) {
+        let at = self.now + PLAN_WAITS;
+        let Some(tree) = self.subscriptions.trees.get_mut(room) else { return };
+        if tree.plan_at.is_none() {
+            tree.plan_at = Some(at);
+            self.timers.set(at, Timer::Plan(room.clone()));
+        }
+    }
+
+    /// Draws trees anew where `is_concerned` says so.
+    pub(super) fn plan_trees(&mut self, is_concerned: impl Fn(&BTreeSet<NodeId>) -> bool) {
+        let mut concerned = Vec::new();
+        for (room, tree) in &self.subscriptions.trees {
+            let edges = tree.plan.edges.iter().flat_map(|(node, edge)| [Some(*node), Some(edge.parent), edge.backup]);
+            let nodes = edges.flatten().chain(tree.straight.keys().copied()).collect();
+            if is_concerned(&nodes) {
+                concerned.push(room.clone());
+            }
+        }
+        for room in concerned {
+            self.plan_soon(&room);
+        }
+    }
+
+    /// Nodes that are gone take nothing any more.
+    pub(super) fn trees_lose_the_dead(&mut self) {
+        let (alive, linked) = (self.alive.clone(), self.linked.clone());
+        let mut changed = Vec::new();
+        for (room, tree) in &mut self.subscriptions.trees {
+            let before = tree.told.len();
+            tree.told.retain(|node, _| alive.contains(node) || linked.contains(node));
+            if tree.told.len() != before {
+                changed.push(room.clone());
+            }
+        }
+        for room in changed {
+            self.plan_soon(&room);
+        }
+    }
+
+    /// The time for a plan may have come.
+    pub(super) fn plan_now(&mut self, room: &RoomKey) {
+        let now = self.now;
+        let Some(tree) = self.subscriptions.trees.get_mut(room) else { return };
+        if tree.plan_at.is_none_or(|at| at > now) {
+            return;
+        }
+        tree.moving.retain(|_, since| *since + MOVES_WAIT > now);
+        if let Some(since) = tree.moving.values().min() {
+            let at = *since + MOVES_WAIT;
+            (tree.plan_at, tree.waits_for_moves) = (Some(at), true);
+            self.timers.set(at, Timer::Plan(room.clone()));
+            return;
+        }
+        (tree.plan_at, tree.waits_for_moves) = (None, false);
+        let members = tree.members();
+        if members.is_empty() && tree.straight.is_empty() {
+            self.subscriptions.trees.remove(room);
+            return;
+        }
+        let plan = self.draw(room, &members);
+        self.apply_plan(room, plan, members);
+    }
+
+    fn draw(&self, key: &RoomKey, members: &BTreeMap<NodeId, u64>) -> Plan {
+        let (Some(room), Some(tree)) = (self.rooms.get(key), self.subscriptions.trees.get(key)) else {
+            return Plan::default();
+        };
+        if members.is_empty() {
+            return Plan::default();
+        }
+        self.policy.plan(&Problem {
+            room: key,
+            origin: self.me,
+            members,
+            room_nodes: &room.peers.keys().copied().chain([self.me]).collect(),
+            map: &self.map,
+            countries: &room.record.settings.countries,
+            before: &tree.plan,
+            moved: &tree.moved,
+            now: self.now,
+        })
+    }
+
+    /// Puts a plan in force: tells those for whom something changes, parents before children.
+    fn apply_plan(&mut self, room: &RoomKey, plan: Plan, members: BTreeMap<NodeId, u64>) {
+        let now = self.now;
+        let Some(tree) = self.subscriptions.trees.get_mut(room) else { return };
+        let before = std::mem::replace(&mut tree.plan, plan);
+        tree.planned_for = members;
+        let mut changed: Vec<(usize, NodeId)> = Vec::new();
+        for (node, edge) in &tree.plan.edges {
+            let old = before.edges.get(node);
+            if old.is_some_and(|old| (old.parent, old.backup, &old.path) == (edge.parent, edge.backup, &edge.path)) {
+                continue;
+            }
+            changed.push((edge.path.len(), *node));
+            tree.told_again.remove(node);
+            if old.is_some_and(|old| old.parent != edge.parent) {
+                tree.moved.insert(*node, now);
+                tree.moving.insert(*node, now);
+            }
+        }
+        let edges = &tree.plan.edges;
+        tree.moved.retain(|node, _| edges.contains_key(node));
+        tree.told_again.retain(|node, _| edges.contains_key(node));
+        tree.moving.retain(|node, _| edges.contains_key(node));
+        let straight = &tree.straight;
+        tree.told.retain(|node, _| edges.contains_key(node) || straight.contains_key(node));
+        let refused = tree.plan.refused.clone();
+        if !changed.is_empty() {
+            self.subscriptions.epoch += 1;
+            tree.epoch = self.subscriptions.epoch;
+        }
+        changed.sort_unstable();
+        for (_, node) in changed {
+            self.send_attach(room, node);
+        }
+        self.refuse_members(room, &refused);
+        self.check_places_later(room);
+    }
+
+    fn refuse_members(&mut self, room: &RoomKey, refused: &BTreeMap<NodeId, String>) {
+        for (node, why) in refused {
+            let of_peer = self.subscriptions.served.of_peer(*node);
+            let flows = of_peer.filter(|(_, served)| served.room == *room && served.origin == self.me);
+            for flow in flows.map(|(flow, _)| flow).collect::<Vec<_>>() {
+                self.refuse(*node, flow, &Refusal::NotAllowed(why.clone()));
+            }
+        }
+    }
+
+    fn send_attach(&mut self, room: &RoomKey, node: NodeId) {
+        let Some(tree) = self.subscriptions.trees.get(room) else { return };
+        let Some(edge) = tree.plan.edges.get(&node) else { return };
+        let record = self.rooms.get(room).map(|room| &room.record);
+        let message = Attach {
+            room: Some(room.into()),
+            epoch: tree.epoch,
+            parent: bytes_of(edge.parent),
+            backup: edge.backup.map(bytes_of).unwrap_or_default(),
+            path: edge.path.iter().map(|node| bytes_of(*node)).collect::<Vec<Bytes>>(),
+            countries: record.map(|record| record.settings.countries.clone()).unwrap_or_default(),
+        };
+        self.send(node, &message);
+    }
+
+    /// A link is up: its node hears of its places again.
+    pub(super) fn attach_again(&mut self, node: NodeId) {
+        let trees = self.subscriptions.trees.iter().filter(|(_, tree)| tree.plan.edges.contains_key(&node));
+        for room in trees.map(|(room, _)| room.clone()).collect::<Vec<_>>() {
+            self.send_attach(&room, node);
+        }
+    }
+
+    fn check_places_later(&mut self, room: &RoomKey) {
+        let (me, at) = (self.me, self.now + TOLD_AGAIN_AFTER);
+        let Some(tree) = self.subscriptions.trees.get_mut(room) else { return };
+        if tree.check_at.is_none() && !tree.astray(me).is_empty() {
+            tree.check_at = Some(at);
+            self.timers.set(at, Timer::Places(room.clone()));
+        }
+    }
+
+    /// Tells nodes again that do not hang where they were told to.
+    pub(super) fn check_places(&mut self, room: &RoomKey) {
+        let (me, now) = (self.me, self.now);
+        let Some(tree) = self.subscriptions.trees.get_mut(room) else { return };
+        if tree.check_at.is_none_or(|at| at > now) {
+            return;
+        }
+        tree.check_at = None;
+        let mut again = Vec::new();
+        for node in tree.astray(me) {
+            let count = tree.told_again.entry(node).or_default();
+            if *count < TOLD_AGAIN_MAX {
+                *count += 1;
+                again.push(node);
+            }
+        }
+        for node in &again {
+            self.send_attach(room, *node);
+        }
+        if !again.is_empty() {
+            self.check_places_later(room);
+        }
+    }
+
+    /// A node says where it hangs in the tree.
+    pub(super) fn handle_attached(&mut self, from: NodeId, message: Attached) -> Result<(), Malformed> {
+        let room = room_of(message.room)?;
+        let parent = if message.parent.is_empty() { None } else { Some(node_of(&message.parent)?) };
+        if parent == Some(from) {
+            return Err(Malformed("parent"));
+        }
+        let Some(tree) = self.subscriptions.trees.get_mut(&room).filter(|tree| tree.knows(from)) else {
+            // Who leaves may leave twice: its last word may cross the plan without it.
+            self.counters.attached_of_stranger += u64::from(parent.is_some());
+            return Ok(());
+        };
+        if message.epoch == 0 || message.epoch > self.subscriptions.epoch {
+            self.counters.old_epoch += 1;
+            return Ok(());
+        }
+        match parent {
+            Some(parent) => {
+                let rate_bps = message.rate_bps.min(MEMBER_RATE_MAX_BPS);
+                tree.told.insert(from, Told { parent, rate_bps });
+                let is_there = tree.plan.edges.get(&from).is_none_or(|edge| edge.parent == parent);
+                if is_there || !message.why.is_empty() {
+                    tree.moving.remove(&from);
+                }
+            }
+            None => {
+                tree.told.remove(&from);
+                tree.moving.remove(&from);
+            }
+        }
+        if tree.moving.is_empty() && tree.waits_for_moves {
+            tree.plan_at = Some(self.now);
+            self.timers.set(self.now, Timer::Plan(room.clone()));
+        }
+        self.plan_if_changed(&room);
+        self.check_places_later(&room);
+        Ok(())
+    }
+}
