@@ -13,6 +13,7 @@ use super::served::Served;
 use super::subscriptions::{FALL_WAITS, TreeKey};
 use crate::layer::LAYERS_MAX;
 use crate::link::Flow;
+use crate::route::refusal;
 use crate::wire::Malformed;
 use crate::wire::message::{Subscribe, SubscribeErr, SubscribeOk, Unsubscribe};
 use crate::wire::record::{bytes_of, kind_of, node_of, room_of, track_of};
@@ -97,15 +98,10 @@ impl Cascade {
 
     /// Whether a room's media may touch a node.
     fn may_touch(&self, countries: &[String], node: NodeId) -> Result<(), Refusal> {
-        if countries.is_empty() {
-            return Ok(());
+        match refusal(countries, self.map.node(node)) {
+            None => Ok(()),
+            Some(why) => Err(Refusal::NotAllowed(why)),
         }
-        let country = self.map.node(node).map(|node| node.country.as_str()).unwrap_or_default();
-        if countries.iter().any(|allowed| allowed.eq_ignore_ascii_case(country)) {
-            return Ok(());
-        }
-        let place = if country.is_empty() { "an unknown country" } else { country };
-        Err(Refusal::NotAllowed(format!("this room stays in {}, and your node is in {place}", countries.join(", "))))
     }
 
     fn serve(&mut self, to: NodeId, flow: Flow, served: Served) {
