@@ -1,0 +1,26 @@
+//! Commands that run a scenario more than once. Each gives whether everything held.
+
+pub mod compare;
+pub mod gallery;
+pub mod swarm;
+pub mod sweep;
+
+use std::path::Path;
+
+use anyhow::Context;
+
+use crate::outcome::Outcome;
+use crate::scenario::Scenario;
+
+/// How a scenario is run; the same for all commands.
+pub type Run = dyn Fn(&Scenario) -> Outcome + Sync;
+
+/// A file's text.
+fn read(file: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))
+}
+
+/// What a failed run is called in one line.
+fn verdict(outcome: &Outcome) -> String {
+    crate::report::verdict(outcome).0
+}
