@@ -1,12 +1,14 @@
 //! `origo-sim swarm`: random scenarios, one a seed, with all invariants checked.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::Run;
+use crate::outcome::Outcome;
 use crate::report::figure;
 use crate::scenario::{Choices, Scenario};
-use crate::swarm::{Seed, keep, swarm};
+use crate::swarm::{Seed, cut_down, draw, keep, swarm};
 
 /// Draws a random scenario from each seed, runs it and checks all invariants.
 #[derive(clap::Args, Debug)]
@@ -20,6 +22,9 @@ pub struct Args {
     /// Where the scenarios that break something are written.
     #[arg(long, value_name = "DIR", default_value = "target/swarm")]
     out: PathBuf,
+    /// Leaves out of those what does not matter, one piece after the other (up to 200 runs each).
+    #[arg(long)]
+    cut: bool,
 }
 
 /// Seeds between two lines of progress.
@@ -45,7 +50,9 @@ pub fn run(args: &Args, run: &Run) -> anyhow::Result<bool> {
     });
     let failed: Vec<&Seed> = seeds.iter().filter(|seed| !seed.broken.is_empty()).collect();
     for seed in &failed {
-        let kept = keep(seed, &args.out)?;
+        let drawn = draw(seed.seed);
+        let text = if args.cut { cut_down(&drawn, |text| breaks(one, text)) } else { drawn };
+        let kept = keep(seed, &text, &args.out)?;
         let first = seed.broken.first().map_or("", String::as_str);
         println!("seed {}: {first} ({} in all); {}", seed.seed, seed.broken.len(), args.out.join(kept).display());
     }
@@ -58,4 +65,11 @@ pub fn run(args: &Args, run: &Run) -> anyhow::Result<bool> {
         failed.len()
     );
     Ok(failed.is_empty())
+}
+
+/// Whether a scenario is whole and still breaks something.
+fn breaks(run: impl Fn(&str) -> Result<Outcome, String>, text: &str) -> bool {
+    let scenario = Scenario::parse(Path::new("drawn.toml"), text, &Choices::default());
+    scenario.is_ok_and(|scenario| scenario.axes.is_empty())
+        && catch_unwind(AssertUnwindSafe(|| run(text))).map_or(true, |ran| ran.is_ok_and(|o| !o.violations.is_empty()))
 }

@@ -1,5 +1,6 @@
 //! Swarms: one random scenario a seed, each run with all invariants checked.
 
+mod cut;
 mod draw;
 
 use std::path::Path;
@@ -8,6 +9,7 @@ use crate::outcome::Outcome;
 use crate::parallel;
 use crate::report::{WriteError, figure, write_file};
 
+pub use cut::cut_down;
 pub use draw::draw;
 
 /// What became of one seed.
@@ -52,8 +54,9 @@ fn panicked(seed: u64, panic: &str) -> Seed {
     Seed { seed, events: 0, broken: vec![format!("panic: {panic}")] }
 }
 
-/// Writes the scenario of a seed that broke something, with what broke on top. Gives its file name.
-pub fn keep(seed: &Seed, dir: &Path) -> Result<String, WriteError> {
+/// Writes the scenario of a seed that broke something (`text`, as it was drawn or cut down), with what broke on top.
+/// Gives its file name.
+pub fn keep(seed: &Seed, text: &str, dir: &Path) -> Result<String, WriteError> {
     /// What breaks once tends to break at every event; the first ones tell.
     const TOLD: usize = 3;
     let name = format!("swarm-{}.toml", seed.seed);
@@ -62,7 +65,7 @@ pub fn keep(seed: &Seed, dir: &Path) -> Result<String, WriteError> {
         "# Drawn by `origo-sim swarm --seeds 1 --from {}`; it broke:\n{}\n{}",
         seed.seed,
         told.collect::<String>(),
-        draw(seed.seed)
+        text
     );
     std::fs::create_dir_all(dir).map_err(|source| WriteError { path: dir.into(), source })?;
     write_file(&dir.join(&name), &text)?;
@@ -111,7 +114,7 @@ mod tests {
         assert_eq!(broken[3], ["faulty"]);
 
         let dir = tempfile::tempdir().expect("a folder");
-        let name = keep(&seeds[1], dir.path()).expect("written");
+        let name = keep(&seeds[1], &draw(11), dir.path()).expect("written");
         let scenario = Scenario::load(&dir.path().join(&name), &Choices::default()).expect("a scenario");
         assert_eq!((name.as_str(), scenario.seed), ("swarm-11.toml", 11));
     }
