@@ -25,6 +25,12 @@ pub struct Stats {
     pub copies: u64,
     /// Layers that we have asked this peer for.
     pub receiving: u64,
+    /// Parities of forward error correction sent and received; they count as link messages too.
+    pub parities: [u64; 2],
+    /// Packets of the peer that the path lost and a parity brought back.
+    pub recovered: u64,
+    /// Packets of the peer that the path lost, repaired or not.
+    pub missed: u64,
 }
 
 impl Stats {
@@ -57,11 +63,21 @@ pub struct Dropped {
     pub keyframe_over_limit: u64,
     /// Packets of the peer that were lost and not repaired in time.
     pub lost: u64,
+    /// Packets not sent because the link had no room for them: audio, base, enhancement.
+    pub shed: [u64; 3],
+    /// Repairs that the peer asked for and that would have been too many, or for what is shed.
+    pub repair_refused: u64,
+    /// Reports of the peer that came after a newer one.
+    pub report_stale: u64,
+    /// Reports of the peer that cannot be true.
+    pub report_absurd: u64,
+    /// Parities that do not fit the packets that they are said to cover.
+    pub parity_wrong: u64,
 }
 
 impl Dropped {
     /// As (what, reason, count).
-    pub fn list(&self) -> [(&'static str, &'static str, u64); 8] {
+    pub fn list(&self) -> [(&'static str, &'static str, u64); 15] {
         [
             ("datagram", "malformed", self.malformed),
             ("link message", "unknown type", self.unknown_message),
@@ -71,6 +87,13 @@ impl Dropped {
             ("link packet", "link down", self.link_down),
             ("keyframe request", "over limit", self.keyframe_over_limit),
             ("datagram", "lost for good", self.lost),
+            ("link packet", "audio shed", self.shed[0]),
+            ("link packet", "base shed", self.shed[1]),
+            ("link packet", "enhancement shed", self.shed[2]),
+            ("repair", "refused", self.repair_refused),
+            ("report", "stale", self.report_stale),
+            ("report", "absurd", self.report_absurd),
+            ("parity", "wrong", self.parity_wrong),
         ]
     }
 }

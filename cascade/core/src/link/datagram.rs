@@ -15,7 +15,7 @@ const KEY: u8 = 0x08;
 const MARKER: u8 = 0x10;
 const SKIPPED: u8 = 0x20;
 const EXTENSIONS: u8 = 0x40;
-const RESERVED: u8 = 0x80;
+const SENT: u8 = 0x80;
 
 const AUDIO_LEVEL: u8 = 0x01;
 const ORIENTATION: u8 = 0x02;
@@ -24,7 +24,7 @@ const CAPTURE_TIME: u8 = 0x08;
 const PLAYOUT_DELAY: u8 = 0x10;
 const UNKNOWN_EXTENSIONS: u8 = 0xe0;
 
-/// Longest head: flow 8, flags 1, numbers 4, skipped 8, RTP 6, extensions 1 + 1 + 1 + 256 + 8 + 3.
+/// Longest head: flow 8, flags 1, numbers 4, time 4, skipped 8, RTP 6, extensions 1 + 1 + 1 + 256 + 8 + 3.
 const HEAD_BYTES_MAX: usize = 300;
 
 /// What stands before the RTP packet.
@@ -36,10 +36,13 @@ pub(super) struct Head {
     pub(super) hop_seq: u16,
     /// The class's number of the packet that this repairs.
     pub(super) original: Option<u16>,
+    /// When it was sent, by the sender's clock of reports.
+    pub(super) sent: Option<u32>,
 }
 
 /// A packet as it goes on the wire the first time. `out` is an arena: its memory is shared by many datagrams.
-pub(super) fn encode(out: &mut BytesMut, flow: Flow, class: Class, hop_seq: u16, packet: &Packet) -> Bytes {
+pub(super) fn encode(out: &mut BytesMut, head: &Head, packet: &Packet) -> Bytes {
+    let &Head { flow, class, hop_seq, original: _, sent } = head;
     out.reserve(HEAD_BYTES_MAX + packet.payload.len());
     let extended = extensions_present(&packet.extensions);
     let flag = |set: bool, flag: u8| if set { flag } else { 0 };
@@ -49,9 +52,13 @@ pub(super) fn encode(out: &mut BytesMut, flow: Flow, class: Class, hop_seq: u16,
             | flag(if class == Class::Audio { packet.redundant } else { packet.key }, KEY)
             | flag(packet.marker, MARKER)
             | flag(packet.skipped != 0, SKIPPED)
-            | flag(extended != 0, EXTENSIONS),
+            | flag(extended != 0, EXTENSIONS)
+            | flag(sent.is_some(), SENT),
     );
     out.put_u16(hop_seq);
+    if let Some(sent) = sent {
+        out.put_u32(sent);
+    }
     if packet.skipped != 0 {
         varint::write(packet.skipped.into(), out);
     }
@@ -66,14 +73,28 @@ pub(super) fn encode(out: &mut BytesMut, flow: Flow, class: Class, hop_seq: u16,
 
 /// The retransmission of a datagram that [`encode`] made.
 pub(super) fn encode_again(out: &mut BytesMut, sent: &Bytes, retransmission: u16) -> Bytes {
-    let flow_bytes = 1 << (sent[0] >> 6);
+    let (flow_bytes, flags) = flags_of(sent);
+    let number = flow_bytes + 1..flow_bytes + 3;
+    // The time of the first sending says nothing of this one.
+    let rest = number.end + if flags & SENT != 0 { 4 } else { 0 };
     out.reserve(sent.len() + 2);
     out.put_slice(&sent[..flow_bytes]);
-    out.put_u8(sent[flow_bytes] | RETRANSMISSION);
+    out.put_u8((flags | RETRANSMISSION) & !SENT);
     out.put_u16(retransmission);
-    // The original number and all that follows.
-    out.put_slice(&sent[flow_bytes + 1..]);
+    out.put_slice(&sent[number]);
+    out.put_slice(&sent[rest..]);
     out.split().freeze()
+}
+
+/// The flow of a datagram that [`encode`] made.
+pub(super) fn flow_of(mut sent: &[u8]) -> Flow {
+    Flow(varint::read(&mut sent).unwrap_or(0) as u32)
+}
+
+/// How many bytes the flow number takes, and the flags behind it.
+fn flags_of(sent: &[u8]) -> (usize, u8) {
+    let flow_bytes = 1 << (sent[0] >> 6);
+    (flow_bytes, sent[flow_bytes])
 }
 
 fn extensions_present(extensions: &Extensions) -> u8 {
@@ -111,9 +132,6 @@ fn encode_extensions(out: &mut BytesMut, present: u8, extensions: &Extensions) {
 /// Reads the head of a packet; the flow number has been read already.
 pub(super) fn decode_head(flow: Flow, bytes: &mut &[u8]) -> Result<(Head, u8), Malformed> {
     let flags = take_u8(bytes)?;
-    if flags & RESERVED != 0 {
-        return Err(Malformed("packet flags"));
-    }
     let class = match flags & CLASS {
         1 => Class::Audio,
         2 => Class::Base,
@@ -122,7 +140,8 @@ pub(super) fn decode_head(flow: Flow, bytes: &mut &[u8]) -> Result<(Head, u8), M
     };
     let hop_seq = take_u16(bytes)?;
     let original = if flags & RETRANSMISSION != 0 { Some(take_u16(bytes)?) } else { None };
-    Ok((Head { flow, class, hop_seq, original }, flags))
+    let sent = if flags & SENT != 0 { Some(bytes.try_get_u32().map_err(|_| Malformed("packet end"))?) } else { None };
+    Ok((Head { flow, class, hop_seq, original, sent }, flags))
 }
 
 /// Reads the RTP packet behind the head; its sequence number is what the wire carries, not extended.
@@ -217,11 +236,19 @@ mod tests {
     #[test]
     fn the_packets_of_the_document_are_written_and_read() {
         let (now, mut arena) = (Instant::now(), BytesMut::new());
-        let sent = encode(&mut arena, Flow(5), Class::Base, 258, &packet(now));
+        let first = Head { flow: Flow(5), class: Class::Base, hop_seq: 258, original: None, sent: None };
+        let sent = encode(&mut arena, &first, &packet(now));
         assert_eq!(sent, golden("packet"));
-        assert_eq!(encode_again(&mut arena, &sent, 7), golden("retransmission"));
+        let timed = Head { sent: Some(1000), ..first };
+        let sent_timed = encode(&mut arena, &timed, &packet(now));
+        assert_eq!(sent_timed, golden("packet_timed"));
+        assert_eq!(decode(&sent_timed, now).unwrap(), (timed, packet(now)));
+        for sent in [sent, sent_timed] {
+            assert_eq!(encode_again(&mut arena, &sent, 7), golden("retransmission"));
+            assert_eq!(flow_of(&sent), Flow(5));
+        }
         let (head, again) = decode(&golden("retransmission"), now).unwrap();
-        assert_eq!(head, Head { flow: Flow(5), class: Class::Base, hop_seq: 7, original: Some(258) });
+        assert_eq!(head, Head { hop_seq: 7, original: Some(258), ..first });
         assert_eq!(again, packet(now));
         let audio = Packet {
             sequence: 100,
@@ -234,7 +261,8 @@ mod tests {
             payload: [0xaa, 0xbb].into(),
             arrived: now,
         };
-        assert_eq!(encode(&mut arena, Flow(300), Class::Audio, 0, &audio), golden("audio"));
+        let head = Head { flow: Flow(300), class: Class::Audio, hop_seq: 0, original: None, sent: None };
+        assert_eq!(encode(&mut arena, &head, &audio), golden("audio"));
         assert_eq!(decode(&golden("audio"), now).unwrap().1, audio);
     }
 
@@ -267,6 +295,7 @@ mod tests {
             (flow, hop_seq, number) in (1..1_u32 << 30, any::<u16>(), any::<u16>()),
             (timestamp, marker, flagged, skipped, is_audio) in any::<(u32, bool, bool, u16, bool)>(),
             extensions in extensions(),
+            time in any::<Option<u32>>(),
             payload in prop::collection::vec(any::<u8>(), 0..1300),
         ) {
             let now = Instant::now();
@@ -277,13 +306,14 @@ mod tests {
             let packet =
                 Packet { sequence, timestamp, marker, key, redundant, skipped, extensions, payload, arrived: now };
             let mut arena = BytesMut::new();
-            let sent = encode(&mut arena, Flow(flow), class, hop_seq, &packet);
+            let first = Head { flow: Flow(flow), class, hop_seq, original: None, sent: time };
+            let sent = encode(&mut arena, &first, &packet);
             let (head, read) = decode(&sent, now).unwrap();
             prop_assert_eq!(&read, &packet);
-            prop_assert_eq!((head.flow, head.hop_seq, head.original), (Flow(flow), hop_seq, None));
+            prop_assert_eq!(head, first);
             let (head, again) = decode(&encode_again(&mut arena, &sent, 9), now).unwrap();
             prop_assert_eq!(again, packet);
-            prop_assert_eq!((head.hop_seq, head.original), (9, Some(hop_seq)));
+            prop_assert_eq!(head, Head { hop_seq: 9, original: Some(hop_seq), sent: None, ..first });
         }
 
         #[test]

@@ -6,122 +6,25 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 
 use super::counters::{Dropped, IN, OUT, Stats};
+use super::fec::{Gives, Restored};
+use super::hop::{CLASSES, Hop, Worked, deadline_of, place_of};
 use super::keyframe::{Downstream, Upstream};
-use super::message::{self, Message};
-use super::receiver::{Receiver, nacks_of, numbers_of};
-use super::report::{EVERY, Reports};
-use super::ring::Ring;
+use super::message::{self, Message, Parity};
+use super::receiver::{How, numbers_of};
+use super::scheduler::{Turn, WRAP_BYTES};
 use super::sequence::extend;
-use super::{Class, Flow, Packet, Received, datagram};
+use super::shedding::{self, Load};
+use super::{Class, Flow, Input, Output, Packet, Received, datagram};
+use crate::TrackLayer;
 use crate::metric::LinkMetric;
 use crate::wire::{Malformed, varint};
-use crate::{MediaKind, TrackLayer};
 
-/// The classes that carry packets, in the order of rings and receivers.
-const CLASSES: [Class; 3] = [Class::Audio, Class::Base, Class::Enhancement];
-/// A repaired packet of sound is of no use when it is older.
-const AUDIO_DEADLINE: Duration = Duration::from_millis(120);
-/// The same for a picture.
-const VIDEO_DEADLINE: Duration = Duration::from_millis(300);
-/// Longest time from a packet's arrival at this node to its turn on the link. Nothing holds packets back on purpose
-/// yet, so only a stall of the machine makes one this old.
+/// Longest time from a packet's arrival at this node to the link: an older one stood in a stalled worker.
 const EXPIRES: Duration = Duration::from_millis(250);
 /// Arena that datagrams are cut from: one allocation for about fifty.
 const ARENA_BYTES: usize = 64 << 10;
 /// With nothing to do the link asks to be woken this far ahead.
 const IDLE: Duration = Duration::from_secs(3600);
-
-/// What a link takes in.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// A new media connection to the peer; hop numbers begin anew on both sides.
-    Up {
-        /// A first guess of the round trip.
-        rtt: Duration,
-        /// What the operator says that the path carries, in bits per second with everything included. Without it the
-        /// link begins with what worked on this pair lately, or low.
-        rate_bps: Option<u64>,
-    },
-    /// The media connection is gone. Flows stay.
-    Down,
-    /// Send a packet under the peer's flow number.
-    Packet {
-        /// The peer's number for the layer.
-        flow: Flow,
-        /// How urgent.
-        class: Class,
-        /// What to send.
-        packet: Packet,
-    },
-    /// Local viewers need a keyframe of a layer that comes over this link.
-    Keyframe(TrackLayer),
-    /// Tell the peer how a publisher's clock stands.
-    SenderReport {
-        /// The peer's number for the layer.
-        flow: Flow,
-        /// NTP time (UQ32.32).
-        ntp: u64,
-        /// The RTP timestamp that goes with it.
-        rtp: u32,
-    },
-    /// A datagram of the peer.
-    Datagram(Bytes),
-    /// So many bytes of what was given with [`Output::Transmit`] have not left QUIC's queue.
-    Queued(usize),
-    /// Packets under this number are that layer.
-    Receive {
-        /// Our number.
-        flow: Flow,
-        /// The layer.
-        layer: TrackLayer,
-        /// Given back with what comes: whose packets these are.
-        sink: usize,
-    },
-    /// The number means nothing any more.
-    StopReceive(Flow),
-    /// The peer takes that layer under its number.
-    Serve {
-        /// The peer's number.
-        flow: Flow,
-        /// The layer.
-        layer: TrackLayer,
-        /// Sound or picture.
-        kind: MediaKind,
-        /// Given back with keyframe requests.
-        sink: usize,
-    },
-    /// The peer takes it no longer.
-    StopServe(Flow),
-    /// The instant of the last [`Output::Timeout`] has come.
-    Timeout,
-}
-
-/// What a link asks for. Poll until `Timeout`.
-#[derive(Clone, Debug)]
-pub enum Output {
-    /// Send this datagram on the media connection.
-    Transmit(Bytes),
-    /// What QUIC's window is to allow has changed.
-    Allow {
-        /// Bits per second, everything included.
-        bps: u64,
-        /// Nothing was heard of the peer for a while: QUIC must not hold back the little that is sent meanwhile.
-        silent: bool,
-    },
-    /// For the worker that `sink` stands for.
-    Received {
-        /// As given with [`Input::Receive`] or [`Input::Serve`].
-        sink: usize,
-        /// The class of a packet; [`Class::Link`] for everything else.
-        class: Class,
-        /// Our number (a packet, a sender report) or the peer's (a keyframe request).
-        flow: Flow,
-        /// What came.
-        received: Received,
-    },
-    /// Nothing more to do until then.
-    Timeout(Instant),
-}
 
 /// A layer that comes over this link.
 #[derive(Debug)]
@@ -135,10 +38,11 @@ struct Receiving {
 
 /// A layer that goes over this link.
 #[derive(Debug)]
-struct Serving {
-    layer: TrackLayer,
+pub(super) struct Serving {
+    pub(super) layer: TrackLayer,
     sink: usize,
     keyframes: Downstream,
+    pub(super) load: Load,
 }
 
 /// One link. Handle one input, then poll until [`Output::Timeout`].
@@ -146,26 +50,17 @@ struct Serving {
 pub struct Link {
     now: Instant,
     up: Option<Hop>,
+    worked: Option<Worked>,
     receiving: BTreeMap<Flow, Receiving>,
     flows_by_layer: BTreeMap<TrackLayer, Flow>,
     /// Flows of which a keyframe is wanted.
     keyframes_wanted: BTreeSet<Flow>,
     serving: BTreeMap<Flow, Serving>,
+    reviewed_at: Instant,
     arena: BytesMut,
     outputs: VecDeque<Output>,
     stats: Stats,
     dropped: Dropped,
-}
-
-/// What belongs to one media connection.
-#[derive(Debug)]
-struct Hop {
-    rings: [Ring; 3],
-    retransmissions: u16,
-    receivers: [Receiver; 3],
-    received_again: Receiver,
-    reports: Reports,
-    report_at: Instant,
 }
 
 impl Link {
@@ -174,10 +69,12 @@ impl Link {
         Self {
             now,
             up: None,
+            worked: None,
             receiving: BTreeMap::new(),
             flows_by_layer: BTreeMap::new(),
             keyframes_wanted: BTreeSet::new(),
             serving: BTreeMap::new(),
+            reviewed_at: now,
             arena: BytesMut::new(),
             outputs: VecDeque::new(),
             stats: Stats::default(),
@@ -189,9 +86,12 @@ impl Link {
     pub fn handle_input(&mut self, now: Instant, input: Input) {
         self.now = self.now.max(now);
         match input {
-            Input::Up { rtt, rate_bps: _ } => self.up = Some(Hop::new(self.now, rtt)),
-            Input::Down => self.up = None,
-            Input::Packet { flow, class, packet } => self.send_packet(flow, class, &packet),
+            Input::Up { rtt, rate_bps } => {
+                self.down();
+                self.up = Some(Hop::new(self.now, rtt, rate_bps, self.worked));
+            }
+            Input::Down => self.down(),
+            Input::Packet { flow, class, packet } => self.send_packet(flow, class, packet),
             Input::Keyframe(layer) => self.want_keyframe(layer),
             Input::SenderReport { flow, ntp, rtp } => self.send_sender_report(flow, ntp, rtp),
             Input::Datagram(datagram) => {
@@ -199,18 +99,17 @@ impl Link {
                     self.dropped.malformed += 1;
                 }
             }
+            Input::Queued(bytes) => {
+                if let Some(hop) = &mut self.up {
+                    hop.scheduler.set_queued(bytes);
+                }
+            }
             Input::Receive { flow, layer, sink } => self.receive(flow, layer, sink),
             Input::StopReceive(flow) => self.stop_receive(flow),
-            Input::Serve { flow, layer, kind: _, sink } => {
-                self.serving.insert(flow, Serving { layer, sink, keyframes: Downstream::default() });
-            }
-            Input::StopServe(flow) => {
-                self.serving.remove(&flow);
-            }
-            Input::Queued(_) | Input::Timeout => {}
+            Input::Serve { flow, layer, kind: _, sink } => self.serve(flow, layer, sink),
+            Input::StopServe(flow) => self.stop_serve(flow),
+            Input::Timeout => {}
         }
-        self.stats.copies = self.serving.len() as u64;
-        self.stats.receiving = self.receiving.len() as u64;
         self.do_due();
     }
 
@@ -239,15 +138,43 @@ impl Link {
 
     /// What this end measures of the link, while there is a connection.
     pub fn metric(&self) -> Option<LinkMetric> {
-        Some(LinkMetric { rtt: self.rtt()?, free_bps: u64::MAX, ..LinkMetric::default() })
+        self.up.as_ref().map(Hop::metric)
     }
 
-    fn send_packet(&mut self, flow: Flow, class: Class, packet: &Packet) {
+    /// Bits per second that the link may send, everything included, while there is a connection.
+    pub fn allowed_bps(&self) -> Option<u64> {
+        self.up.as_ref().map(|hop| hop.estimator.allowed_bps() as u64)
+    }
+
+    fn down(&mut self) {
+        if let Some(hop) = self.up.take() {
+            self.worked = Some(hop.worked(self.now));
+        }
+    }
+
+    fn serve(&mut self, flow: Flow, layer: TrackLayer, sink: usize) {
+        let serving = Serving { layer, sink, keyframes: Downstream::default(), load: Load::default() };
+        self.serving.insert(flow, serving);
+        self.stats.copies = self.serving.len() as u64;
+    }
+
+    fn stop_serve(&mut self, flow: Flow) {
+        self.serving.remove(&flow);
+        self.stats.copies = self.serving.len() as u64;
+        if let Some(hop) = &mut self.up {
+            for place in 0..CLASSES.len() {
+                hop.scheduler.remove(place, flow);
+            }
+        }
+    }
+
+    fn send_packet(&mut self, flow: Flow, class: Class, packet: Packet) {
         let Some(hop) = &mut self.up else {
             self.dropped.link_down += 1;
             return;
         };
-        let Some(place) = place_of(class).filter(|_| self.serving.contains_key(&flow)) else {
+        let serving = self.serving.get_mut(&flow);
+        let (Some(place), Some(serving)) = (place_of(class), serving) else {
             self.dropped.unknown_flow += 1;
             return;
         };
@@ -255,23 +182,56 @@ impl Link {
             self.dropped.expired += 1;
             return;
         }
+        let bytes = packet.payload.len() + WRAP_BYTES;
+        if !serving.load.pass(self.now, class, bytes, packet.key) {
+            self.dropped.shed[place] += 1;
+            hop.scheduler.want(self.now, bytes);
+            return;
+        }
+        if let Some(packet) = hop.scheduler.offer(self.now, place, flow, packet) {
+            self.transmit(place, flow, &packet);
+        }
+    }
+
+    /// A packet's turn has come.
+    fn transmit(&mut self, place: usize, flow: Flow, packet: &Packet) {
+        let Some(hop) = &mut self.up else { return };
         reserve(&mut self.arena);
-        let ring = &mut hop.rings[place];
-        let sent = datagram::encode(&mut self.arena, flow, class, ring.next() as u16, packet);
-        ring.push(self.now, sent.clone());
-        self.stats.count_packet(OUT, class, false, sent.len());
+        let sent = hop.encode(self.now, &mut self.arena, place, flow, packet);
+        self.stats.count_packet(OUT, CLASSES[place], false, sent.len());
         self.outputs.push_back(Output::Transmit(sent));
+        self.close_block();
+    }
+
+    fn close_block(&mut self) {
+        if let Some(parity) = self.up.as_mut().and_then(|hop| hop.encoder.take_due(self.now)) {
+            self.stats.parities[OUT] += 1;
+            self.send_message(&Message::Parity(parity));
+        }
+    }
+
+    fn transmit_again(&mut self, place: usize, sent: &Bytes) {
+        let Some(hop) = &mut self.up else { return };
+        reserve(&mut self.arena);
+        let again = datagram::encode_again(&mut self.arena, sent, hop.retransmissions);
+        hop.retransmissions = hop.retransmissions.wrapping_add(1);
+        hop.scheduler.count_sent(self.now, Some(place), again.len());
+        self.stats.count_packet(OUT, CLASSES[place], true, again.len());
+        self.outputs.push_back(Output::Transmit(again));
     }
 
     fn send_message(&mut self, message: &Message) {
+        let Some(hop) = &mut self.up else { return };
         reserve(&mut self.arena);
         let sent = message::encode(&mut self.arena, message);
+        hop.scheduler.want(self.now, sent.len() + WRAP_BYTES);
+        hop.scheduler.count_sent(self.now, None, sent.len());
         self.stats.count_packet(OUT, Class::Link, false, sent.len());
         self.outputs.push_back(Output::Transmit(sent));
     }
 
     fn send_sender_report(&mut self, flow: Flow, ntp: u64, rtp: u32) {
-        if self.up.is_some() && self.serving.contains_key(&flow) {
+        if self.serving.contains_key(&flow) {
             self.send_message(&Message::SenderReport { flow, ntp, rtp });
         }
     }
@@ -279,10 +239,12 @@ impl Link {
     fn receive(&mut self, flow: Flow, layer: TrackLayer, sink: usize) {
         self.flows_by_layer.insert(layer, flow);
         self.receiving.insert(flow, Receiving { layer, sink, highest: None, keyframes: Upstream::default() });
+        self.stats.receiving = self.receiving.len() as u64;
     }
 
     fn stop_receive(&mut self, flow: Flow) {
         let Some(receiving) = self.receiving.remove(&flow) else { return };
+        self.stats.receiving = self.receiving.len() as u64;
         self.keyframes_wanted.remove(&flow);
         if self.flows_by_layer.get(&receiving.layer) == Some(&flow) {
             self.flows_by_layer.remove(&receiving.layer);
@@ -298,12 +260,14 @@ impl Link {
         }
     }
 
-    fn handle_datagram(&mut self, datagram: &[u8]) -> Result<(), Malformed> {
-        let mut rest = datagram;
-        let flow = varint::read(&mut rest).ok_or(Malformed("flow"))?;
-        let flow = u32::try_from(flow).map(Flow).map_err(|_| Malformed("flow"))?;
+    fn handle_datagram(&mut self, datagram: &Bytes) -> Result<(), Malformed> {
+        if let Some(hop) = &mut self.up {
+            hop.path.hear(self.now, datagram.len());
+        }
+        let mut rest = &datagram[..];
+        let flow = read_flow(&mut rest)?;
         if flow.0 != 0 {
-            return self.handle_packet(flow, rest, datagram.len());
+            return self.handle_packet(flow, rest, datagram);
         }
         self.stats.count_packet(IN, Class::Link, false, datagram.len());
         while !rest.is_empty() {
@@ -315,18 +279,36 @@ impl Link {
         Ok(())
     }
 
-    fn handle_packet(&mut self, flow: Flow, mut rest: &[u8], length: usize) -> Result<(), Malformed> {
+    fn handle_packet(&mut self, flow: Flow, mut rest: &[u8], datagram: &Bytes) -> Result<(), Malformed> {
         let (head, flags) = datagram::decode_head(flow, &mut rest)?;
         let Some(hop) = &mut self.up else { return Ok(()) };
         let Some(place) = place_of(head.class) else { return Ok(()) };
-        self.stats.count_packet(IN, head.class, head.original.is_some(), length);
-        if head.original.is_some() {
-            hop.received_again.count(head.hop_seq);
-        }
-        if !hop.receivers[place].accept(self.now, head.original.unwrap_or(head.hop_seq)) {
+        self.stats.count_packet(IN, head.class, head.original.is_some(), datagram.len());
+        let (number, how) = match head.original {
+            Some(original) => {
+                hop.received_again.count(head.hop_seq);
+                (original, How::Again)
+            }
+            None => {
+                if let Some(sent) = head.sent {
+                    hop.path.time(hop.reports.clock(self.now), sent);
+                }
+                hop.decoder.keep(self.now, place, head.hop_seq, datagram);
+                (head.hop_seq, How::First)
+            }
+        };
+        let wait = hop.decoder.wait(self.now);
+        if !hop.receivers[place].accept(self.now, number, how, wait) {
             self.dropped.duplicate += 1;
             return Ok(());
         }
+        if let Some(restored) = hop.decoder.take_late(place, number).filter(|_| how == How::First) {
+            self.restore(&restored);
+        }
+        self.deliver(flow, head.class, flags, rest)
+    }
+
+    fn deliver(&mut self, flow: Flow, class: Class, flags: u8, mut rest: &[u8]) -> Result<(), Malformed> {
         let Some(receiving) = self.receiving.get_mut(&flow) else {
             self.dropped.unknown_flow += 1;
             return Ok(());
@@ -337,8 +319,48 @@ impl Link {
             self.keyframes_wanted.remove(&flow);
         }
         let received = Received::Packet { layer: receiving.layer, packet };
-        self.outputs.push_back(Output::Received { sink: receiving.sink, class: head.class, flow, received });
+        self.outputs.push_back(Output::Received { sink: receiving.sink, class, flow, received });
         Ok(())
+    }
+
+    fn take_parity(&mut self, parity: Parity) {
+        self.stats.parities[IN] += 1;
+        let Some(hop) = &mut self.up else { return };
+        let ranges = parity.ranges;
+        match hop.decoder.take(self.now, parity) {
+            Gives::Packet(restored) => self.restore(&restored),
+            Gives::Wrong => self.dropped.parity_wrong += 1,
+            Gives::Nothing | Gives::TooMany => {}
+        }
+        let Some(hop) = &mut self.up else { return };
+        for (receiver, (first, count)) in hop.receivers.iter_mut().zip(ranges) {
+            if count > 0 {
+                receiver.expect_no_parity(self.now, first, count);
+            }
+        }
+    }
+
+    /// A packet came out of a parity, if it is one and still wanted.
+    fn restore(&mut self, restored: &Restored) {
+        let Some(hop) = &mut self.up else { return };
+        if !hop.receivers[restored.place].wants(restored.number) {
+            return;
+        }
+        let mut rest = &restored.datagram[..];
+        let head = read_flow(&mut rest).and_then(|flow| datagram::decode_head(flow, &mut rest));
+        let fits = |head: &datagram::Head| {
+            place_of(head.class) == Some(restored.place) && head.hop_seq == restored.number && head.original.is_none()
+        };
+        let Some((head, flags)) = head.ok().filter(|(head, _)| fits(head)) else {
+            self.dropped.parity_wrong += 1;
+            return;
+        };
+        let wait = hop.decoder.wait(self.now);
+        hop.receivers[restored.place].accept(self.now, restored.number, How::Restored, wait);
+        self.stats.recovered += 1;
+        if self.deliver(head.flow, head.class, flags, rest).is_err() {
+            self.dropped.parity_wrong += 1;
+        }
     }
 
     fn handle_message(&mut self, message: Message) {
@@ -346,22 +368,19 @@ impl Link {
             Message::Nack { class, first, bitmap } => self.send_again(class, first, &bitmap),
             Message::Report(report) => {
                 if let Some(hop) = &mut self.up {
-                    hop.reports.take(self.now, &report);
+                    hop.take_report(self.now, &report, &mut self.dropped);
                 }
             }
             Message::KeyRequest(flows) => flows.into_iter().for_each(|flow| self.pass_keyframe_request(flow)),
             Message::SenderReport { flow, ntp, rtp } => match self.receiving.get(&flow) {
                 Some(receiving) => {
                     let received = Received::SenderReport { layer: receiving.layer, ntp, rtp };
-                    self.outputs.push_back(Output::Received {
-                        sink: receiving.sink,
-                        class: Class::Link,
-                        flow,
-                        received,
-                    });
+                    let (sink, class) = (receiving.sink, Class::Link);
+                    self.outputs.push_back(Output::Received { sink, class, flow, received });
                 }
                 None => self.dropped.unknown_flow += 1,
             },
+            Message::Parity(parity) => self.take_parity(parity),
         }
     }
 
@@ -369,54 +388,82 @@ impl Link {
         self.stats.nacks[IN] += 1;
         let Some(hop) = &mut self.up else { return };
         let Some(place) = CLASSES.iter().position(|other| *other as u8 == class) else { return };
+        let age_max = deadline_of(CLASSES[place]);
         for number in numbers_of(first, bitmap) {
-            let age_max = deadline_of(CLASSES[place]);
-            let Some(sent) = hop.rings[place].take_again(self.now, number, age_max) else { continue };
-            reserve(&mut self.arena);
-            let again = datagram::encode_again(&mut self.arena, &sent, hop.retransmissions);
-            hop.retransmissions = hop.retransmissions.wrapping_add(1);
-            self.stats.count_packet(OUT, CLASSES[place], true, again.len());
-            self.outputs.push_back(Output::Transmit(again));
+            let Some((sent_at, sent)) = hop.rings[place].take_again(self.now, number, age_max) else { continue };
+            let flow = self.serving.get(&datagram::flow_of(&sent));
+            let is_served = flow.is_some_and(|serving| !serving.load.is_away());
+            if !is_served || !hop.scheduler.offer_again(self.now, place, sent, sent_at + age_max) {
+                self.dropped.repair_refused += 1;
+            }
         }
     }
 
     fn pass_keyframe_request(&mut self, flow: Flow) {
         self.stats.keyframe_requests[IN] += 1;
-        let Some(serving) = self.serving.get_mut(&flow) else {
+        if !self.serving.contains_key(&flow) {
             self.dropped.unknown_flow += 1;
-            return;
-        };
-        if !serving.keyframes.pass(self.now) {
+        } else if !self.ask_publisher(flow) {
             self.dropped.keyframe_over_limit += 1;
-            return;
+        }
+    }
+
+    /// Asks whoever sends a flow for a keyframe; false if that is too soon.
+    fn ask_publisher(&mut self, flow: Flow) -> bool {
+        let Some(serving) = self.serving.get_mut(&flow) else { return false };
+        if !serving.keyframes.pass(self.now) {
+            return false;
         }
         let received = Received::Keyframe { layer: serving.layer };
         self.outputs.push_back(Output::Received { sink: serving.sink, class: Class::Link, flow, received });
+        true
     }
 
-    /// Sends what time has made due: repair requests, keyframe requests, the report.
     fn do_due(&mut self) {
         if self.up.is_none() {
             return;
         }
-        self.ask_for_missing();
-        self.ask_for_keyframes();
+        self.tell_allowed();
+        self.drain();
+        self.close_block();
+        self.ask_for_repairs();
+        if !self.keyframes_wanted.is_empty() {
+            self.ask_for_keyframes();
+        }
         self.report();
     }
 
-    fn ask_for_missing(&mut self) {
-        for (place, class) in CLASSES.into_iter().enumerate() {
-            let Some(hop) = &mut self.up else { return };
-            let receiver = &mut hop.receivers[place];
-            if receiver.next_timeout().is_none_or(|at| at > self.now) {
-                continue;
+    fn tell_allowed(&mut self) {
+        if let Some((bps, silent)) = self.up.as_mut().and_then(|hop| hop.take_allowed(self.now)) {
+            self.outputs.push_back(Output::Allow { bps, silent });
+        }
+    }
+
+    /// What waits, as far as this tick goes.
+    fn drain(&mut self) {
+        if !self.up.as_mut().is_some_and(|hop| hop.scheduler.begin_tick(self.now)) {
+            return;
+        }
+        while let Some(turn) = self.up.as_mut().and_then(|hop| hop.scheduler.next(self.now)) {
+            match turn {
+                Turn::First(place, flow, packet) => self.transmit(place, flow, &packet),
+                Turn::Again(place, sent) => self.transmit_again(place, &sent),
             }
-            let (due, given_up) = receiver.take_due(self.now, hop.reports.rtt(), deadline_of(class));
-            self.dropped.lost += given_up;
-            for nack in nacks_of(class as u8, &due) {
-                self.stats.nacks[OUT] += 1;
-                self.send_message(&nack);
-            }
+        }
+        let Some(hop) = &mut self.up else { return };
+        hop.scheduler.end_tick(self.now);
+        for (shed, expired) in self.dropped.shed.iter_mut().zip(hop.scheduler.take_expired()) {
+            *shed += expired;
+        }
+    }
+
+    fn ask_for_repairs(&mut self) {
+        let Some(hop) = &mut self.up else { return };
+        let (nacks, given_up) = hop.take_nacks(self.now);
+        self.dropped.lost += given_up;
+        for nack in nacks {
+            self.stats.nacks[OUT] += 1;
+            self.send_message(&nack);
         }
     }
 
@@ -434,34 +481,34 @@ impl Link {
 
     fn report(&mut self) {
         let Some(hop) = self.up.as_mut().filter(|hop| hop.report_at <= self.now) else { return };
-        // From now, not from when it was due: after a stall one report says all.
-        hop.report_at = self.now + EVERY;
-        let [audio, base, enhancement] = &hop.receivers;
-        let classes = [audio.report(), base.report(), enhancement.report(), hop.received_again.report()];
-        let report = hop.reports.make(self.now, classes);
-        self.send_message(&Message::Report(report));
+        let report = hop.report(self.now);
+        self.stats.missed = hop.missed_total().into();
+        self.send_message(&report);
+        self.review();
+    }
+
+    /// Whether layers must give way, or may come back.
+    fn review(&mut self) {
+        let Some(hop) = &mut self.up else { return };
+        let span = self.now - std::mem::replace(&mut self.reviewed_at, self.now);
+        let (allowed, pressed) = (hop.estimator.allowed_bps(), hop.scheduler.is_pressed(self.now));
+        let changes = shedding::review(self.now, span, allowed, pressed, &mut self.serving);
+        for flow in changes.away {
+            for place in 0..CLASSES.len() {
+                self.dropped.shed[place] += hop.scheduler.remove(place, flow);
+            }
+        }
+        for flow in changes.back {
+            self.ask_publisher(flow);
+        }
     }
 
     fn next_timeout(&self) -> Instant {
         let Some(hop) = &self.up else { return self.now + IDLE };
-        let missing = hop.receivers.iter().filter_map(Receiver::next_timeout);
         let rtt = hop.reports.rtt();
         let wanted = self.keyframes_wanted.iter().filter_map(|flow| self.receiving.get(flow));
         let keyframes = wanted.map(|receiving| receiving.keyframes.due_at(self.now, rtt));
-        missing.chain(keyframes).fold(hop.report_at, Instant::min)
-    }
-}
-
-impl Hop {
-    fn new(now: Instant, rtt: Duration) -> Self {
-        Self {
-            rings: Default::default(),
-            retransmissions: 0,
-            receivers: Default::default(),
-            received_again: Receiver::default(),
-            reports: Reports::new(now, rtt),
-            report_at: now,
-        }
+        keyframes.fold(hop.next_timeout(), Instant::min)
     }
 }
 
@@ -476,12 +523,9 @@ impl Receiving {
     }
 }
 
-fn place_of(class: Class) -> Option<usize> {
-    CLASSES.iter().position(|other| *other == class)
-}
-
-fn deadline_of(class: Class) -> Duration {
-    if class == Class::Audio { AUDIO_DEADLINE } else { VIDEO_DEADLINE }
+fn read_flow(bytes: &mut &[u8]) -> Result<Flow, Malformed> {
+    let flow = varint::read(bytes).ok_or(Malformed("flow"))?;
+    u32::try_from(flow).map(Flow).map_err(|_| Malformed("flow"))
 }
 
 /// Keeps the arena's next datagram from allocating on its own.

@@ -9,9 +9,16 @@ const NACK: u64 = 1;
 const REPORT: u64 = 2;
 const KEYREQ: u64 = 3;
 const SENDER_REPORT: u64 = 4;
+const FEC: u64 = 5;
 
 /// Longest bitmap of a NACK; the rest goes into another one.
 pub(super) const NACK_BITMAP_BYTES_MAX: usize = 64;
+/// Packets that one parity may cover.
+pub(super) const FEC_PACKETS_MAX: usize = 32;
+/// Longest datagram that a parity covers.
+pub(super) const FEC_BYTES_MAX: usize = 1500;
+/// Layers in one keyframe request; a datagram holds no more.
+const KEY_REQUEST_FLOWS_MAX: usize = 1500;
 
 /// What the two ends of a media connection tell each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +31,8 @@ pub(super) enum Message {
     KeyRequest(Vec<Flow>),
     /// How a publisher's clock stands.
     SenderReport { flow: Flow, ntp: u64, rtp: u32 },
+    /// What repairs one lost packet among some.
+    Parity(Parity),
 }
 
 /// See `docs/wire.md`.
@@ -37,6 +46,34 @@ pub(super) struct Report {
     pub(super) since: u32,
     /// Audio, base, enhancement, retransmissions.
     pub(super) classes: [ClassReport; 4],
+    /// What the path did.
+    pub(super) path: PathReport,
+}
+
+/// What came over the path, whatever its class. Counters wrap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct PathReport {
+    /// Datagrams received.
+    pub(super) datagrams: u32,
+    /// Their bytes on the wire.
+    pub(super) bytes: u32,
+    /// Packets that the path lost, repaired or not.
+    pub(super) missed: u32,
+    /// Least one-way delay since the last report: receiver's clock less the sender's `sent`, µs, wrapping.
+    pub(super) delay: u32,
+    /// Among how many; 0 when `delay` says nothing.
+    pub(super) delays: u16,
+}
+
+/// The XOR of some datagrams: see `docs/wire.md`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Parity {
+    /// Of audio, base and enhancement: the first number, and how many.
+    pub(super) ranges: [(u16, u8); 3],
+    /// XOR of the datagrams' lengths.
+    pub(super) length: u16,
+    /// XOR of the datagrams, each filled up with zeros.
+    pub(super) bytes: Vec<u8>,
 }
 
 /// What was received of one class.
@@ -74,6 +111,15 @@ pub(super) fn encode(out: &mut BytesMut, message: &Message) -> Bytes {
             fields.put_u32(*rtp);
             SENDER_REPORT
         }
+        Message::Parity(parity) => {
+            for (first, count) in parity.ranges {
+                fields.put_u16(first);
+                fields.put_u8(count);
+            }
+            fields.put_u16(parity.length);
+            fields.put_slice(&parity.bytes);
+            FEC
+        }
     };
     varint::write(0, out);
     varint::write(kind, out);
@@ -91,6 +137,11 @@ fn encode_report(out: &mut BytesMut, report: &Report) {
         out.put_u32(class.received);
         out.put_u32(class.lost);
     }
+    out.put_u32(report.path.datagrams);
+    out.put_u32(report.path.bytes);
+    out.put_u32(report.path.missed);
+    out.put_u32(report.path.delay);
+    out.put_u16(report.path.delays);
 }
 
 /// The next message of a datagram whose flow number, 0, has been read. `Ok(None)` for a type that is not known.
@@ -107,6 +158,7 @@ pub(super) fn decode(bytes: &mut &[u8]) -> Result<Option<Message>, Malformed> {
         REPORT => Message::Report(decode_report(fields).ok_or(Malformed("report"))?),
         KEYREQ => decode_key_request(fields)?,
         SENDER_REPORT => decode_sender_report(fields).ok_or(Malformed("sender report"))?,
+        FEC => Message::Parity(decode_parity(fields).ok_or(Malformed("fec"))?),
         _ => return Ok(None),
     }))
 }
@@ -132,12 +184,40 @@ fn decode_report(fields: &mut &[u8]) -> Option<Report> {
         class.received = fields.try_get_u32().ok()?;
         class.lost = fields.try_get_u32().ok()?;
     }
+    // A peer of an earlier version says nothing of the path.
+    if fields.is_empty() {
+        return Some(report);
+    }
+    report.path = PathReport {
+        datagrams: fields.try_get_u32().ok()?,
+        bytes: fields.try_get_u32().ok()?,
+        missed: fields.try_get_u32().ok()?,
+        delay: fields.try_get_u32().ok()?,
+        delays: fields.try_get_u16().ok()?,
+    };
     Some(report)
+}
+
+fn decode_parity(fields: &mut &[u8]) -> Option<Parity> {
+    let mut parity = Parity::default();
+    for range in &mut parity.ranges {
+        *range = (fields.try_get_u16().ok()?, fields.try_get_u8().ok()?);
+    }
+    parity.length = fields.try_get_u16().ok()?;
+    let packets: usize = parity.ranges.iter().map(|(_, count)| usize::from(*count)).sum();
+    if !(1..=FEC_PACKETS_MAX).contains(&packets) || !(1..=FEC_BYTES_MAX).contains(&fields.len()) {
+        return None;
+    }
+    parity.bytes = fields.to_vec();
+    Some(parity)
 }
 
 fn decode_key_request(fields: &mut &[u8]) -> Result<Message, Malformed> {
     let mut flows = Vec::new();
     while !fields.is_empty() {
+        if flows.len() >= KEY_REQUEST_FLOWS_MAX {
+            return Err(Malformed("keyframe request"));
+        }
         flows.push(flow_of(varint::read(fields)).ok_or(Malformed("keyframe request"))?);
     }
     Ok(Message::KeyRequest(flows))
@@ -172,11 +252,15 @@ mod tests {
     fn the_link_messages_of_the_document_are_written_and_read() {
         let class = |next, received, lost| ClassReport { next, received, lost };
         let classes = [class(3, 3, 0), class(10, 8, 2), class(0, 0, 0), class(0, 0, 0)];
+        let path = PathReport { datagrams: 14, bytes: 12_000, missed: 2, delay: 40_000, delays: 9 };
+        let ranges = [(3, 1), (258, 2), (0, 0)];
+        let parity = Parity { ranges, length: 14 ^ 15 ^ 9, bytes: vec![0xde, 0xad, 0xbe, 0xef] };
         for (name, message) in [
             ("nack", Message::Nack { class: 2, first: 258, bitmap: vec![0x81] }),
             ("keyreq", Message::KeyRequest(vec![Flow(5), Flow(300)])),
             ("sender_report", Message::SenderReport { flow: Flow(5), ntp: 0x0102_0304_0506_0708, rtp: 90_000 }),
-            ("report", Message::Report(Report { sent: 1000, echo: 900, since: 2500, classes })),
+            ("report", Message::Report(Report { sent: 1000, echo: 900, since: 2500, classes, path })),
+            ("fec", Message::Parity(parity)),
         ] {
             assert_eq!(encode(&mut BytesMut::new(), &message), golden(name), "{name}");
             assert_eq!(decode_all(&golden(name)), Ok(vec![Some(message)]), "{name}");
@@ -192,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_message_cut_short_is_malformed() {
-        for name in ["nack", "keyreq", "sender_report", "report"] {
+        for name in ["nack", "keyreq", "sender_report", "report", "fec"] {
             let bytes = golden(name);
             for end in 2..bytes.len() {
                 assert!(decode_all(&bytes[..end]).is_err(), "{name} {end}");

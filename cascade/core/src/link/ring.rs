@@ -43,8 +43,8 @@ impl Ring {
         self.sent.push_back(Sent { at: now, datagram, resends: 0 });
     }
 
-    /// The packet with that number, if it is kept, not older than `age_max` and has not been sent too often.
-    pub(super) fn take_again(&mut self, now: Instant, number: u16, age_max: Duration) -> Option<Bytes> {
+    /// When the packet with that number was first sent, and what was sent, if it is kept, not older than `age_max` and has not been sent too often.
+    pub(super) fn take_again(&mut self, now: Instant, number: u16, age_max: Duration) -> Option<(Instant, Bytes)> {
         let number = extend(self.next(), number)?;
         let place = number.checked_sub(self.first)?;
         let sent = self.sent.get_mut(usize::try_from(place).ok()?)?;
@@ -52,7 +52,7 @@ impl Ring {
             return None;
         }
         sent.resends += 1;
-        Some(sent.datagram.clone())
+        Some((sent.at, sent.datagram.clone()))
     }
 }
 
@@ -67,7 +67,7 @@ mod tests {
         for number in 0..70_000_u32 {
             ring.push(start, Bytes::copy_from_slice(&number.to_be_bytes()));
         }
-        let of = |number: u32| Some(Bytes::copy_from_slice(&number.to_be_bytes()));
+        let of = |number: u32| Some((start, Bytes::copy_from_slice(&number.to_be_bytes())));
         assert_eq!(ring.take_again(start, 69_999_u32 as u16, age_max), of(69_999));
         assert_eq!(ring.take_again(start, 65_530, age_max), of(65_530));
         assert_eq!(ring.take_again(start, 60_000, age_max), None, "no longer kept");

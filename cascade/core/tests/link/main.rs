@@ -3,7 +3,9 @@
 // Virtual time begins at some instant.
 #![allow(clippy::disallowed_methods)]
 
+mod crowd;
 mod pair;
+mod trunk;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -29,10 +31,13 @@ fn packets_cross_once_and_untouched() {
 }
 
 #[test]
-fn the_wire_costs_ten_bytes_more_than_the_payload() {
+fn the_wire_costs_ten_bytes_more_than_the_payload_and_four_more_for_a_time_every_five_milliseconds() {
     let mut pair = Pair::new(20 * MS, 0.0, 1);
-    pair.send(Class::Base, packet(pair.now(), 1, 1100));
-    assert_eq!(pair.sender.stats().bytes[0][Class::Base as usize], 1110);
+    for number in 0..5 {
+        pair.send(Class::Base, packet(pair.now(), number, 1100));
+        pair.run_for(2 * MS);
+    }
+    assert_eq!(pair.sender.stats().bytes[0][Class::Base as usize], 5 * 1110 + 2 * 4);
 }
 
 #[test]

@@ -1,0 +1,66 @@
+//! A token bucket over time that is given: bytes that may go now.
+
+use std::time::Instant;
+
+/// Tokens accrue with the rate up to a depth; the last packet may overdraw them.
+#[derive(Debug)]
+pub(super) struct Bucket {
+    tokens: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    /// A bucket with so many bytes.
+    pub(super) fn new(now: Instant, tokens: f64) -> Self {
+        Self { tokens, at: now }
+    }
+
+    /// Adds what has accrued at so many bits per second; no more than `depth` bytes stand in it.
+    pub(super) fn fill(&mut self, now: Instant, bps: f64, depth: f64) {
+        self.tokens = (self.tokens + bps / 8.0 * (now - self.at).as_secs_f64()).min(depth);
+        self.at = now;
+    }
+
+    /// Whether a packet may go.
+    pub(super) fn has_tokens(&self) -> bool {
+        self.tokens > 0.0
+    }
+
+    /// Takes a packet's bytes. What must go whatever the bucket says is owed, down to `-debt`.
+    pub(super) fn take(&mut self, bytes: usize, debt: f64) {
+        self.tokens = (self.tokens - bytes as f64).max(-debt);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_bucket_gives_its_rate_and_after_a_pause_its_depth() {
+        let mut now = Instant::now();
+        let mut bucket = Bucket::new(now, 0.0);
+        let mut given = 0;
+        for _ in 0..1000 {
+            now += Duration::from_millis(1);
+            bucket.fill(now, 8e6, 3000.0);
+            while bucket.has_tokens() {
+                bucket.take(1200, 3000.0);
+                given += 1200;
+            }
+        }
+        assert!((1_000_000..1_001_300).contains(&given), "{given}");
+        bucket.fill(now + Duration::from_secs(1), 8e6, 3000.0);
+        let mut burst = 0;
+        while bucket.has_tokens() {
+            bucket.take(1200, 3000.0);
+            burst += 1;
+        }
+        assert_eq!(burst, 3);
+        bucket.take(1_000_000, 3000.0);
+        bucket.fill(now + Duration::from_millis(1004), 8e6, 3000.0);
+        assert!(bucket.has_tokens(), "a debt is bounded");
+    }
+}

@@ -1,0 +1,359 @@
+//! How much a link may send, told from what its receiver reports of one-way delay and loss.
+//!
+//! Acknowledgements would mix in the way back and the peer's own delays; reports say what the way there did. The law is
+//! that of a delay gradient with two questions asked of the path: whether a queue is ours (it moves when we give way) and
+//! whether a loss is ours (it falls when we send less). Clocks of the two ends need not agree.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Less is never allowed: sound of a few people and link messages.
+pub(super) const FLOOR_BPS: f64 = 500_000.0;
+/// Beginning on a path of which nothing is known.
+const START_BPS: f64 = 10_000_000.0;
+/// Beginning on a path within a site, where a mistake is noticed at once.
+const START_NEAR_BPS: f64 = 50_000_000.0;
+/// A shorter round trip stays within a site.
+const NEAR: Duration = Duration::from_millis(2);
+/// Share of a rate that worked lately at which the next connection begins.
+const AGAIN: f64 = 0.75;
+/// The shortest delay is remembered for this long; clocks that drift by 50 ppm part by 1 ms in it.
+const BASE_SPAN: Duration = Duration::from_secs(20);
+/// Reports are judged together over a round trip within these bounds.
+const ROUND: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(150));
+/// The least of few delays says little where the path jitters.
+const DELAYS_MIN: u32 = 5;
+/// ...but a quiet link is judged at last.
+const ROUND_MAX: Duration = Duration::from_millis(500);
+/// No report for longer: the path was out, and what happened meanwhile says nothing of its rate.
+const OUTAGE: Duration = Duration::from_millis(160);
+/// A queue of ours is drained above this.
+const QUEUE_LIMIT: f64 = 0.008;
+/// The same beside somebody who keeps a queue of his own.
+const QUEUE_LIMIT_COMPETING: f64 = 0.1;
+/// A loss that is never ours to answer.
+const TOLERANCE_MIN: f64 = 0.02;
+/// Lossy rounds before the path is asked whether the loss is ours.
+const LOSSY_ROUNDS: u32 = 4;
+/// Growth per second beside the rate at which a queue began to stand.
+const GROWTH_NEAR_CAP: f64 = 0.06;
+/// Slowest and fastest growth per second elsewhere.
+const GROWTH: (f64, f64) = (0.5, 5.0);
+/// What growth may queue before the first report of it is back: rate grows by g a second, so that after T seconds
+/// g T² / 2 seconds of rate stand too much.
+const GROWTH_QUEUE: f64 = 0.025;
+/// Reports, rounds and the scheduler add this to the round trip until an answer has shown.
+const FEEDBACK: f64 = 0.1;
+
+/// What one report says of the time since the last.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sample {
+    /// Bytes on the wire that came.
+    pub(super) bytes: u64,
+    /// Datagrams that came.
+    pub(super) packets: u64,
+    /// Packets that the path lost; less than 0 when some that were thought lost came late.
+    pub(super) missed: i64,
+    /// Least one-way delay by two clocks that do not agree, µs, wrapping; and among how many.
+    pub(super) delay: u32,
+    /// See `delay`.
+    pub(super) delays: u32,
+}
+
+/// What the node would like to send, in bits per second.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Demand {
+    /// Over half a second.
+    pub(super) mean: f64,
+    /// The most in a tenth of the last second.
+    pub(super) peak: f64,
+}
+
+/// The rate of one media connection.
+#[derive(Debug)]
+pub(super) struct Estimator {
+    allowed: f64,
+    delays: Delays,
+    reported: Option<Instant>,
+    round: Option<Round>,
+    held_until: Instant,
+    /// Where a queue began to stand.
+    cap: Option<f64>,
+    tolerance: f64,
+    lossy_rounds: u32,
+    test: Option<Test>,
+    /// What was delivered when the queue that stands now began.
+    before_queue: Option<f64>,
+    calm_since: Instant,
+    competes: bool,
+    queue: f64,
+}
+
+/// Reports that are judged together.
+#[derive(Debug)]
+struct Round {
+    since: Instant,
+    bytes: u64,
+    packets: u64,
+    missed: i64,
+    delay: f64,
+    delays: u32,
+}
+
+/// Sends less for a while, to see whether less is lost.
+#[derive(Debug)]
+struct Test {
+    loss: f64,
+    old: f64,
+    until: Instant,
+    packets: u64,
+    missed: i64,
+}
+
+/// One round, judged.
+struct Verdict {
+    span: f64,
+    delivered: f64,
+    loss: f64,
+    packets: u64,
+    missed: i64,
+    queue: f64,
+}
+
+/// Where a connection begins: as configured, else below what worked lately, else low.
+pub(super) fn start_bps(rtt: Duration, configured: Option<u64>, worked: Option<f64>) -> f64 {
+    let unknown = if rtt < NEAR { START_NEAR_BPS } else { START_BPS };
+    let start = configured.map(|bps| bps as f64).or(worked.map(|bps| bps * AGAIN));
+    start.unwrap_or(unknown).max(FLOOR_BPS)
+}
+
+impl Estimator {
+    /// An estimator that begins at a rate.
+    pub(super) fn new(now: Instant, start: f64) -> Self {
+        Self {
+            allowed: start,
+            delays: Delays::default(),
+            reported: None,
+            round: None,
+            held_until: now,
+            cap: None,
+            tolerance: TOLERANCE_MIN,
+            lossy_rounds: 0,
+            test: None,
+            before_queue: None,
+            calm_since: now,
+            competes: false,
+            queue: 0.0,
+        }
+    }
+
+    /// Bits per second that may be sent, everything included.
+    pub(super) fn allowed_bps(&self) -> f64 {
+        self.allowed
+    }
+
+    /// Whether the path has shown a bound that has not been passed since.
+    pub(super) fn is_bounded(&self) -> bool {
+        self.cap.is_some()
+    }
+
+    /// What stands in queues on the path.
+    pub(super) fn queue(&self) -> Duration {
+        Duration::from_secs_f64(self.queue.clamp(0.0, 10.0))
+    }
+
+    /// Takes a report.
+    pub(super) fn take(&mut self, now: Instant, sample: &Sample, rtt: Duration, demand: Demand) {
+        let gap = self.reported.replace(now).map(|at| now - at);
+        if gap.is_some_and(|gap| gap > OUTAGE) {
+            self.hold(now, rtt + Duration::from_millis(100));
+            (self.round, self.test) = (Some(Round::new(now)), None);
+            return;
+        }
+        let delay = (sample.delays > 0).then(|| self.delays.take(now, sample.delay));
+        let round = self.round.get_or_insert_with(|| Round::new(now));
+        round.add(sample, delay);
+        if !round.is_full(now, rtt) {
+            return;
+        }
+        let verdict = round.judge(now, self.delays.base(), self.allowed);
+        self.round = Some(Round::new(now));
+        self.queue = verdict.queue;
+        if now >= self.held_until {
+            self.act(now, &verdict, rtt, demand);
+            self.allowed = self.allowed.max(FLOOR_BPS);
+        }
+    }
+
+    fn hold(&mut self, now: Instant, span: Duration) {
+        self.held_until = self.held_until.max(now + span);
+    }
+
+    fn act(&mut self, now: Instant, verdict: &Verdict, rtt: Duration, demand: Demand) {
+        if self.is_somebody_elses(now, verdict, rtt) {
+            return;
+        }
+        let limit = if self.competes { QUEUE_LIMIT_COMPETING } else { QUEUE_LIMIT };
+        if verdict.queue > limit {
+            self.drain(now, verdict, rtt);
+        } else if let Some(test) = &mut self.test {
+            test.packets += verdict.packets;
+            test.missed += verdict.missed;
+            if now >= test.until {
+                self.end_test();
+            }
+        } else {
+            self.watch_loss(now, verdict, rtt, demand);
+        }
+    }
+
+    /// Takes note of calm and of queues that do not move though we gave way: those are somebody else's, and giving way
+    /// for ever would starve us.
+    fn is_somebody_elses(&mut self, now: Instant, verdict: &Verdict, rtt: Duration) -> bool {
+        if verdict.queue <= QUEUE_LIMIT {
+            let calm = now - self.calm_since;
+            if calm > 3 * rtt.max(ROUND.0) {
+                self.before_queue = None;
+            }
+            if calm > Duration::from_secs(3) {
+                self.competes = false;
+            }
+            return false;
+        }
+        self.calm_since = now;
+        let Some(before) = self.before_queue.filter(|before| !self.competes && self.allowed < 0.6 * before) else {
+            return false;
+        };
+        self.competes = true;
+        self.allowed = before;
+        (self.before_queue, self.test, self.lossy_rounds) = (None, None, 0);
+        self.hold(now, 2 * rtt);
+        true
+    }
+
+    /// Our queue: below what comes out at the other end, so that it is gone within two round trips.
+    fn drain(&mut self, now: Instant, verdict: &Verdict, rtt: Duration) {
+        let delivered = verdict.delivered.min(self.allowed);
+        self.before_queue.get_or_insert(delivered);
+        self.cap = Some(self.cap.map_or(verdict.delivered, |cap| 0.7 * cap + 0.3 * verdict.delivered));
+        let excess = (verdict.queue / (2.0 * rtt.as_secs_f64() + 0.05)).min(0.25);
+        self.allowed = delivered * (1.0 - excess) * 0.97;
+        (self.test, self.lossy_rounds) = (None, 0);
+        self.hold(now, rtt.mul_f64(1.1) + Duration::from_millis(50));
+    }
+
+    /// If less was lost at the lower rate, the loss was ours; else it is the path's, and is borne.
+    fn end_test(&mut self) {
+        let Some(test) = self.test.take() else { return };
+        self.lossy_rounds = 0;
+        let loss = share(test.missed, test.packets);
+        if test.loss - loss > 0.04 || loss < 0.5 * test.loss {
+            self.cap = Some(self.allowed);
+        } else {
+            self.allowed = test.old;
+            self.tolerance = (1.5 * test.loss).max(TOLERANCE_MIN);
+        }
+    }
+
+    fn watch_loss(&mut self, now: Instant, verdict: &Verdict, rtt: Duration, demand: Demand) {
+        if verdict.loss > self.tolerance {
+            self.lossy_rounds += 1;
+        } else {
+            self.lossy_rounds = self.lossy_rounds.saturating_sub(1);
+        }
+        if verdict.loss < TOLERANCE_MIN {
+            self.tolerance = (self.tolerance * 0.999).max(TOLERANCE_MIN);
+        }
+        if verdict.loss > self.tolerance && self.lossy_rounds >= LOSSY_ROUNDS {
+            let until = now + 2 * rtt + Duration::from_millis(300);
+            self.test = Some(Test { loss: verdict.loss, old: self.allowed, until, packets: 0, missed: 0 });
+            self.allowed = 0.9 * self.allowed.min(verdict.delivered / (1.0 - verdict.loss.min(0.9)));
+            self.hold(now, rtt.mul_f64(1.1) + Duration::from_millis(50));
+        } else if verdict.loss <= self.tolerance && verdict.delivered > 0.7 * self.allowed.min(demand.mean) {
+            self.grow(verdict.span, rtt, demand);
+        }
+    }
+
+    /// What was really used may grow; a quiet link learns nothing and stays where it is.
+    fn grow(&mut self, span: f64, rtt: Duration, demand: Demand) {
+        let answer = rtt.as_secs_f64() + FEEDBACK;
+        let mut growth = (2.0 * GROWTH_QUEUE / (answer * answer)).clamp(GROWTH.0, GROWTH.1);
+        if let Some(cap) = self.cap {
+            if self.allowed > 1.15 * cap {
+                self.cap = None;
+            } else if self.allowed > 0.9 * cap {
+                growth = GROWTH_NEAR_CAP;
+            }
+        }
+        let most = 1.5 * demand.peak.max(demand.mean);
+        self.allowed = (self.allowed * (1.0 + span * growth)).min(most).max(self.allowed);
+    }
+}
+
+impl Round {
+    fn new(since: Instant) -> Self {
+        Self { since, bytes: 0, packets: 0, missed: 0, delay: f64::MAX, delays: 0 }
+    }
+
+    fn add(&mut self, sample: &Sample, delay: Option<f64>) {
+        self.bytes += sample.bytes;
+        self.packets += sample.packets;
+        self.missed += sample.missed;
+        self.delays += sample.delays;
+        self.delay = self.delay.min(delay.unwrap_or(f64::MAX));
+    }
+
+    fn is_full(&self, now: Instant, rtt: Duration) -> bool {
+        let span = now - self.since;
+        span >= rtt.clamp(ROUND.0, ROUND.1) && self.packets > 0 && (self.delays >= DELAYS_MIN || span >= ROUND_MAX)
+    }
+
+    /// `allowed` bounds what a peer may claim to have got.
+    fn judge(&self, now: Instant, base: f64, allowed: f64) -> Verdict {
+        let span = (now - self.since).as_secs_f64();
+        Verdict {
+            span,
+            delivered: (self.bytes as f64 * 8.0 / span).min(2.0 * allowed),
+            loss: share(self.missed, self.packets),
+            packets: self.packets,
+            missed: self.missed,
+            queue: if self.delays > 0 { self.delay - base } else { 0.0 },
+        }
+    }
+}
+
+fn share(missed: i64, packets: u64) -> f64 {
+    let missed = missed.max(0) as f64;
+    missed / (packets as f64 + missed).max(1.0)
+}
+
+/// One-way delays, and the least of the last 20 s.
+#[derive(Debug, Default)]
+struct Delays {
+    reference: Option<u32>,
+    /// Ascending in both; the front is the least.
+    least: VecDeque<(Instant, f64)>,
+}
+
+impl Delays {
+    /// A delay against that of the first report, in seconds.
+    fn take(&mut self, now: Instant, micros: u32) -> f64 {
+        let reference = *self.reference.get_or_insert(micros);
+        let delay = f64::from(micros.wrapping_sub(reference) as i32) / 1e6;
+        while self.least.back().is_some_and(|(_, other)| *other >= delay) {
+            self.least.pop_back();
+        }
+        self.least.push_back((now, delay));
+        while self.least.front().is_some_and(|(at, _)| now - *at > BASE_SPAN) {
+            self.least.pop_front();
+        }
+        delay
+    }
+
+    fn base(&self) -> f64 {
+        self.least.front().map_or(0.0, |(_, delay)| *delay)
+    }
+}
+
+#[cfg(test)]
+mod tests;

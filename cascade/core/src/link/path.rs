@@ -1,0 +1,132 @@
+//! What this end sees of the path from the peer: bytes, delay, jitter, silence.
+
+use std::time::{Duration, Instant};
+
+use super::message::PathReport;
+use super::scheduler::WRAP_BYTES;
+
+/// The peer is silent after this long and four times the jitter without a datagram.
+const SILENT_AFTER: Duration = Duration::from_millis(150);
+/// Before it was ever heard: its end of a new connection comes up later than ours.
+const UNHEARD_AFTER: Duration = Duration::from_secs(1);
+/// A peer's clock that jumps must not make silence unnoticeable.
+const JITTER_MAX: Duration = Duration::from_millis(100);
+
+/// The receiving side of a path.
+#[derive(Debug)]
+pub(super) struct Path {
+    up_at: Instant,
+    heard_at: Option<Instant>,
+    silent: bool,
+    datagrams: u32,
+    bytes: u32,
+    /// Least delay since the last report, and among how many.
+    least: Option<u32>,
+    delays: u16,
+    last_delay: Option<u32>,
+    jitter_us: f64,
+}
+
+impl Path {
+    /// A path of which nothing was heard yet.
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            up_at: now,
+            heard_at: None,
+            silent: false,
+            datagrams: 0,
+            bytes: 0,
+            least: None,
+            delays: 0,
+            last_delay: None,
+            jitter_us: 0.0,
+        }
+    }
+
+    /// Takes note of a datagram.
+    pub(super) fn hear(&mut self, now: Instant, bytes: usize) {
+        (self.heard_at, self.silent) = (Some(now), false);
+        self.datagrams = self.datagrams.wrapping_add(1);
+        self.bytes = self.bytes.wrapping_add((bytes + WRAP_BYTES) as u32);
+    }
+
+    /// Takes note of when something that came at `clock` by our clock was sent by the peer's.
+    pub(super) fn time(&mut self, clock: u32, sent: u32) {
+        let delay = clock.wrapping_sub(sent);
+        let is_less = self.least.is_none_or(|least| (delay.wrapping_sub(least) as i32) < 0);
+        if is_less {
+            self.least = Some(delay);
+        }
+        self.delays = self.delays.saturating_add(1);
+        if let Some(before) = self.last_delay.replace(delay) {
+            let step = f64::from(delay.wrapping_sub(before) as i32).abs();
+            self.jitter_us += (step - self.jitter_us) / 16.0;
+        }
+    }
+
+    /// Smoothed deviation of the one-way delay (RFC 3550, section 6.4.1).
+    pub(super) fn jitter(&self) -> Duration {
+        Duration::from_micros(self.jitter_us as u64).min(JITTER_MAX)
+    }
+
+    /// When the peer counts as silent if nothing comes; `None` if it does already.
+    pub(super) fn silent_at(&self, rtt: Duration) -> Option<Instant> {
+        let at = match self.heard_at {
+            Some(heard) => heard + SILENT_AFTER + 4 * self.jitter(),
+            None => self.up_at + UNHEARD_AFTER + rtt,
+        };
+        (!self.silent).then_some(at)
+    }
+
+    /// Whether the peer is silent.
+    pub(super) fn is_silent(&mut self, now: Instant, rtt: Duration) -> bool {
+        if self.silent_at(rtt).is_some_and(|at| at <= now) {
+            self.silent = true;
+        }
+        self.silent
+    }
+
+    /// Datagrams that came, wrapping.
+    pub(super) fn datagrams(&self) -> u32 {
+        self.datagrams
+    }
+
+    /// For the next report; delays begin anew with it.
+    pub(super) fn report(&mut self, missed: u32) -> PathReport {
+        let (delay, delays) = (self.least.take().unwrap_or(0), std::mem::take(&mut self.delays));
+        PathReport { datagrams: self.datagrams, bytes: self.bytes, missed, delay, delays }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_tells_the_least_delay_since_the_last_though_clocks_wrap() {
+        let mut path = Path::new(Instant::now());
+        for (clock, sent) in [(u32::MAX - 10, 100), (5, 120), (300, 390)] {
+            path.time(clock, sent);
+        }
+        let report = path.report(7);
+        assert_eq!((report.delay, report.delays, report.missed), (u32::MAX - 115 + 1, 3, 7));
+        assert_eq!(path.report(7).delays, 0);
+    }
+
+    #[test]
+    fn a_peer_is_silent_when_it_was_heard_and_is_no_longer() {
+        let (start, rtt) = (Instant::now(), Duration::from_millis(200));
+        let after = |ms| start + Duration::from_millis(ms);
+        let mut path = Path::new(start);
+        assert!(!path.is_silent(after(1199), rtt) && path.is_silent(after(1200), rtt), "never heard");
+        path.hear(after(1300), 10);
+        assert!(!path.is_silent(after(1449), rtt) && path.is_silent(after(1450), rtt));
+        assert_eq!(path.silent_at(rtt), None);
+        path.hear(after(2000), 10);
+        assert!(!path.is_silent(after(2000), rtt));
+        for delay in [0, 16_000] {
+            path.time(delay, 0);
+        }
+        assert!(!path.is_silent(after(2153), rtt) && path.is_silent(after(2154), rtt), "1 ms of jitter");
+    }
+}
