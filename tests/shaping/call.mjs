@@ -153,7 +153,9 @@ function keepConnections() {
           };
         } else if (entry.type === 'outbound-rtp' && entry.kind === 'video') {
           const { rid, frameHeight = 0, bytesSent, targetBitrate = 0, active } = entry;
-          taken.layers.push({ rid, height: frameHeight, bytes: bytesSent, target: targetBitrate, active });
+          const asked = { nacks: entry.nackCount ?? 0, plis: entry.pliCount ?? 0 };
+          const made = { resent: entry.retransmittedBytesSent ?? 0, keys: entry.keyFramesEncoded ?? 0 };
+          taken.layers.push({ rid, height: frameHeight, bytes: bytesSent, target: targetBitrate, active, ...asked, ...made });
         } else if (entry.type === 'candidate-pair' && entry.nominated) {
           taken.pair = { received: entry.bytesReceived, sent: entry.bytesSent, rttS: entry.currentRoundTripTime };
           taken.pair.available = entry.availableOutgoingBitrate;

@@ -24,6 +24,7 @@ impl Worker {
         };
         let now = self.now;
         let Some(peer) = self.peers.get_mut(index).filter(|peer| !peer.dead) else { return };
+        peer.uplink.came(contents.len());
         match peer.receive(now, source, destination, contents) {
             Ok(true) => self.drain_peer(index),
             Ok(false) => self.stats.count_dropped("datagram", "malformed"),
@@ -134,6 +135,14 @@ impl Worker {
             },
         };
         let now = self.now;
+        if let Some(sent) = inbound.sent
+            && let Some(peer) = self.peers.get_mut(index)
+            && let Some(bps) = peer.uplink.note(sent, now)
+        {
+            tracing::debug!(session = ?peer.session, bps, "a client is asked to keep to a rate");
+            peer.bound_client(inbound.ssrc, bps);
+            self.enqueue(index);
+        }
         let Some(state) = self.tracks.get_mut(track) else { return };
         if state.kind == Kind::Audio
             && let Some(block_type) = self.peers.get(index).and_then(|peer| peer.block_type_of(&inbound))

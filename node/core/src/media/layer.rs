@@ -12,11 +12,17 @@ use super::rate::{FrameRate, Rate};
 
 /// The least time between two keyframe requests for one layer. A keyframe costs as much as a second of video.
 const KEYFRAME_SPACING: Duration = Duration::from_millis(500);
+/// The spacing doubles so often while no packet follows a request: 4 s. Browsers answer with a keyframe of every layer
+/// that they send, so that a line too narrow for one layer would be filled with keyframes of the others.
+const UNANSWERED_MAX: u32 = 3;
 /// A layer from which nothing came for this long does not flow.
 pub(super) const SILENCE: Duration = Duration::from_millis(1_500);
 /// A viewer that waits this long for a silent layer behind a link gets the lowest one meanwhile. The first packet of a
 /// layer that is sent takes a round trip between regions.
 const LATE: Duration = Duration::from_millis(500);
+/// A keyframe that was asked for after a loss is waited for this long; then the publisher's line is taken for too narrow.
+/// A keyframe over a line of 200 ms there and back takes about that.
+const STANDSTILL: Duration = Duration::from_millis(250);
 /// A layer behind a link that stayed silent though it was wanted is not tried again for this long. Shorter than a
 /// publisher goes on with a layer that it was asked for, so that one that needs its time to begin is found flowing.
 pub(super) const RETRY: Duration = Duration::from_secs(3);
@@ -54,12 +60,18 @@ pub(crate) struct Layer {
     /// Frames per second by temporal layer.
     pub frames: FrameRate,
     key_requested: Option<Instant>,
+    /// Keyframe requests in a row after which no packet of it came.
+    key_unanswered: u32,
     /// A keyframe is wanted and was not asked for, because one was a moment ago.
     pub key_pending: bool,
     /// Behind a link: since when it is wanted without a packet of it.
     wanted_since: Option<Instant>,
     /// See [`Layer::bar`].
     pub barred_until: Option<Instant>,
+    /// Since when a keyframe was asked for because a packet is lost for good: decoders stand still.
+    broken: Option<Instant>,
+    /// No keyframe came in time after a loss: what comes of it is of no use until one does.
+    pub stalled: bool,
     /// It is awaited for so long that viewers get another one meanwhile.
     pub late: bool,
     /// Packets of it come.
@@ -78,9 +90,12 @@ impl Layer {
         goes_on
     }
 
-    /// A packet of it came; with its temporal layer when it begins a frame.
+    /// A packet of it came that is above all before; with its temporal layer when it begins a frame.
     pub fn came(&mut self, packet: &Packet, frame: Option<u8>, now: Instant) {
-        self.flows = true;
+        if packet.key {
+            (self.broken, self.stalled) = (None, false);
+        }
+        self.flows = !self.stalled;
         self.dozes = false;
         (self.wanted_since, self.late) = (None, false);
         self.newest = Some(now);
@@ -101,6 +116,21 @@ impl Layer {
         falls
     }
 
+    /// A packet is lost for good, and a keyframe is asked for.
+    pub fn breaks(&mut self, now: Instant) {
+        self.broken.get_or_insert(now);
+    }
+
+    /// Whether it is of no use from now on: no keyframe came in time after a loss.
+    pub fn stall(&mut self, now: Instant) -> bool {
+        let stalls = self.broken.is_some_and(|since| now.saturating_duration_since(since) >= STANDSTILL);
+        if stalls {
+            (self.broken, self.stalled, self.flows) = (None, true, false);
+            self.barred_until = Some(now + RETRY);
+        }
+        stalls
+    }
+
     /// Bars it when it was wanted for some time without a packet, and frees it when it was barred long enough. Says
     /// whether it did either, or it is late from now on.
     pub fn bar(&mut self, now: Instant) -> bool {
@@ -111,7 +141,7 @@ impl Layer {
         } else if waited >= LATE && !self.late {
             self.late = true;
         } else if self.barred_until.is_some_and(|until| until <= now) {
-            self.barred_until = None;
+            (self.barred_until, self.stalled) = (None, false);
         } else {
             return false;
         }
@@ -129,10 +159,14 @@ impl Layer {
     /// Someone needs a keyframe of it: whether to ask for it right now. When one was asked for a moment ago, the wish
     /// is kept for [`super::track::Track::due_keyframe`].
     pub fn want_keyframe(&mut self, now: Instant) -> bool {
-        if self.key_requested.is_some_and(|at| now.saturating_duration_since(at) < KEYFRAME_SPACING) {
+        let unanswered = self.key_requested.is_some() && self.newest < self.key_requested;
+        let in_a_row = if unanswered { self.key_unanswered } else { 0 };
+        let spacing = KEYFRAME_SPACING * 2_u32.pow(in_a_row.min(UNANSWERED_MAX));
+        if self.key_requested.is_some_and(|at| now.saturating_duration_since(at) < spacing) {
             self.key_pending = true;
             return false;
         }
+        self.key_unanswered = if unanswered { in_a_row + 1 } else { 0 };
         self.key_requested = Some(now);
         self.key_pending = false;
         true

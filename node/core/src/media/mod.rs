@@ -33,6 +33,7 @@ mod stats;
 mod taken;
 mod timer;
 mod track;
+mod uplink;
 mod viewer;
 mod vp8;
 mod vp9;

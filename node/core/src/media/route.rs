@@ -234,7 +234,7 @@ impl Worker {
         let now = self.now;
         let Some(track) = self.tracks.get_mut(index) else { return };
         let stream = track.stream_of(layer);
-        if track.kind == Kind::Video && track.layers[usize::from(stream)].want_keyframe(now) {
+        if track.kind == Kind::Video && track.want_keyframe(usize::from(stream), now) {
             self.request_keyframe(index, stream);
         }
     }

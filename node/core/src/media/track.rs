@@ -9,7 +9,7 @@ use origo_cascade_core::{LayerSet, MediaKind, TrackRecord};
 use super::Redundancy;
 use super::allocate::Demand;
 use super::codec::Codec;
-use super::layer::Layer;
+use super::layer::{Layer, RETRY};
 use super::place::{Queued, TEMPORAL_LAYERS};
 use super::redundancy::{Form, Forms, Needed};
 use super::serve::Serving;
@@ -164,23 +164,29 @@ impl Track {
     pub fn take(&mut self, stream: u8, mut packet: Packet, now: Instant) -> bool {
         packet.key = packet.key || self.codec.begins_keyframe(&packet.payload, packet.extensions.dependency.as_deref());
         // Nobody can begin with a packet whose successors have passed.
-        packet.key &= self.layers[usize::from(stream)].goes_on(packet.sequence);
+        let goes_on = self.layers[usize::from(stream)].goes_on(packet.sequence);
+        packet.key &= goes_on;
         if let Some((level, voice)) = packet.extensions.audio_level {
             self.level = Some(self.level.filter(|(loudest, _)| *loudest <= level).unwrap_or((level, voice)));
         }
-        if !self.layers.iter().any(|layer| layer.flows) {
+        if !self.layers.iter().any(|layer| layer.flows || layer.stalled) {
             // The whole track was silent, so the silence of its layers says nothing about them.
             self.layers.iter_mut().for_each(|layer| layer.barred_until = None);
         }
         let (codec, layered, stream) = (self.codec, self.is_layered(), usize::from(stream));
         let (place, descriptor) = self.layers[stream].reader.read(codec, &packet, layered);
         let layer = if layered { usize::from(place.spatial) } else { stream };
-        let mut begins = !self.layers[layer].flows;
+        let flowed = self.layers[layer].flows;
+        let mut begins = false;
         if packet.key {
             self.layers[stream].key_pending = false;
             begins |= self.note_sizes(stream, layered, codec.keyframe_size(&packet.payload));
         }
-        self.layers[layer].came(&packet, place.starts.then_some(place.temporal), now);
+        // A repaired packet is no sign that its publisher still sends the layer.
+        if goes_on {
+            self.layers[layer].came(&packet, place.starts.then_some(place.temporal), now);
+        }
+        begins |= self.layers[layer].flows && !flowed;
         let state = &mut self.layers[stream];
         if self.kind == MediaKind::Video {
             state.gaps.note(&packet, now);
@@ -205,8 +211,17 @@ impl Track {
         changed
     }
 
-    /// Layers that stopped flowing since the last call count as silent from now on. Says whether any did.
+    /// Layers that stopped flowing since the last call, or of which nothing can be decoded, count as silent from now on.
+    /// Says whether any did.
     pub fn find_silent(&mut self, now: Instant) -> bool {
+        // The lowest goes on with whatever comes, and layers within one stream break together.
+        let above = if self.is_layered() { LAYERS } else { 1 };
+        if self.layers[above..].iter_mut().filter_map(|layer| layer.stall(now).then_some(())).count() > 0 {
+            // What is too much for the line in one layer is so in others: the lowest is the likeliest to come.
+            let idle = self.layers[above..].iter_mut().filter(|layer| !layer.flows);
+            idle.for_each(|layer| layer.barred_until = Some(now + RETRY));
+            return true;
+        }
         // Every layer is looked at, not only those up to the first.
         self.layers.iter_mut().filter_map(|layer| layer.fall_silent(now).then_some(())).count() > 0
     }
@@ -335,6 +350,7 @@ impl Track {
     pub fn due_keyframe(&mut self, stream: usize, now: Instant) -> bool {
         if self.layers[stream].gaps.give_up(now) && self.taken().contains(stream as u8) {
             self.layers[stream].key_pending = true;
+            self.layers[stream].breaks(now);
         }
         let waits = |viewer: &Viewer| {
             let layer = viewer.forwarder.target().filter(|_| viewer.stream.is_some() && viewer.forwarder.waits());
@@ -345,7 +361,18 @@ impl Track {
         };
         let awaited =
             self.kind == MediaKind::Video && (self.layers[stream].key_pending || self.viewers.iter().any(waits));
-        awaited && self.layers[stream].want_keyframe(now)
+        awaited && self.want_keyframe(stream, now)
+    }
+
+    /// Someone needs a keyframe of this stream: whether to ask for it right now. One that its publisher holds back while
+    /// it sends others begins with a keyframe when it is sent again, and asking would only cost keyframes of the others.
+    pub fn want_keyframe(&mut self, stream: usize, now: Instant) -> bool {
+        let held_back = self.started && !self.layers[stream].flows && self.layers.iter().any(|layer| layer.flows);
+        if self.is_local() && held_back {
+            self.layers[stream].key_pending = true;
+            return false;
+        }
+        self.layers[stream].want_keyframe(now)
     }
 }
 
@@ -357,7 +384,7 @@ mod tests {
     use origo_cascade_core::link::Flow;
 
     use super::super::forward::Forwarder;
-    use super::super::layer::{RETRY, SILENCE};
+    use super::super::layer::SILENCE;
     use super::*;
 
     fn track(origin: Origin) -> Track {
@@ -380,6 +407,55 @@ mod tests {
         assert!(!track.due_keyframe(0, ms(499)));
         assert!(track.due_keyframe(0, ms(500)), "the merged wish is made good");
         assert!(!track.due_keyframe(0, ms(1_200)), "once");
+    }
+
+    #[test]
+    fn requests_that_bring_nothing_are_spaced_ever_wider() {
+        let now = Instant::now();
+        let mut track = local();
+        let asks = |track: &mut Track, from: u64, to: u64| -> Vec<u64> {
+            (from..to).step_by(100).filter(|ms| track.want_keyframe(0, now + Duration::from_millis(*ms))).collect()
+        };
+        assert_eq!(asks(&mut track, 0, 16_000), [0, 500, 1_500, 3_500, 7_500, 11_500, 15_500]);
+        let packet = packet_at(1, now + Duration::from_secs(16));
+        track.layers[0].came(&packet, None, packet.arrived);
+        assert_eq!(asks(&mut track, 19_500, 21_000)[..2], [19_500, 20_000], "an answer starts anew");
+    }
+
+    #[test]
+    fn a_layer_that_no_keyframe_mends_in_time_gives_way_and_is_tried_again() {
+        let now = Instant::now();
+        let ms = |ms| now + Duration::from_millis(ms);
+        let mut far = track(Origin::Link { publisher: "PA_abcdefghjkmn".parse().unwrap() });
+        far.take(2, packet_at(1, now), now);
+        far.layers[2].breaks(now);
+        assert!(!far.find_silent(ms(200)), "a keyframe gets its time");
+        assert!(far.find_silent(ms(250)));
+        far.take(2, packet_at(2, ms(260)), ms(260));
+        assert!(!far.layers[2].flows, "what comes of it is of no use");
+        assert!(!far.can_flow(2) && !far.can_flow(1) && far.can_flow(0), "the lowest is the likeliest to come");
+        far.take(0, packet_at(1, ms(300)), ms(300));
+        assert!(far.layers[0].flows);
+        assert!(far.bar_silent(ms(250) + RETRY), "viewers think again");
+        assert!(far.can_flow(2) && far.can_flow(1));
+    }
+
+    #[test]
+    fn a_layer_that_is_held_back_while_others_are_sent_is_not_asked_for() {
+        let now = Instant::now();
+        let mut track = local();
+        track.started = true;
+        track.layers[0].came(&packet_at(1, now), None, now);
+        assert!(!track.want_keyframe(2, now), "it begins with a keyframe when it is sent again");
+        assert!(track.want_keyframe(0, now));
+        track.layers[2].came(&packet_at(1, now), None, now);
+        assert!(track.want_keyframe(2, now));
+    }
+
+    fn packet_at(sequence: u64, arrived: Instant) -> Packet {
+        let (marker, key, redundant, skipped) = (true, false, false, 0);
+        let (extensions, payload) = (Default::default(), [0x10, 0x01].into());
+        Packet { sequence, timestamp: 0, marker, key, redundant, skipped, extensions, payload, arrived }
     }
 
     #[test]

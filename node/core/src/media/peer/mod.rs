@@ -29,6 +29,7 @@ use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
 use super::codec::Codec;
 use super::demux::Source;
 use super::quality::{Measured, Meter};
+use super::uplink::Uplink;
 use super::{Channel, OpenSession, Target};
 use crate::SessionId;
 
@@ -87,6 +88,8 @@ pub(super) struct Peer {
     pub dead: bool,
     /// Where each inbound SSRC belongs: (SSRC, track, layer).
     pub inbound: Vec<(u32, usize, u8)>,
+    /// What its client's line carries.
+    pub uplink: Uplink,
 }
 
 use channels::Channels;
@@ -134,6 +137,8 @@ pub(super) struct Inbound {
     /// Its stream, retransmissions mapped back.
     pub ssrc: u32,
     payload_type: u8,
+    /// When the client sent it, by its own clock.
+    pub sent: Option<Instant>,
     /// Without what this hop gave it; `key` and `redundant` are not known yet.
     pub packet: Packet,
 }
@@ -161,6 +166,7 @@ impl Peer {
             queued: false,
             dead: false,
             inbound: Vec::new(),
+            uplink: Uplink::default(),
         }
     }
 
@@ -400,6 +406,13 @@ impl Peer {
         }
     }
 
+    /// Asks the client to send so many bits per second at most; `ssrc` is any of its streams.
+    pub fn bound_client(&mut self, ssrc: u32, bps: u64) {
+        if let Some(stream) = self.rtc.direct_api().stream_rx(&Ssrc::from(ssrc)) {
+            stream.request_remb(Bitrate::bps(bps));
+        }
+    }
+
     /// What we would like to send, so that the estimator looks for it.
     pub fn set_desired_bitrate(&mut self, bps: u64) {
         self.rtc.bwe().set_bitrate(Bitrate::bps(0), Bitrate::bps(bps));
@@ -451,6 +464,7 @@ fn inbound(packet: RtpPacket) -> PeerEvent {
     PeerEvent::Rtp(Inbound {
         ssrc: *packet.header.ssrc,
         payload_type: *packet.header.payload_type,
+        sent: packet.header.ext_vals.abs_send_time,
         packet: Packet {
             sequence: *packet.seq_no,
             timestamp: packet.header.timestamp,
