@@ -391,9 +391,10 @@ impl Link {
         let age_max = deadline_of(CLASSES[place]);
         for number in numbers_of(first, bitmap) {
             let Some((sent_at, sent)) = hop.rings[place].take_again(self.now, number, age_max) else { continue };
-            let flow = self.serving.get(&datagram::flow_of(&sent));
-            let is_served = flow.is_some_and(|serving| !serving.load.is_away());
-            if !is_served || !hop.scheduler.offer_again(self.now, place, sent, sent_at + age_max) {
+            // What is no longer served was still sent before: its receiver may be waiting for it.
+            let serving = self.serving.get(&datagram::flow_of(&sent));
+            let is_away = serving.is_some_and(|serving| serving.load.is_away());
+            if is_away || !hop.scheduler.offer_again(self.now, place, sent, sent_at + age_max) {
                 self.dropped.repair_refused += 1;
             }
         }
