@@ -119,6 +119,23 @@ impl Crowd {
         fate.added_ms.sort_by(f64::total_cmp);
         fate
     }
+
+    /// Bits of payload that came in some time.
+    pub fn bits(&self, pair: &Pair, from: f64, to: f64) -> f64 {
+        let window = self.start + Duration::from_secs_f64(from)..self.start + Duration::from_secs_f64(to);
+        let bits = |class| if class == Class::Audio { 8 * AUDIO_PAYLOAD } else { 8 * PAYLOAD };
+        let came = pair.arrivals.iter().filter(|arrival| window.contains(&arrival.at));
+        came.map(|arrival| bits(self.streams[arrival.flow.0 as usize - 1].class) as f64).sum()
+    }
+
+    /// Seconds from `from` until some packet that was sent since then came.
+    pub fn first_arrival_since(&self, pair: &Pair, from: f64) -> f64 {
+        let from = self.start + Duration::from_secs_f64(from);
+        pair.arrivals
+            .iter()
+            .find(|arrival| arrival.at >= from)
+            .map_or(f64::MAX, |arrival| (arrival.at - from).as_secs_f64())
+    }
 }
 
 fn layer_of(number: usize, class: Class) -> TrackLayer {

@@ -4,7 +4,10 @@
 #![allow(clippy::disallowed_methods)]
 
 mod crowd;
+mod cubic;
 mod pair;
+mod refusals;
+mod shared;
 mod trunk;
 
 use std::collections::BTreeSet;

@@ -1,6 +1,8 @@
 //! Two links joined by a path with delay, loss, rate, queue, jitter and outages.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -52,6 +54,24 @@ pub struct Conditions {
     pub outage: Option<(Duration, Duration)>,
 }
 
+/// A queue with a rate behind it; what finds it full is dropped.
+#[derive(Debug)]
+pub struct Bottleneck {
+    free_at: Instant,
+}
+
+impl Bottleneck {
+    /// When a packet has passed.
+    pub fn pass(&mut self, now: Instant, bytes: usize, rate_bps: f64, queue: Duration) -> Option<Instant> {
+        let begins = now.max(self.free_at);
+        if begins - now > queue {
+            return None;
+        }
+        self.free_at = begins + Duration::from_secs_f64(bytes as f64 * 8.0 / rate_bps);
+        Some(self.free_at)
+    }
+}
+
 /// A packet that the receiver handed on.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
@@ -84,7 +104,8 @@ pub struct Pair {
     now: Instant,
     rng: StdRng,
     in_burst: bool,
-    free_at: Instant,
+    /// Shared by all who send over the same bottleneck.
+    pub bottleneck: Rc<RefCell<Bottleneck>>,
     last_arrival: Instant,
     order: u64,
     /// To the receiver if true.
@@ -104,7 +125,11 @@ impl Pair {
 
     /// A pair without flows.
     pub fn over(conditions: Conditions, rate_bps: Option<u64>, seed: u64) -> Self {
-        let now = Instant::now();
+        Self::begin(Instant::now(), conditions, rate_bps, seed)
+    }
+
+    /// The same from some time on.
+    pub fn begin(now: Instant, conditions: Conditions, rate_bps: Option<u64>, seed: u64) -> Self {
         let rtt = 2 * conditions.delay;
         let mut pair = Self {
             sender: Link::new(now),
@@ -123,7 +148,7 @@ impl Pair {
             now,
             rng: StdRng::seed_from_u64(seed),
             in_burst: false,
-            free_at: now,
+            bottleneck: Rc::new(RefCell::new(Bottleneck { free_at: now })),
             last_arrival: now,
             order: 0,
             flying: BTreeMap::new(),
@@ -225,13 +250,12 @@ impl Pair {
         let mut at = self.now;
         if to_receiver {
             if let Some(rate) = self.conditions.rate_bps {
-                at = at.max(self.free_at);
-                if at - self.now > self.conditions.queue {
+                let passed = self.bottleneck.borrow_mut().pass(self.now, bytes, rate, self.conditions.queue);
+                let Some(passed) = passed else {
                     self.overflowed += 1;
                     return None;
-                }
-                at += Duration::from_secs_f64(bytes as f64 * 8.0 / rate);
-                self.free_at = at;
+                };
+                at = passed;
             }
             self.carried += bytes as u64;
         }
