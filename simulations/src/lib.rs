@@ -13,3 +13,4 @@ pub mod report;
 pub mod scenario;
 pub mod swarm;
 pub mod sweep;
+pub mod world;

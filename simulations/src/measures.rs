@@ -1,4 +1,8 @@
-//! The metrics of a run: what each is called, its unit, and what it says.
+//! The metrics of a run: what each is called, its unit, and what it says; and the samples of them.
+
+use std::collections::BTreeMap;
+
+use crate::outcome::Samples;
 
 /// A metric that runs sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +53,7 @@ pub const METRICS: &[Metric] = &[
     metric(
         "wire_overhead_percent",
         "%",
-        "bytes on a link beyond RTP packets sent the first time, QUIC included, UDP and IP not",
+        "bytes of video on a link beyond its RTP packets sent the first time: framing, QUIC and repair, UDP and IP not",
     ),
     metric("ip_overhead_percent", "%", "the same, UDP and IP included"),
     metric("keyframe_requests_per_s", "1/s", "keyframe requests that reach a publisher, per layer and second"),
@@ -73,4 +77,104 @@ pub const METRICS: &[Metric] = &[
 /// The metric of that name.
 pub fn find(name: &str) -> Option<&'static Metric> {
     METRICS.iter().find(|metric| metric.name == name)
+}
+
+/// Samples kept of one metric; beyond, every other one is let go again and again.
+const KEPT_MAX: usize = 1 << 17;
+
+/// Collects the samples of one metric. Smallest and largest are kept always.
+#[derive(Clone, Debug)]
+pub struct Sampler {
+    values: Vec<f64>,
+    /// Of so many samples one is kept.
+    stride: u64,
+    count: u64,
+    least: f64,
+    most: f64,
+}
+
+impl Default for Sampler {
+    fn default() -> Self {
+        Self { values: Vec::new(), stride: 1, count: 0, least: f64::INFINITY, most: f64::NEG_INFINITY }
+    }
+}
+
+impl Sampler {
+    /// Takes one.
+    pub fn add(&mut self, value: f64) {
+        (self.least, self.most) = (self.least.min(value), self.most.max(value));
+        if self.count.is_multiple_of(self.stride) {
+            self.values.push(value);
+            if self.values.len() >= KEPT_MAX {
+                let mut place = 0;
+                self.values.retain(|_| {
+                    place += 1;
+                    place % 2 == 1
+                });
+                self.stride *= 2;
+            }
+        }
+        self.count += 1;
+    }
+
+    /// All that were kept, sorted.
+    pub fn into_samples(mut self) -> Samples {
+        self.values.sort_unstable_by(f64::total_cmp);
+        // Letting go of samples must not hide the worst one.
+        if let (Some(first), Some(last)) = (self.values.first().copied(), self.values.last().copied()) {
+            if self.least < first {
+                self.values.insert(0, self.least);
+            }
+            if self.most > last {
+                self.values.push(self.most);
+            }
+        }
+        Samples { values: self.values }
+    }
+}
+
+/// Collects all metrics.
+#[derive(Clone, Debug, Default)]
+pub struct Measures {
+    samplers: BTreeMap<&'static str, Sampler>,
+    /// Of every packet: `one_way_ms` and `added_delay_ms`.
+    pub one_way: Sampler,
+    /// See `one_way`.
+    pub added: Sampler,
+}
+
+impl Measures {
+    /// Takes a sample of a metric of [`METRICS`].
+    pub fn add(&mut self, metric: &'static str, value: f64) {
+        debug_assert!(find(metric).is_some(), "{metric} is not listed");
+        self.samplers.entry(metric).or_default().add(value);
+    }
+
+    /// All samples by metric.
+    pub fn into_samples(mut self) -> BTreeMap<String, Samples> {
+        self.samplers.insert("one_way_ms", self.one_way);
+        self.samplers.insert("added_delay_ms", self.added);
+        let samples = self.samplers.into_iter().filter(|(_, sampler)| sampler.count > 0);
+        samples.map(|(name, sampler)| (name.to_owned(), sampler.into_samples())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_samples_keep_their_distribution_and_their_extremes() {
+        let mut sampler = Sampler::default();
+        for number in 0..1_000_000_u32 {
+            sampler.add(f64::from(number.wrapping_mul(2_654_435_761) % 1_000_000));
+        }
+        sampler.add(-5.0);
+        sampler.add(2e6);
+        let samples = sampler.into_samples();
+        assert!(samples.values.len() <= KEPT_MAX + 2);
+        assert_eq!((samples.percentile(0.0), samples.percentile(100.0)), (Some(-5.0), Some(2e6)));
+        let median = samples.percentile(50.0).unwrap();
+        assert!((median - 500_000.0).abs() < 5_000.0, "{median}");
+    }
 }

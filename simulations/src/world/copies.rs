@@ -1,0 +1,162 @@
+//! Copies of layers over links, and what must hold of them: no loops, one copy per layer and link, two parents only
+//! while a parent changes, and media within the room's countries.
+
+use origo_auth::NodeId;
+use origo_cascade_core::link::Flow;
+use origo_cascade_core::{Forward, TrackLayer};
+
+use super::track::Copy;
+use super::{World, ms};
+
+/// Two parents may feed a node for this long, ns: a second in which a silent layer does not tell that the new one
+/// works, and the way of the messages.
+const OVERLAP_MAX: u64 = 2_000_000_000;
+
+/// A layer of a track as one number, which the links' core gives back as its sink.
+pub(super) fn key(track: u32, layer: u8) -> u32 {
+    track << 2 | u32::from(layer)
+}
+
+/// The track and layer of such a number.
+pub(super) fn of_key(key: u32) -> (usize, usize) {
+    ((key >> 2) as usize, (key & 3) as usize)
+}
+
+impl World<'_> {
+    /// Notes a change of a node's tables; gives the sink that stands for the layer.
+    pub(super) fn note_forward(&mut self, node: usize, forward: &Forward) -> usize {
+        match forward {
+            Forward::Serve { layer, to, flow, .. } => {
+                let Some(key) = self.key_of(layer) else { return 0 };
+                self.begin_copy(node, *to, *flow, key);
+                self.begin_serve(key, *to, *flow);
+                key as usize
+            }
+            Forward::Relay { layer, to, flow, .. } => {
+                let Some(key) = self.key_of(layer) else { return 0 };
+                self.begin_copy(node, *to, *flow, key);
+                key as usize
+            }
+            Forward::StopServe { layer, to, flow, .. } => {
+                let Some(key) = self.key_of(layer) else { return 0 };
+                self.end_copy(node, *to, *flow);
+                self.end_serve(key, *to, *flow);
+                key as usize
+            }
+            Forward::StopRelay { layer, to, flow } => {
+                self.end_copy(node, *to, *flow);
+                self.key_of(layer).map_or(0, |key| key as usize)
+            }
+            Forward::Receive { layer, from, flow, .. } => {
+                let Some(key) = self.key_of(layer) else { return 0 };
+                self.nodes[node].receiving.insert((*from, *flow), key);
+                self.check_countries(key, node);
+                key as usize
+            }
+            Forward::StopReceive { from, flow } => {
+                self.nodes[node].receiving.remove(&(*from, *flow)).map_or(0, |key| key as usize)
+            }
+        }
+    }
+
+    fn key_of(&self, layer: &TrackLayer) -> Option<u32> {
+        self.tracks_by_sid.get(&layer.track).map(|track| key(*track, layer.layer))
+    }
+
+    fn begin_copy(&mut self, from: usize, to: NodeId, flow: Flow, key: u32) {
+        let Some(&place) = self.places.get(&to) else { return };
+        match self.nodes[from].serving.get(&(to, flow)) {
+            Some(known) if *known == key => return,
+            Some(_) => self.end_copy(from, to, flow),
+            None => {}
+        }
+        self.nodes[from].serving.insert((to, flow), key);
+        let (now, (track, layer)) = (self.now, of_key(key));
+        if self.feeds(track, layer, place, from) {
+            self.violate(format!("a loop: {} gets {} from below itself", self.name(from), self.layer_name(key)));
+        }
+        let copies = &mut self.tracks[track].layers[layer].copies;
+        copies.push(Copy { from, to: place, since: now });
+        let same = copies.iter().filter(|copy| (copy.from, copy.to) == (from, place)).count();
+        if same > 1 {
+            let (a, b) = (self.name(from).to_owned(), self.name(place).to_owned());
+            self.violate(format!("{same} copies of {} from {a} to {b}", self.layer_name(key)));
+        }
+        self.measure("copies_per_link", same as f64);
+        let sent = &mut self.nodes[from].sent[place];
+        sent.copies_max = sent.copies_max.max(same as u64);
+        self.check_countries(key, place);
+        let tree = (self.tracks[track].room, self.tracks[track].node);
+        self.trees.gain(tree, from, place, now);
+    }
+
+    /// Whether a layer has a way from its origin to a node.
+    pub(super) fn is_fed(&self, track: usize, layer: usize, origin: usize, node: usize) -> bool {
+        self.feeds(track, layer, origin, node)
+    }
+
+    /// Whether what comes to `node` of a layer comes from `source`.
+    fn feeds(&self, track: usize, layer: usize, source: usize, node: usize) -> bool {
+        let copies = &self.tracks[track].layers[layer].copies;
+        let (mut seen, mut next) = (vec![node], vec![node]);
+        while let Some(at) = next.pop() {
+            if at == source {
+                return true;
+            }
+            for parent in copies.iter().filter(|copy| copy.to == at).map(|copy| copy.from) {
+                if !seen.contains(&parent) {
+                    seen.push(parent);
+                    next.push(parent);
+                }
+            }
+        }
+        false
+    }
+
+    fn end_copy(&mut self, from: usize, to: NodeId, flow: Flow) {
+        let Some(&place) = self.places.get(&to) else { return };
+        let Some(key) = self.nodes[from].serving.remove(&(to, flow)) else { return };
+        let (track, layer) = of_key(key);
+        let copies = &mut self.tracks[track].layers[layer].copies;
+        let Some(ended) = copies.iter().rposition(|copy| (copy.from, copy.to) == (from, place)) else { return };
+        let ended = copies.remove(ended);
+        let others = copies.iter().filter(|copy| copy.to == place).map(|copy| copy.since);
+        if let Some(since) = others.max() {
+            self.end_overlap(key, place, self.now - since.max(ended.since));
+        }
+        let tree = (self.tracks[track].room, self.tracks[track].node);
+        if self.trees.lose(tree, from, place, self.now) {
+            self.second.moves += 1;
+        }
+    }
+
+    fn end_overlap(&mut self, key: u32, node: usize, lasted: u64) {
+        self.measure("overlap_ms", ms(lasted));
+        if lasted > OVERLAP_MAX {
+            let (layer, node) = (self.layer_name(key), self.name(node).to_owned());
+            self.violate(format!("two parents sent {layer} to {node} for {:.0} ms", ms(lasted)));
+        }
+    }
+
+    /// Media of a room with countries touches no other.
+    fn check_countries(&mut self, key: u32, node: usize) {
+        let room = self.tracks[of_key(key).0].room;
+        if !self.may_touch(room, node) {
+            let (layer, country) = (self.layer_name(key), &self.scenario.topology.nodes[node].region.country);
+            self.violate(format!("{layer} touches {} in {country}", self.name(node)));
+        }
+    }
+
+    /// Whether a room's media may touch a node.
+    pub(super) fn may_touch(&self, room: usize, node: usize) -> bool {
+        let countries = &self.rooms[room].countries;
+        countries.is_empty() || countries.contains(&self.scenario.topology.nodes[node].region.country)
+    }
+
+    pub(super) fn layer_name(&self, key: u32) -> String {
+        let (track, layer) = of_key(key);
+        let track = &self.tracks[track];
+        let (room, node) = (&self.rooms[track.room].key.name, self.name(track.node));
+        format!("layer {layer} of {:?} {} at {node} in {room}", track.kind, track.sid)
+    }
+}

@@ -1,0 +1,145 @@
+//! Inputs into the cores of nodes, and what they ask for.
+
+use bytes::Bytes;
+use origo_auth::NodeId;
+use origo_cascade_core::{Forward, Input, Output, link, links};
+
+use super::event::{Event, Parcel};
+use super::{Detail, World, wire};
+use crate::network::OVERHEAD_BYTES;
+
+/// What a control frame adds to its message.
+const FRAME_BYTES: usize = 4;
+/// A core that asks to be woken at once is woken a little later, so that virtual time goes on.
+const AT_ONCE: u64 = 1_000;
+
+impl World<'_> {
+    /// Gives an input to a node's cascade and does what it asks for.
+    pub(super) fn cascade(&mut self, node: usize, input: Input) {
+        let now = self.instant();
+        self.nodes[node].cascade.handle_input(now, input);
+        loop {
+            match self.nodes[node].cascade.poll_output() {
+                Output::Control { to, kind, message } => self.post(node, to, kind, message),
+                // People in here send pictures and sound alone.
+                Output::Data { .. } => {}
+                Output::Forward(forward) => self.forward(node, forward),
+                Output::Event(event) => self.heard.push_back((node, event)),
+                Output::Timeout(at) => {
+                    let due = self.nanos(at).max(self.now + AT_ONCE);
+                    if self.nodes[node].cascade_wakes.set(due) {
+                        self.push(due, Event::WakeCascade(node as u32));
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Gives an input to a node's links and does what they ask for.
+    pub(super) fn links(&mut self, node: usize, input: links::Input) {
+        let now = self.instant();
+        self.nodes[node].links.handle_input(now, input);
+        loop {
+            match self.nodes[node].links.poll_output() {
+                links::Output::Transmit { to, datagram } => self.transmit(node, to, datagram),
+                links::Output::Received { sink, received } => self.received(node, sink, received),
+                links::Output::Flowing { from, flow } => self.flowing.push_back((node, from, flow)),
+                // QUIC is a model that lets everything go at once.
+                links::Output::Allow { .. } => {}
+                links::Output::Timeout(at) => {
+                    let due = self.nanos(at).max(self.now + AT_ONCE);
+                    if self.nodes[node].links_wake.set(due) {
+                        self.push(due, Event::WakeLinks(node as u32));
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Does what has piled up while cores were drained, until nothing is left.
+    pub(super) fn settle(&mut self) {
+        loop {
+            if let Some((node, from, flow)) = self.flowing.pop_front() {
+                self.cascade(node, Input::Flowing { from, flow });
+            } else if let Some((node, event)) = self.heard.pop_front() {
+                self.hear(node, event);
+            } else {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn wake_cascade(&mut self, node: usize) {
+        match self.nodes[node].cascade_wakes.come(self.now) {
+            Ok(true) => self.cascade(node, Input::Timeout),
+            Ok(false) => {}
+            Err(due) => self.push(due, Event::WakeCascade(node as u32)),
+        }
+    }
+
+    pub(super) fn wake_links(&mut self, node: usize) {
+        match self.nodes[node].links_wake.come(self.now) {
+            Ok(true) => self.links(node, links::Input::Timeout),
+            Ok(false) => {}
+            Err(due) => self.push(due, Event::WakeLinks(node as u32)),
+        }
+    }
+
+    fn post(&mut self, from: usize, to: NodeId, kind: u64, message: Bytes) {
+        let Some(&to) = self.places.get(&to) else { return };
+        let count = self.nodes.len();
+        let back = self.paths[to * count + from].delay();
+        let arrives = self.paths[from * count + to].stream(self.now, message.len() + FRAME_BYTES, back);
+        self.push(arrives, Event::Control(Box::new(Parcel { from, to, kind, message })));
+    }
+
+    pub(super) fn take_control(&mut self, parcel: Parcel) {
+        let Parcel { from, to, kind, message } = parcel;
+        let from = self.nodes[from].id;
+        self.cascade(to, Input::Control { from, message, kind });
+    }
+
+    fn transmit(&mut self, from: usize, to: NodeId, datagram: Bytes) {
+        let Some(&to) = self.places.get(&to) else { return };
+        let place = from * self.nodes.len() + to;
+        self.note_sent(from, to, &datagram);
+        if let Some(arrives) = self.paths[place].send(self.now, datagram.len() + OVERHEAD_BYTES) {
+            self.push(arrives, Event::Arrive { path: place as u32, datagram });
+        }
+    }
+
+    fn note_sent(&mut self, from: usize, to: usize, datagram: &Bytes) {
+        let sent = &mut self.nodes[from].sent[to];
+        sent.datagrams += 1;
+        let Some(packet) = wire::look(datagram) else { return };
+        let rtp = packet.payload + wire::RTP_HEAD_BYTES;
+        if !packet.again {
+            sent.rtp_bytes += rtp as u64;
+            sent.payload_bytes += packet.payload as u64;
+        }
+        if !packet.is_audio {
+            sent.video_datagrams += 1;
+            sent.video_datagram_bytes += datagram.len() as u64;
+            sent.video_rtp_bytes += if packet.again { 0 } else { rtp as u64 };
+        }
+    }
+
+    pub(super) fn arrive(&mut self, path: usize, datagram: Bytes) {
+        let (from, to) = (path / self.nodes.len(), path % self.nodes.len());
+        let peer = self.nodes[from].id;
+        self.links(to, links::Input::Link { peer, input: link::Input::Datagram(datagram) });
+    }
+
+    /// A node's cascade changes a table.
+    fn forward(&mut self, node: usize, forward: Forward) {
+        self.tell(Detail::Decisions, || String::new() + &self::words(&forward, node));
+        let sink = self.note_forward(node, &forward);
+        self.links(node, links::Input::Forward { forward, sink });
+    }
+}
+
+fn words(forward: &Forward, node: usize) -> String {
+    format!("node {node}: {forward:?}")
+}

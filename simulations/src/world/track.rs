@@ -1,0 +1,156 @@
+//! A published track: which layers are sent, with which numbers, and what became of each packet.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use origo_auth::{NodeId, TrackSid};
+use origo_cascade_core::link::Flow;
+use origo_cascade_core::{MediaKind, TrackLayer};
+use rand::rngs::SmallRng;
+
+use super::watch::Watch;
+use crate::scenario::Media;
+
+/// Largest payload of an RTP packet, bytes.
+pub(super) const PAYLOAD_MAX: usize = 1150;
+/// How far back packets are remembered: every repair has come by then, ns.
+const REMEMBERED: f64 = 3.0;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Track {
+    pub(super) sid: TrackSid,
+    pub(super) kind: MediaKind,
+    pub(super) media: Arc<Media>,
+    /// Node and room of the publisher.
+    pub(super) node: usize,
+    pub(super) room: usize,
+    pub(super) alive: bool,
+    /// One, or one per layer when they are streams of their own.
+    pub(super) streams: Vec<Stream>,
+    pub(super) layers: Vec<Layer>,
+    /// Numbers left out before the next packet to a peer, of layers within one stream.
+    pub(super) left_out: BTreeMap<NodeId, u16>,
+    pub(super) dice: SmallRng,
+    /// RTP timestamp.
+    pub(super) clock: u32,
+    /// Until when somebody talks, or is silent.
+    pub(super) spurt: (bool, u64),
+}
+
+/// Packets that are numbered together.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) next: u64,
+    /// By number modulo its length.
+    ring: Vec<Sent>,
+}
+
+/// A packet that a publisher sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sent {
+    pub(super) number: u64,
+    pub(super) at: u64,
+    pub(super) layer: u8,
+}
+
+/// One layer.
+#[derive(Debug, Default)]
+pub(super) struct Layer {
+    /// The publisher sends it.
+    pub(super) active: bool,
+    /// The publisher has been told to.
+    pub(super) resuming: bool,
+    /// Bytes of a mean frame.
+    pub(super) frame_bytes: f64,
+    /// To which peers it goes straight, under which number.
+    pub(super) serves: Vec<(NodeId, Flow)>,
+    /// People on the publisher's own node who take it.
+    pub(super) local: u32,
+    /// Nodes that take it for their people.
+    pub(super) watches: BTreeMap<usize, Watch>,
+    /// All copies.
+    pub(super) copies: Vec<Copy>,
+    pub(super) burst: Burst,
+    /// A keyframe is due from then on.
+    pub(super) key_at: Option<u64>,
+    pub(super) last_key: u64,
+    pub(super) last_request: Option<u64>,
+    pub(super) request_waits: bool,
+    /// Requests that reached the publisher within the current second.
+    pub(super) requests: u32,
+    /// When the first node asked for a layer that nobody took, and its straight delay.
+    pub(super) asked_at: Option<(u64, u64)>,
+    /// When the last node that took it for its people ended that.
+    pub(super) unwatched_at: Option<u64>,
+}
+
+/// A flow of a layer over a link.
+#[derive(Clone, Debug)]
+pub(super) struct Copy {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) since: u64,
+}
+
+/// What is left of a frame.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Burst {
+    pub(super) left: u32,
+    pub(super) bytes: usize,
+    pub(super) key: bool,
+    pub(super) clock: u32,
+}
+
+impl Stream {
+    pub(super) fn new(packets_per_s: f64, first: u64) -> Self {
+        let length = ((packets_per_s * REMEMBERED) as usize).next_power_of_two().clamp(256, 1 << 15);
+        Self { next: first, ring: vec![Sent::default(); length] }
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.ring.len() as u64
+    }
+
+    /// Notes a packet and gives its number.
+    pub(super) fn note(&mut self, at: u64, layer: u8) -> u64 {
+        let number = self.next;
+        let place = number as usize & (self.ring.len() - 1);
+        self.ring[place] = Sent { number, at, layer };
+        self.next += 1;
+        number
+    }
+
+    /// A packet that is remembered.
+    pub(super) fn sent(&self, number: u64) -> Option<&Sent> {
+        let sent = self.ring.get(number as usize & (self.ring.len().wrapping_sub(1)))?;
+        (sent.number == number).then_some(sent)
+    }
+
+    /// The newest number with these low bits.
+    pub(super) fn extend(&self, low: u16) -> u64 {
+        let newest = self.next - 1;
+        newest - u64::from((newest as u16).wrapping_sub(low))
+    }
+}
+
+impl Track {
+    pub(super) fn in_stream(&self) -> bool {
+        self.media.in_stream && self.layers.len() > 1
+    }
+
+    /// Which stream numbers a layer.
+    pub(super) fn stream_of(&self, layer: u8) -> usize {
+        if self.in_stream() { 0 } else { usize::from(layer) }
+    }
+
+    pub(super) fn id(&self, layer: u8) -> TrackLayer {
+        TrackLayer { track: self.sid, layer }
+    }
+}
+
+impl Layer {
+    pub(super) fn is_wanted(&self) -> bool {
+        self.local > 0 || !self.serves.is_empty()
+    }
+}

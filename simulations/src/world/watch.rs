@@ -1,0 +1,209 @@
+//! What a node takes of a layer for its people: which packets came in time, and whether the picture stands.
+
+use super::track::Stream;
+
+/// A picture is no use when it is later than this beyond the best path, ns.
+const VIDEO_IN_TIME: u64 = 300_000_000;
+/// The same for sound.
+const AUDIO_IN_TIME: u64 = 120_000_000;
+/// Packets published within this time after the first count as the start, ns.
+const START: u64 = 2_000_000_000;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Watch {
+    /// The node's room.
+    pub(super) local: usize,
+    /// When the node began to want it.
+    pub(super) since: u64,
+    /// The delay of the best path, ns.
+    pub(super) best: u64,
+    pub(super) is_audio: bool,
+    /// First number that the origin sent here, and when.
+    pub(super) begin: Option<(u64, u64)>,
+    /// The first number about which nothing is settled.
+    next: u64,
+    highest: u64,
+    /// Numbers from `next` on that came, by number modulo the stream's ring.
+    seen: Vec<u64>,
+    pub(super) tally: Tally,
+    pub(super) arrived_at: Option<u64>,
+    /// The picture can be decoded.
+    pub(super) synced: bool,
+    /// Number of the newest keyframe.
+    pub(super) key: u64,
+    /// Since when it stands.
+    pub(super) frozen: Option<u64>,
+    /// It asks for keyframes until one comes.
+    pub(super) asks: bool,
+    pub(super) freezes: u32,
+    pub(super) reported: bool,
+}
+
+/// Packets that are settled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) delivered: u64,
+    pub(super) missed: u64,
+    /// Of these within the first two seconds.
+    pub(super) start_delivered: u64,
+    pub(super) start_missed: u64,
+}
+
+/// How a packet came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Came {
+    /// As the next or a later one.
+    Fresh,
+    /// After later ones.
+    Late,
+    /// So late that it was given up, or from before the beginning.
+    TooLate,
+    /// Again.
+    Twice,
+}
+
+impl Watch {
+    pub(super) fn new(local: usize, since: u64, best: u64, is_audio: bool) -> Self {
+        Self {
+            local,
+            since,
+            best,
+            is_audio,
+            begin: None,
+            next: 0,
+            highest: 0,
+            seen: Vec::new(),
+            tally: Tally::default(),
+            arrived_at: None,
+            synced: is_audio,
+            key: 0,
+            frozen: None,
+            asks: false,
+            freezes: 0,
+            reported: false,
+        }
+    }
+
+    /// From this number on everything is expected.
+    pub(super) fn begin(&mut self, number: u64, now: u64) {
+        if self.begin.is_none() {
+            (self.begin, self.next) = (Some((number, now)), number);
+        }
+    }
+
+    /// A packet came.
+    pub(super) fn take(&mut self, stream: &Stream, number: u64, sent: u64, now: u64) -> Came {
+        self.begin(number, now);
+        if number < self.next {
+            return Came::TooLate;
+        }
+        let words = (stream.length() / 64) as usize;
+        if self.seen.len() < words {
+            self.seen.resize(words, 0);
+        }
+        let (word, bit) = self.place(number);
+        if self.seen[word] & bit != 0 {
+            return Came::Twice;
+        }
+        if now > sent + self.best + self.in_time() {
+            return Came::TooLate;
+        }
+        self.seen[word] |= bit;
+        let came = if number > self.highest { Came::Fresh } else { Came::Late };
+        self.highest = self.highest.max(number);
+        came
+    }
+
+    /// Settles packets that cannot come in time any more; those sent from `from` on count. Gives how many were missed,
+    /// and the last of them.
+    pub(super) fn settle(&mut self, stream: &Stream, layer: u8, now: u64, from: u64) -> (u64, u64) {
+        let (Some((_, began)), waits) = (self.begin, self.best + self.in_time()) else { return (0, 0) };
+        let mut missed = (0, 0);
+        while self.next < stream.next {
+            let number = self.next;
+            let Some(sent) = stream.sent(number).copied() else {
+                self.next = number.max(stream.next.saturating_sub(stream.length()) - 1) + 1;
+                continue;
+            };
+            if sent.at + waits > now {
+                break;
+            }
+            self.next += 1;
+            let came = self.clear(number);
+            if sent.layer != layer {
+                continue;
+            }
+            if !came {
+                missed = (missed.0 + 1, number);
+            }
+            if sent.at >= from {
+                let is_start = sent.at < began + START;
+                *(if came { &mut self.tally.delivered } else { &mut self.tally.missed }) += 1;
+                *(if came { &mut self.tally.start_delivered } else { &mut self.tally.start_missed }) +=
+                    u64::from(is_start);
+            }
+        }
+        missed
+    }
+
+    fn in_time(&self) -> u64 {
+        if self.is_audio { AUDIO_IN_TIME } else { VIDEO_IN_TIME }
+    }
+
+    fn clear(&mut self, number: u64) -> bool {
+        if self.seen.is_empty() {
+            return false;
+        }
+        let (word, bit) = self.place(number);
+        let came = self.seen[word] & bit != 0;
+        self.seen[word] &= !bit;
+        came
+    }
+
+    fn place(&self, number: u64) -> (usize, u64) {
+        ((number / 64) as usize & (self.seen.len() - 1), 1 << (number % 64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    #[test]
+    fn a_packet_counts_once_and_what_does_not_come_in_time_is_missed() {
+        let mut stream = Stream::new(100.0, 70_000);
+        let mut watch = Watch::new(0, 0, 40 * MS, false);
+        let numbers: Vec<u64> = (0..10).map(|at| stream.note(at * 10 * MS, 0)).collect();
+        let mut take =
+            |watch: &mut Watch, at: usize, now: u64| watch.take(&stream, numbers[at], at as u64 * 10 * MS, now * MS);
+        watch.begin(numbers[0], 0);
+        for at in [0, 1, 3, 4] {
+            assert_eq!(take(&mut watch, at, at as u64 * 10 + 40), Came::Fresh);
+        }
+        assert_eq!(take(&mut watch, 2, 130), Came::Late);
+        assert_eq!(take(&mut watch, 2, 131), Came::Twice);
+        assert_eq!(take(&mut watch, 5, 391), Came::TooLate, "sent at 50, due at 390");
+        for at in 6..10 {
+            take(&mut watch, at, at as u64 * 10 + 40);
+        }
+        assert_eq!(watch.settle(&stream, 0, 429 * MS, 0), (1, numbers[5]));
+        assert_eq!((watch.tally.delivered, watch.tally.missed), (8, 1), "the last is not due yet");
+        assert_eq!(watch.settle(&stream, 0, 430 * MS, 0), (0, 0));
+        assert_eq!(watch.tally.delivered, 9);
+    }
+
+    #[test]
+    fn a_long_silence_of_a_node_does_not_keep_it_from_settling() {
+        let mut stream = Stream::new(10.0, 70_000);
+        let mut watch = Watch::new(0, 0, 40 * MS, false);
+        watch.begin(70_000, 0);
+        (0..2000).for_each(|at| {
+            stream.note(at * MS, 0);
+        });
+        watch.settle(&stream, 0, 9_000 * MS, 0);
+        assert_eq!(watch.tally.missed, stream.length(), "those that are remembered");
+    }
+}
