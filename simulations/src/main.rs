@@ -1,3 +1,10 @@
 //! `origo-sim`: runs scenarios.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use origo_sim::cli::{Cli, execute};
+
+fn main() -> ExitCode {
+    ExitCode::from(execute(&Cli::parse()))
+}

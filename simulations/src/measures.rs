@@ -42,7 +42,11 @@ pub const METRICS: &[Metric] = &[
     metric("first_2s_delivered_percent", "%", "the same, of the first two seconds after it began to take the layer"),
     metric("freeze_ms", "ms", "a picture that stood, from a lost reference to the next keyframe"),
     metric("freezes_per_minute", "1/min", "freezes of a video layer at a node, per minute of taking it"),
-    metric("copies_per_link", "copies", "flows of one layer over one directed link, whenever one begins"),
+    metric(
+        "copies_per_link",
+        "copies",
+        "flows of one layer over one directed link, whenever one begins and once a second",
+    ),
     metric("copy_ms", "layer ms", "sum over all copies of the delay of their link, once a second"),
     metric("copy_ms_ratio", "1", "copy_ms over that of straight copies of the same demand, once a second"),
     metric(

@@ -1,7 +1,9 @@
-//! Commands that run a scenario more than once. Each gives whether everything held.
+//! The commands. Each gives whether everything held.
 
 pub mod compare;
 pub mod gallery;
+pub mod replay;
+pub mod run;
 pub mod swarm;
 pub mod sweep;
 

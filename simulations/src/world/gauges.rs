@@ -128,11 +128,15 @@ impl World<'_> {
     fn look_at_layers(&mut self) {
         let count = self.nodes.len();
         let (mut copied, mut straight, mut leaving, mut demanded) = (0, 0, 0, 0);
-        let (mut requests, mut unfed) = (Vec::new(), Vec::new());
+        let (mut requests, mut unfed, mut same) = (Vec::new(), Vec::new(), Vec::new());
         for (number, track) in self.tracks.iter_mut().enumerate().filter(|(_, track)| track.alive) {
             for (place, layer) in track.layers.iter_mut().enumerate() {
                 copied += layer.copies.iter().map(|copy| self.paths[copy.from * count + copy.to].delay()).sum::<u64>();
                 leaving += layer.copies.iter().filter(|copy| copy.from == track.node).count();
+                for copy in &layer.copies {
+                    let of_link = layer.copies.iter().filter(|other| (other.from, other.to) == (copy.from, copy.to));
+                    same.push(of_link.count() as f64);
+                }
                 for (node, watch) in &layer.watches {
                     straight += self.paths[track.node * count + node].delay();
                     demanded += 1;
@@ -153,6 +157,7 @@ impl World<'_> {
         if straight > 0 {
             self.measure("copy_ms_ratio", copied as f64 / straight as f64);
         }
+        same.into_iter().for_each(|same| self.measure("copies_per_link", same));
         requests.into_iter().for_each(|requests| self.measure("keyframe_requests_per_s", requests));
         unfed.into_iter().for_each(|(track, layer, node)| self.check_fed(track, layer, node));
     }

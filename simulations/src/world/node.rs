@@ -1,12 +1,14 @@
 //! A node: the real cascade and the real links, and when they want to be woken.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use origo_auth::NodeId;
 use origo_cascade_core::link::Flow;
 use origo_cascade_core::links::Links;
 use origo_cascade_core::metric::LinkMetric;
+use origo_cascade_core::route::{Parameters, Prices, RelayPolicy, Tree, relay_policy};
 use origo_cascade_core::{Cascade, NodeAddress};
 
 use crate::dice::{hash, mix};
@@ -118,8 +120,19 @@ impl Node {
     }
 }
 
-fn cascade(start: Instant, id: NodeId, _policy: &Policy) -> Cascade {
-    Cascade::new(start, id)
+fn cascade(start: Instant, id: NodeId, policy: &Policy) -> Cascade {
+    let [region, continent, ocean] = policy.prices;
+    let prices = Prices { region, continent, ocean, links: policy.link_prices.clone() };
+    let tree = || {
+        let Policy { alpha, beta, degree, hops, .. } = *policy;
+        // Far nodes get what the default gives them of the stretch.
+        let default = Parameters::default();
+        let alpha_far = default.alpha_far.min(alpha);
+        Arc::new(Tree::new(Parameters { alpha, alpha_far, beta, degree, hops, ..default }))
+    };
+    let relay: Arc<dyn RelayPolicy> =
+        if policy.relay == "tree" { tree() } else { relay_policy(policy.relay).unwrap_or_else(|| tree()) };
+    Cascade::with_policy(start, id, relay, prices)
 }
 
 /// A node's id hangs on its name alone, so that one more node leaves the others theirs.

@@ -177,7 +177,7 @@ mod tests {
         let mut stream = Stream::new(100.0, 70_000);
         let mut watch = Watch::new(0, 0, 40 * MS, false);
         let numbers: Vec<u64> = (0..10).map(|at| stream.note(at * 10 * MS, 0)).collect();
-        let mut take =
+        let take =
             |watch: &mut Watch, at: usize, now: u64| watch.take(&stream, numbers[at], at as u64 * 10 * MS, now * MS);
         watch.begin(numbers[0], 0);
         for at in [0, 1, 3, 4] {
