@@ -8,6 +8,7 @@ mod layer;
 mod machine;
 mod numbers;
 mod slab;
+mod stream;
 
 use std::time::Instant;
 

@@ -12,6 +12,7 @@ mod fec;
 mod hop;
 mod input;
 mod keyframe;
+mod left_out;
 mod machine;
 mod message;
 mod meter;
@@ -29,6 +30,7 @@ pub(crate) use sequence::extend;
 
 pub use counters::{Dropped, Stats};
 pub use input::Input;
+pub use left_out::{LeftOut, void};
 pub use machine::Link;
 pub use output::Output;
 pub use packet::{Class, Extensions, Packet, Received, Send};

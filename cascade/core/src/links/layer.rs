@@ -20,8 +20,12 @@ pub(super) struct Layer {
     pub(super) local: Option<usize>,
     /// Flows that bring it, by number among the incoming; the newest last.
     pub(super) sources: Vec<usize>,
-    /// Peers that take it from us.
+    /// Peers that take it from us as it is.
     pub(super) children: Vec<Child>,
+    /// The stream that it is a part of, by number, while peers take parts of that.
+    pub(super) stream: Option<usize>,
+    /// Flows that carry it as a part of its stream.
+    pub(super) streamed: usize,
     pub(super) numbers: Numbers,
     /// NTP time of the newest sender report, which two sources bring twice.
     pub(super) report: Option<u64>,
@@ -30,12 +34,14 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    pub(super) fn new(id: TrackLayer) -> Self {
+    pub(super) fn new(id: TrackLayer, stream: Option<usize>) -> Self {
         Self {
             id,
             local: None,
             sources: Vec::new(),
             children: Vec::new(),
+            stream,
+            streamed: 0,
             numbers: Numbers::default(),
             report: None,
             idle: None,
@@ -43,7 +49,7 @@ impl Layer {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.sources.is_empty() && self.children.is_empty()
+        self.sources.is_empty() && self.children.is_empty() && self.streamed == 0
     }
 }
 
@@ -80,6 +86,11 @@ pub(super) struct Outgoing {
 pub(super) enum Feed {
     /// A worker of this node.
     Worker(usize),
-    /// Another node: the layer by number.
-    Relay(usize),
+    /// Another node.
+    Relay {
+        /// The layer by number.
+        layer: usize,
+        /// It goes as a part of its stream.
+        in_stream: bool,
+    },
 }

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use origo_auth::NodeId;
+use origo_auth::{NodeId, TrackSid};
 
 use super::counters::Counters;
 use super::layer::{Child, DRAINS, Feed, Incoming, LINGERS, Layer, Outgoing};
 use super::slab::Slab;
+use super::stream::{Pruning, Stream};
 use super::{Input, Output};
 use crate::link::{self, Class, Flow, Link, Packet, Received, Send};
 use crate::metric::LinkMetric;
@@ -24,6 +25,9 @@ pub struct Links {
     links_by_peer: BTreeMap<NodeId, usize>,
     layers: Slab<Layer>,
     layers_by_id: BTreeMap<TrackLayer, usize>,
+    /// Streams that peers take parts of.
+    streams: Slab<Stream>,
+    streams_by_track: BTreeMap<TrackSid, usize>,
     incoming: Slab<Incoming>,
     incoming_by_flow: BTreeMap<(usize, Flow), usize>,
     outgoing: Slab<Outgoing>,
@@ -52,6 +56,8 @@ impl Links {
             links_by_peer: BTreeMap::new(),
             layers: Slab::default(),
             layers_by_id: BTreeMap::new(),
+            streams: Slab::default(),
+            streams_by_track: BTreeMap::new(),
             incoming: Slab::default(),
             incoming_by_flow: BTreeMap::new(),
             outgoing: Slab::default(),
@@ -160,7 +166,7 @@ impl Links {
             Received::SenderReport { ntp, rtp, .. } => self.take_report(place, ntp, rtp),
             Received::Keyframe { layer } => match self.outgoing.get(place).map(|outgoing| outgoing.feed) {
                 Some(Feed::Worker(sink)) => self.outputs.push_back(Output::Received { sink, received }),
-                Some(Feed::Relay(_)) => self.want_keyframe(layer),
+                Some(Feed::Relay { .. }) => self.want_keyframe(layer),
                 None => {}
             },
         }
@@ -180,7 +186,10 @@ impl Links {
             return;
         };
         packet.sequence = sequence;
-        let (id, local, children) = (layer.id, layer.local, layer.children.len());
+        let (id, local, stream, children) = (layer.id, layer.local, layer.stream, layer.children.len());
+        if let Some(stream) = stream {
+            self.relay_parts(stream, id.layer, class, &packet);
+        }
         for child in 0..children {
             let Child { link, flow } = self.layer_mut(place).children[child];
             self.counters.relayed += 1;
@@ -188,6 +197,20 @@ impl Links {
         }
         if let Some(sink) = local {
             self.outputs.push_back(Output::Received { sink, received: Received::Packet { layer: id, packet } });
+        }
+    }
+
+    /// Passes on what each peer is to get of a stream.
+    fn relay_parts(&mut self, stream: usize, layer: u8, class: Class, packet: &Packet) {
+        let children = self.streams.get(stream).map_or(0, |stream| stream.children.len());
+        for child in 0..children {
+            let Some(pruning) = self.streams.get_mut(stream).map(|stream| &mut stream.children[child]) else { return };
+            let (link, parts) = (pruning.link, pruning.take(layer, packet));
+            for (flow, packet) in parts.into_iter().flatten() {
+                self.counters.relayed += 1;
+                let class = if packet.payload.is_empty() { Class::Base } else { class };
+                self.give(link, link::Input::Packet { flow, class, packet });
+            }
         }
     }
 
@@ -239,7 +262,7 @@ impl Links {
             Forward::Receive { layer, from, flow, local, .. } => self.receive(layer, from, flow, local.then_some(sink)),
             Forward::StopReceive { from, flow } => self.stop_receive(from, flow),
             Forward::Serve { layer, to, flow, kind, .. } => self.serve(layer, to, flow, kind, sink),
-            Forward::Relay { layer, to, flow, kind, .. } => self.relay(layer, to, flow, kind),
+            Forward::Relay { layer, to, flow, kind, in_stream } => self.relay(layer, to, flow, kind, in_stream),
             Forward::StopServe { to, flow, .. } | Forward::StopRelay { to, flow, .. } => self.stop_serve(to, flow),
         }
     }
@@ -294,14 +317,55 @@ impl Links {
         self.feed(link, layer, flow, kind, Feed::Worker(sink));
     }
 
-    fn relay(&mut self, id: TrackLayer, to: NodeId, flow: Flow, kind: MediaKind) {
+    fn relay(&mut self, id: TrackLayer, to: NodeId, flow: Flow, kind: MediaKind, in_stream: bool) {
         let (link, layer) = (self.place_of(to), self.layer(id));
+        let feed = Feed::Relay { layer, in_stream };
         let known = self.outgoing_by_flow.get(&(link, flow)).and_then(|place| self.outgoing.get(*place));
-        if known.is_some_and(|outgoing| outgoing.feed == Feed::Relay(layer)) {
+        if known.is_some_and(|outgoing| outgoing.feed == feed) {
             return;
         }
-        self.feed(link, id, flow, kind, Feed::Relay(layer));
-        self.layer_mut(layer).children.push(Child { link, flow });
+        self.feed(link, id, flow, kind, feed);
+        if in_stream {
+            self.add_part(id, link, flow);
+            self.layer_mut(layer).streamed += 1;
+        } else {
+            self.layer_mut(layer).children.push(Child { link, flow });
+        }
+    }
+
+    fn add_part(&mut self, id: TrackLayer, link: usize, flow: Flow) {
+        let streams = &mut self.streams;
+        let stream = *self.streams_by_track.entry(id.track).or_insert_with(|| streams.insert(Stream::default()));
+        self.name_stream(id.track, Some(stream));
+        let Some(Stream { children }) = self.streams.get_mut(stream) else { return };
+        let known = children.iter().position(|child| child.link == link);
+        let child = known.unwrap_or_else(|| {
+            children.push(Pruning::new(link));
+            children.len() - 1
+        });
+        children[child].add(id.layer, flow);
+    }
+
+    fn remove_part(&mut self, track: TrackSid, link: usize, flow: Flow) {
+        let Some(&place) = self.streams_by_track.get(&track) else { return };
+        let Some(Stream { children }) = self.streams.get_mut(place) else { return };
+        children.iter_mut().filter(|child| child.link == link).for_each(|child| child.remove(flow));
+        children.retain(|child| !child.is_empty());
+        if children.is_empty() {
+            self.streams.remove(place);
+            self.streams_by_track.remove(&track);
+            self.name_stream(track, None);
+        }
+    }
+
+    /// Tells the layers of a track which stream they are parts of.
+    fn name_stream(&mut self, track: TrackSid, stream: Option<usize>) {
+        let of_track = TrackLayer { track, layer: 0 }..=TrackLayer { track, layer: u8::MAX };
+        for (_, &place) in self.layers_by_id.range(of_track) {
+            if let Some(layer) = self.layers.get_mut(place) {
+                layer.stream = stream;
+            }
+        }
     }
 
     fn feed(&mut self, link: usize, layer: TrackLayer, flow: Flow, kind: MediaKind, feed: Feed) {
@@ -322,14 +386,20 @@ impl Links {
 
     fn end_serve(&mut self, place: usize, link: usize, flow: Flow) {
         self.outgoing_by_flow.remove(&(link, flow));
-        let Some(Outgoing { feed: Feed::Relay(layer) }) = self.outgoing.remove(place) else { return };
-        self.layer_mut(layer).children.retain(|child| (child.link, child.flow) != (link, flow));
+        let Some(Outgoing { feed: Feed::Relay { layer, in_stream } }) = self.outgoing.remove(place) else { return };
+        if in_stream {
+            self.layer_mut(layer).streamed -= 1;
+            let track = self.layer_mut(layer).id.track;
+            self.remove_part(track, link, flow);
+        } else {
+            self.layer_mut(layer).children.retain(|child| (child.link, child.flow) != (link, flow));
+        }
         self.note_idle(layer);
     }
 
     fn layer(&mut self, id: TrackLayer) -> usize {
-        let layers = &mut self.layers;
-        let place = *self.layers_by_id.entry(id).or_insert_with(|| layers.insert(Layer::new(id)));
+        let (layers, stream) = (&mut self.layers, self.streams_by_track.get(&id.track).copied());
+        let place = *self.layers_by_id.entry(id).or_insert_with(|| layers.insert(Layer::new(id, stream)));
         self.layer_mut(place).idle = None;
         place
     }

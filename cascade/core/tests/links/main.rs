@@ -6,3 +6,4 @@
 mod net;
 mod parents;
 mod relays;
+mod streams;

@@ -4,7 +4,7 @@
 //! right before it were left out, so that the other node can tell them from lost ones.
 
 use origo_auth::NodeId;
-use origo_cascade_core::link::{self, Class, Extensions, Flow, Packet};
+use origo_cascade_core::link::{self, Class, Flow, LeftOut, Packet, void};
 
 use super::Kind;
 use super::cut::{Choice, Course};
@@ -21,44 +21,11 @@ const JUMP: u64 = 3_000;
 pub(crate) struct Serving {
     to: NodeId,
     flows: [Option<Flow>; LAYERS],
-    /// What goes there now; none before the first keyframe.
+    /// What goes there now; none before the first picture.
     now: Option<Choice>,
     course: Course,
     choices: Choices,
     left_out: LeftOut,
-}
-
-/// Numbers that were left out.
-#[derive(Debug, Default)]
-struct LeftOut {
-    /// Above all numbers so far.
-    next: u64,
-    /// How many right below `next`.
-    run: u16,
-    /// Each number below `next`, the nearest lowest.
-    recent: u128,
-}
-
-impl LeftOut {
-    /// A number is left out, or is not. Gives how many right below it were.
-    fn note(&mut self, number: u64, is_left_out: bool, skipped: u16) -> u16 {
-        let bit = u128::from(is_left_out);
-        if number >= self.next {
-            let gap = number - self.next;
-            let below = if gap == u64::from(skipped) { self.run.saturating_add(skipped) } else { skipped };
-            self.recent = self.recent.checked_shl(u32::try_from(gap + 1).unwrap_or(u32::MAX)).unwrap_or(0) | bit;
-            self.run = if is_left_out { below.saturating_add(1) } else { 0 };
-            self.next = number + 1;
-            return below;
-        }
-        let back = self.next - 1 - number;
-        if back >= u64::from(u128::BITS) {
-            return 0;
-        }
-        self.recent |= bit << back;
-        self.run = self.run.max(self.recent.trailing_ones() as u16);
-        (self.recent >> back >> 1).trailing_ones() as u16
-    }
 }
 
 impl Serving {
@@ -82,10 +49,7 @@ impl Serving {
     /// payload, so that nobody waits for it; and one that was left out right before others are missing, since nothing
     /// after it can tell.
     fn take(&mut self, queued: &Queued) -> [Option<(Flow, Packet)>; 2] {
-        let packet = &queued.packet;
-        let (next, run) = (self.left_out.next, self.left_out.run);
-        let gap = packet.sequence.checked_sub(next).is_some_and(|gap| gap > u64::from(packet.skipped));
-        let before = (gap && run > 0).then(|| void(packet, next - 1, run - 1));
+        let before = self.left_out.before_gap(&queued.packet);
         let before = self.flows[0].filter(|_| self.now.is_some()).zip(before);
         [before, self.take_one(queued)]
     }
@@ -93,11 +57,13 @@ impl Serving {
     fn take_one(&mut self, queued: &Queued) -> Option<(Flow, Packet)> {
         let Queued { packet, place, .. } = queued;
         let goal = self.goal();
-        if packet.sequence.abs_diff(self.left_out.next) > JUMP {
+        if packet.sequence.abs_diff(self.left_out.next()) > JUMP {
             (self.now, self.choices, self.left_out) = Default::default();
         }
-        let now = self.now.or(packet.key.then_some(goal))?;
-        let is_late = packet.sequence < self.left_out.next;
+        // A peer may have had the pictures before from another node, so that it need not wait for a keyframe.
+        let begins = packet.key || (place.spatial == 0 && place.starts);
+        let now = self.now.or(begins.then_some(goal))?;
+        let is_late = packet.sequence < self.left_out.next();
         let now = if is_late {
             self.choices.at(Source::of(packet))?
         } else {
@@ -115,12 +81,6 @@ impl Serving {
         let marker = self.course.ends(now, packet, place, !is_late);
         Some((flow, Packet { marker, skipped, ..packet.clone() }))
     }
-}
-
-/// Says of a number, and of some before it, that they were left out.
-fn void(packet: &Packet, sequence: u64, skipped: u16) -> Packet {
-    let (extensions, payload) = (Extensions::default(), [0_u8; 0].into());
-    Packet { sequence, skipped, marker: false, key: false, extensions, payload, ..*packet }
 }
 
 impl Track {
@@ -181,7 +141,9 @@ pub(crate) fn serve_links(track: &mut Track, sends: &mut Vec<link::Send>, stats:
 mod tests {
     use std::time::Instant;
 
-    use origo_auth::TrackSid;
+    use origo_auth::{RoomKey, TrackSid};
+    use origo_cascade_core::links::{self, Links};
+    use origo_cascade_core::{Forward, MediaKind, TrackLayer};
 
     use super::super::track::Origin;
     use super::*;
@@ -241,13 +203,103 @@ mod tests {
         let mut track = track();
         take(&mut track, &[0, 1]);
         picture(&mut track, 0, false);
-        assert!(served(&mut track).is_empty(), "before a keyframe nothing can be decoded");
-        picture(&mut track, 1, true);
-        picture(&mut track, 2, false);
+        track.layers[0].burst.remove(0);
+        assert!(served(&mut track).is_empty(), "it begins with a whole picture");
+        picture(&mut track, 1, false);
+        picture(&mut track, 2, true);
         assert_eq!(
             served(&mut track),
             [(10, 103, 0, false), (11, 104, 0, true), (10, 106, 1, false), (11, 107, 0, true)]
         );
+    }
+
+    /// A node's links with what they want to send and what its worker got.
+    struct Node {
+        links: Links,
+        received: Vec<link::Received>,
+    }
+
+    /// Gives inputs to nodes, and their datagrams to each other, until nobody has anything to say.
+    fn exchange(nodes: &mut [Node], now: Instant, at: usize, input: links::Input) {
+        let mut inputs = std::collections::VecDeque::from([(at, input)]);
+        while let Some((at, input)) = inputs.pop_front() {
+            nodes[at].links.handle_input(now, input);
+            loop {
+                match nodes[at].links.poll_output() {
+                    links::Output::Transmit { to, datagram } => {
+                        let (peer, input) = (NodeId([at as u8; 16]), link::Input::Datagram(datagram));
+                        inputs.push_back((usize::from(to.0[0]), links::Input::Link { peer, input }));
+                    }
+                    links::Output::Received { received, .. } => nodes[at].received.push(received),
+                    links::Output::Timeout(_) => break,
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_relay_leaves_out_for_its_child_what_the_origin_would() {
+        use links::Input;
+        // The origin 0, the relay 1 that takes all layers, and 2, which takes two: from 0 under 20 and 21, from 1 under
+        // 30 and 31, as if it were two tracks.
+        let (now, kind, room) = (Instant::now(), MediaKind::Video, RoomKey::new("default", "standup"));
+        let mut nodes: Vec<Node> = (0..3).map(|_| Node { links: Links::new(now), received: Vec::new() }).collect();
+        let node = |number: u8| NodeId([number; 16]);
+        for (one, other) in [(0, 1), (1, 0), (1, 2), (2, 1), (0, 2), (2, 0)] {
+            let input = link::Input::Up { rtt: std::time::Duration::ZERO, rate_bps: None };
+            exchange(&mut nodes, now, one, Input::Link { peer: node(other), input });
+        }
+        let sid = track().sid;
+        let other: TrackSid = "TR_zzzzzzzzzzzz".parse().unwrap();
+        let layer = |layer| TrackLayer { track: sid, layer };
+        let mut forwards = Vec::new();
+        for of in 0..3_u8 {
+            let (room, flow, layer) = (room.clone(), Flow(10 + u32::from(of)), layer(of));
+            forwards.push((0, Forward::Serve { room: room.clone(), layer, to: node(1), flow, kind }));
+            forwards.push((1, Forward::Receive { room, layer, from: node(0), flow, kind, local: false }));
+        }
+        for of in 0..2_u8 {
+            let (direct, relayed) = (Flow(20 + u32::from(of)), Flow(30 + u32::from(of)));
+            let (room, at) = (room.clone(), layer(of));
+            forwards.push((0, Forward::Serve { room: room.clone(), layer: at, to: node(2), flow: direct, kind }));
+            forwards.push((1, Forward::Relay { layer: at, to: node(2), flow: relayed, kind, in_stream: true }));
+            let again = TrackLayer { track: other, layer: of };
+            for (layer, from, flow) in [(at, node(0), direct), (again, node(1), relayed)] {
+                forwards.push((2, Forward::Receive { room: room.clone(), layer, from, flow, kind, local: true }));
+            }
+        }
+        for (at, forward) in forwards {
+            exchange(&mut nodes, now, at, Input::Forward { forward, sink: 0 });
+        }
+        let mut track = track();
+        for of in 0..3_u8 {
+            let mut serves = vec![(node(1), Flow(10 + u32::from(of)))];
+            serves.extend((of < 2).then_some((node(2), Flow(20 + u32::from(of)))));
+            track.layers[usize::from(of)].serves = serves;
+        }
+        track.follow_serves();
+        for number in 0..40 {
+            picture(&mut track, number, number % 10 == 5);
+            // Some come late, and some never.
+            if number % 4 == 3 {
+                let late = track.layers[0].burst.remove(number as usize % 3);
+                track.layers[0].burst.extend((number % 8 == 3).then_some(late));
+            }
+            let mut sends = Vec::new();
+            serve_links(&mut track, &mut sends, &mut Stats::default());
+            track.layers[0].burst.clear();
+            sends.into_iter().for_each(|send| exchange(&mut nodes, now, 0, Input::Send(send)));
+        }
+        let (mut direct, mut relayed) = (Vec::new(), Vec::new());
+        for received in &nodes[2].received {
+            let link::Received::Packet { layer, packet } = received else { continue };
+            let list = if layer.track == sid { &mut direct } else { &mut relayed };
+            list.push((layer.layer, packet.sequence as u16, packet.skipped, packet.marker, packet.payload.clone()));
+        }
+        assert!(direct.len() > 75, "{}", direct.len());
+        assert_eq!(relayed, direct);
+        assert!(nodes[1].received.is_empty());
     }
 
     #[test]
