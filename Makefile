@@ -142,6 +142,17 @@ test-shaping: web ## one line that narrows and widens, in a minute and with boun
 	cargo build --locked -p origo-node
 	node --test --test-reporter=spec tests/shaping/short.test.mjs
 
+# Scenarios or folders of them.
+SCENARIOS ?= simulations/scenarios
+
+.PHONY: sim
+sim: ## every scenario of the simulator, with a report of each in target/sim
+	cargo run --release --locked -p origo-sim -- gallery $(SCENARIOS) --out $(TARGET)/sim
+
+.PHONY: sim-swarm
+sim-swarm: ## 1,000 random scenarios with all invariants checked
+	cargo run --release --locked -p origo-sim -- swarm --seeds 1000 --out $(TARGET)/swarm
+
 .PHONY: bench
 bench: web ## forwarded packets per CPU second beside the egress ceiling; writes target/bench.json
 	cargo build --release --locked

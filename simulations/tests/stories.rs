@@ -1,0 +1,85 @@
+//! Every scenario holds what it asserts: `simulations/scenarios` for the stories, `bugs` in it for what swarms found.
+
+use std::path::{Path, PathBuf};
+
+use origo_sim::report::{passed, summary, tree_text};
+use origo_sim::scenario::{Choices, Scenario};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
+}
+
+fn holds(file: &Path) {
+    let scenario = Scenario::load(file, &Choices::default()).unwrap_or_else(|faults| panic!("{faults}"));
+    let outcome = origo_sim::world::run(&scenario);
+    if passed(&outcome) {
+        return;
+    }
+    let again = format!("origo-sim run {} --seed {}", file.display(), scenario.seed);
+    let report = serde_json::to_string_pretty(&summary(&outcome)).expect("JSON");
+    let trees: String = outcome.trees.iter().take(4).map(tree_text).collect();
+    panic!("{report}\n{trees}\n{again}");
+}
+
+macro_rules! stories {
+    ($($sentence:ident: $file:literal,)*) => {
+        $(#[test]
+        fn $sentence() {
+            holds(&folder().join(concat!($file, ".toml")));
+        })*
+
+        const STORIES: &[&str] = &[$($file),*];
+    };
+}
+
+stories! {
+    two_friends_on_two_continents_talk_straight: "two-friends",
+    a_standup_over_six_regions_shares_its_long_links: "standup",
+    a_stage_feeds_three_thousand_people_by_a_handful_of_copies: "town-hall",
+    twelve_regions_save_a_third_for_a_few_milliseconds: "twelve-regions",
+    twenty_four_regions_save_nearly_half: "twenty-four-regions",
+    a_lossy_trunk_is_repaired_on_the_trunk: "lossy-trunk",
+    a_long_trunk_carries_its_rate_from_the_first_second_on: "long-trunk",
+    an_unknown_path_is_found_out_and_only_upper_layers_wait: "unknown-path",
+    a_congested_ocean_lets_sound_through: "congested-ocean",
+    an_asymmetric_route_is_avoided_in_one_direction: "asymmetric-route",
+    bad_routing_costs_no_more_than_the_best_way: "bad-routing",
+    a_late_joiner_waits_for_one_round_trip: "late-joiner",
+    a_storm_of_layers_goes_up_at_once_and_down_after_two_seconds: "layer-storm",
+    a_room_stays_within_its_countries: "residency-room",
+    a_storm_of_keyframes_reaches_a_publisher_twice_a_second: "keyframe-storm",
+    many_small_rooms_meet_at_once: "many-small-rooms",
+    one_stream_of_layers_is_cut_for_each_link: "svc-class-room",
+    a_shared_screen_is_seen_by_who_comes_between_keyframes: "screen-share",
+    nodes_of_one_region_share_one_ingress: "shared-ingress",
+    a_price_moves_a_relay: "expensive-link",
+    a_link_degrades_and_comes_back: "link-comes-back",
+    bursts_of_loss_are_repaired: "bursts",
+    a_policer_is_noticed_by_loss_alone: "policer",
+    a_satellite_carries_a_conversation: "satellite",
+}
+
+#[test]
+fn every_scenario_has_a_test_and_tells_its_story() {
+    for file in scenarios(&folder()) {
+        let name = file.file_stem().and_then(|name| name.to_str()).expect("a name");
+        assert!(STORIES.contains(&name), "{name} is in no test");
+        let text = std::fs::read_to_string(&file).expect("a scenario");
+        assert!(origo_sim::command::gallery::story(&text).len() > 60, "{name} tells nothing");
+    }
+}
+
+#[test]
+fn what_swarms_found_stays_mended() {
+    for file in scenarios(&folder().join("bugs")) {
+        holds(&file);
+    }
+}
+
+fn scenarios(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let mut files: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|ending| ending == "toml")).collect();
+    files.sort();
+    files
+}
