@@ -68,7 +68,9 @@ pub(super) struct Planned {
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) to: NodeId,
+    /// As planned, until the new parent itself has told.
     pub(super) path: Vec<NodeId>,
+    confirmed: bool,
     until: Instant,
 }
 
@@ -91,6 +93,18 @@ impl Branch {
     /// Where layers are to come from in the end.
     pub(super) fn wanted_parent(&self) -> NodeId {
         self.target.as_ref().map_or(self.parent, |target| target.to)
+    }
+
+    /// Who feeds this node, or could as things stand.
+    pub(super) fn parents(&self) -> impl Iterator<Item = NodeId> {
+        let target = self.target.as_ref().map(|target| target.to);
+        let planned = self.planned.as_ref().filter(|_| self.layers.is_empty()).map(|planned| planned.parent);
+        [Some(self.parent), target, planned].into_iter().flatten()
+    }
+
+    /// Whether the nodes are known that media passes before it is here, now and soon.
+    pub(super) fn knows_its_way(&self) -> bool {
+        self.target.as_ref().is_none_or(|target| target.confirmed)
     }
 
     /// Whether media passes a node before it is here, now or soon.
@@ -205,13 +219,14 @@ impl Cascade {
             branch.target = None;
             branch.why.clear();
             self.steer_all(key);
+            self.grant_to_all_children(key);
         } else if branch.is_held(planned.parent, now) {
             // The reason why it is held was told, and stands.
         } else if !self.linked.contains(&planned.parent) {
             branch.why = "no link to the planned parent".to_owned();
         } else if branch.wanted_parent() != planned.parent {
             let until = now + MOVE_WAITS;
-            branch.target = Some(Target { to: planned.parent, path: planned.path, until });
+            branch.target = Some(Target { to: planned.parent, path: planned.path, confirmed: false, until });
             branch.why.clear();
             self.timers.set(until, Timer::Move(key.clone()));
             self.steer_all(key);
@@ -229,7 +244,7 @@ impl Cascade {
         }
     }
 
-    fn layers_of(&self, key: &TreeKey) -> Vec<TrackLayer> {
+    pub(super) fn layers_of(&self, key: &TreeKey) -> Vec<TrackLayer> {
         self.subscriptions.branches.get(key).map(|branch| branch.layers.iter().copied().collect()).unwrap_or_default()
     }
 
@@ -265,6 +280,7 @@ impl Cascade {
         branch.held = Some((target.to, held_until));
         branch.why = why.to_owned();
         self.steer_all(key);
+        self.grant_to_all_children(key);
         self.tell_origin(key);
     }
 
@@ -386,7 +402,9 @@ impl Cascade {
             if is_loop {
                 return self.abandon_move(key, "the planned parent lies behind this node");
             }
-            target.path = path;
+            (target.path, target.confirmed) = (path, true);
+            self.refuse_children_where(key, &Refusal::Loop, Branch::passes);
+            self.grant_to_all_children(key);
         }
     }
 
@@ -404,7 +422,7 @@ impl Cascade {
 
     /// The path has changed: children hear of it, and those that are part of it are not served any more.
     fn tell_children_the_path(&mut self, key: &TreeKey) {
-        self.refuse_children_where(key, &Refusal::Loop, |branch, child| branch.path.contains(&child));
+        self.refuse_children_where(key, &Refusal::Loop, Branch::passes);
         if self.subscriptions.branches.get(key).is_some_and(|branch| branch.path.len() >= PATH_NODES_MAX) {
             return self.refuse_children(key, &Refusal::TooLong);
         }

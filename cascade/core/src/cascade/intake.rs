@@ -60,16 +60,12 @@ pub(super) struct Intake {
 pub(super) struct Feed {
     pub(super) from: NodeId,
     pub(super) flow: Flow,
-    pub(super) state: FeedState,
+    /// The peer has said that the layer comes, and over which nodes.
+    pub(super) granted: bool,
+    /// The first packet has come, maybe before that word.
+    flows: bool,
     /// Refusals in a row.
     refusals: u32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FeedState {
-    Asked,
-    Granted,
-    Flowing,
 }
 
 impl Intake {
@@ -112,7 +108,7 @@ impl Cascade {
         if from != source.origin {
             self.timers.set(self.now + ANSWER_WAITS, Timer::Answer(flow));
         }
-        Feed { from, flow, state: FeedState::Asked, refusals: 0 }
+        Feed { from, flow, granted: false, flows: false, refusals: 0 }
     }
 
     fn close_feed(&mut self, feed: Feed) {
@@ -152,13 +148,23 @@ impl Cascade {
         self.send(feed.from, &message);
     }
 
+    /// A link is gone, and with it what its node has granted.
+    pub(super) fn feeds_lose(&mut self, peer: NodeId) {
+        for intake in self.subscriptions.intakes.values_mut() {
+            for feed in [Some(&mut intake.current), intake.next.as_mut()].into_iter().flatten() {
+                if feed.from == peer {
+                    (feed.granted, feed.flows) = (false, false);
+                }
+            }
+        }
+    }
+
     /// A link is up: asks its node for all that is wanted of it.
     pub(super) fn subscribe_again(&mut self, peer: NodeId) {
         let mut asked = Vec::new();
-        for (layer, intake) in &mut self.subscriptions.intakes {
-            for feed in [Some(&mut intake.current), intake.next.as_mut()].into_iter().flatten() {
+        for (layer, intake) in &self.subscriptions.intakes {
+            for feed in [Some(&intake.current), intake.next.as_ref()].into_iter().flatten() {
                 if feed.from == peer {
-                    feed.state = FeedState::Asked;
                     asked.push((*layer, feed.flow, peer != intake.source.origin));
                 }
             }
@@ -174,8 +180,8 @@ impl Cascade {
     /// What this node takes for itself has changed: the origin reckons with it.
     pub(super) fn tell_rate(&mut self, layer: TrackLayer, key: &TreeKey) {
         let Some(intake) = self.subscriptions.intakes.get(&layer) else { return };
-        let (from, flow, state) = (intake.current.from, intake.current.flow, intake.current.state);
-        if from == intake.source.origin && state != FeedState::Asked {
+        let Feed { from, flow, granted, .. } = intake.current;
+        if from == intake.source.origin && granted {
             self.ask_feed(layer, flow);
         }
         self.tell_origin_soon(key);
@@ -191,15 +197,13 @@ impl Cascade {
         let Some(intake) = self.subscriptions.intakes.get_mut(&layer) else { return Ok(()) };
         let is_next = intake.next.is_some_and(|next| next.flow == flow);
         if let Some(feed) = intake.feed_mut(from, flow) {
-            feed.refusals = 0;
-            if feed.state == FeedState::Asked {
-                feed.state = FeedState::Granted;
-            }
+            (feed.refusals, feed.granted) = (0, true);
         }
         if is_next {
             self.timers.set(self.now + SILENT_AFTER, Timer::Silent(flow));
         }
         self.learn_path(&key, from, path);
+        self.move_if_it_flows(layer);
         self.grant_to_children(layer);
         Ok(())
     }
@@ -214,14 +218,16 @@ impl Cascade {
         let Some(intake) = self.subscriptions.intakes.get_mut(&layer) else { return };
         let is_current = intake.current.flow == flow;
         let Some(feed) = intake.feed_mut(from, flow) else { return };
-        feed.state = FeedState::Asked;
+        feed.granted = false;
         let told = Duration::from_millis(message.retry_ms.into()).max(RETRY_MIN);
         let after = told.saturating_mul(1 << feed.refusals.min(DOUBLINGS_MAX)).min(RETRY_MAX);
         feed.refusals += 1;
         if is_current && from != key.1 {
             let why: String = message.why.chars().take(REASON_CHARS_MAX).collect();
             self.rescue(&key, from, &format!("the parent refuses: {why}"));
-        } else {
+        }
+        // Without another parent the layer is asked for again here too.
+        if self.subscriptions.layers_by_flow.contains_key(&flow) {
             self.timers.set(self.now + after, Timer::Retry(flow));
         }
     }
@@ -231,7 +237,7 @@ impl Cascade {
         let Some(layer) = self.subscriptions.layers_by_flow.get(&flow).copied() else { return };
         let Some(intake) = self.subscriptions.intakes.get(&layer) else { return };
         let feeds = [Some(intake.current), intake.next];
-        if feeds.into_iter().flatten().any(|feed| feed.flow == flow && feed.state == FeedState::Asked) {
+        if feeds.into_iter().flatten().any(|feed| feed.flow == flow && !feed.granted) {
             self.ask_feed(layer, flow);
         }
     }
@@ -240,11 +246,12 @@ impl Cascade {
     pub(super) fn miss_answer(&mut self, flow: Flow) {
         let Some(layer) = self.subscriptions.layers_by_flow.get(&flow) else { return };
         let Some(intake) = self.subscriptions.intakes.get(layer) else { return };
-        let Feed { from, state, .. } = intake.current;
-        let is_left_open = intake.current.flow == flow && state == FeedState::Asked && from != intake.source.origin;
+        let Feed { from, granted, .. } = intake.current;
+        let is_left_open = intake.current.flow == flow && !granted && from != intake.source.origin;
         if is_left_open && self.linked.contains(&from) {
             let key = intake.source.tree();
             self.rescue(&key, from, "the parent does not answer");
+            self.timers.set(self.now + ANSWER_WAITS, Timer::Answer(flow));
         }
     }
 
@@ -253,17 +260,24 @@ impl Cascade {
         let Some((layer, _)) = self.feed_of(from, flow) else { return };
         let Some(intake) = self.subscriptions.intakes.get_mut(&layer) else { return };
         if let Some(feed) = intake.feed_mut(from, flow) {
-            feed.state = FeedState::Flowing;
+            feed.flows = true;
         }
-        self.move_layer(layer, flow);
-        self.grant_to_children(layer);
+        self.move_if_it_flows(layer);
+    }
+
+    /// The new feed is taken once it flows and it is known over which nodes: packets may overtake the word of that.
+    fn move_if_it_flows(&mut self, layer: TrackLayer) {
+        let next = self.subscriptions.intakes.get(&layer).and_then(|intake| intake.next);
+        if let Some(next) = next.filter(|next| next.granted && next.flows) {
+            self.move_layer(layer, next.flow);
+        }
     }
 
     /// A new feed that was granted has had its time to begin.
     pub(super) fn take_as_silent(&mut self, flow: Flow) {
         let Some(layer) = self.subscriptions.layers_by_flow.get(&flow).copied() else { return };
         let next = self.subscriptions.intakes.get(&layer).and_then(|intake| intake.next);
-        if next.is_some_and(|next| next.flow == flow && next.state != FeedState::Asked) {
+        if next.is_some_and(|next| next.flow == flow && next.granted) {
             self.move_layer(layer, flow);
         }
     }

@@ -11,6 +11,8 @@ use crate::metric::LinkMetric;
 
 /// After news of links or load, trees are looked at this much later: news come in bursts.
 const OPTIMISE_WAITS: Duration = Duration::from_secs(1);
+/// How long plans do without a pair of nodes of which the child said that it does not work.
+const DISTRUST_STAYS: Duration = Duration::from_secs(30);
 /// A round trip that changes by less than this share and span is no news.
 const RTT_SHARE: f64 = 0.1;
 const RTT_SPAN: Duration = Duration::from_millis(2);
@@ -60,13 +62,27 @@ impl Cascade {
         }
     }
 
-    fn optimise_soon(&mut self) {
+    pub(super) fn optimise_soon(&mut self) {
         if self.subscriptions.trees.is_empty() || self.optimise_at.is_some() {
             return;
         }
         let at = self.now + OPTIMISE_WAITS;
         self.optimise_at = Some(at);
         self.timers.set(at, Timer::Optimise);
+    }
+
+    /// A child says that it cannot take from a parent: plans do without the pair for a while.
+    pub(super) fn distrust_pair(&mut self, child: NodeId, parent: NodeId) {
+        if child != self.me && parent != self.me {
+            self.map.set_down(child, parent, true);
+            self.timers.set(self.now + DISTRUST_STAYS, Timer::Trust(child, parent));
+        }
+    }
+
+    /// It may do so again. A word that came meanwhile ends with the first: it comes again if it still holds.
+    pub(super) fn trust_pair(&mut self, child: NodeId, parent: NodeId) {
+        self.map.set_down(child, parent, false);
+        self.optimise_soon();
     }
 
     /// Trees may be better with what is known now; the policy knows when a gain is worth a move.

@@ -15,7 +15,7 @@ use super::subscriptions::Subscriptions;
 use super::timers::{Timer, Timers};
 use super::{Event, Input, Output};
 use crate::home::homes_of;
-use crate::route::{Direct, Map, Prices, RelayPolicy};
+use crate::route::{Map, Prices, RelayPolicy, Tree};
 use crate::wire::Malformed;
 use crate::wire::message::{
     Announce, Answer, Ask, Attach, Attached, Body, DataAgain, DataGone, DataHead, Exit, Kind, Leave, Members, Path,
@@ -81,7 +81,7 @@ pub struct Cascade {
 impl Cascade {
     /// The cascade of node `me`, which knows nobody yet, with the default policy and prices.
     pub fn new(now: Instant, me: NodeId) -> Self {
-        Self::with_policy(now, me, Arc::new(Direct), Prices::default())
+        Self::with_policy(now, me, Arc::new(Tree::default()), Prices::default())
     }
 
     /// The same with a policy for the trees of this node's tracks, and with prices of links.
@@ -204,6 +204,7 @@ impl Cascade {
             Timer::Plan(room) => self.plan_now(&room),
             Timer::Places(room) => self.check_places(&room),
             Timer::Optimise => self.optimise(),
+            Timer::Trust(child, parent) => self.trust_pair(child, parent),
             Timer::Data(room) => self.look_after_data(&room),
         }
     }
@@ -230,23 +231,27 @@ impl Cascade {
         }
         self.linked.insert(peer);
         self.lost.remove(&peer);
+        self.map.set_down(self.me, peer, false);
         self.introduce_everywhere(peer);
         self.announce_to_new_homes();
         self.subscribe_again(peer);
         self.branches_gain(peer);
         self.attach_again(peer);
+        self.optimise_soon();
     }
 
     fn handle_link_down(&mut self, peer: NodeId) {
         self.forget_link(peer);
         self.branches_lose(peer);
-        self.plan_trees(|nodes| nodes.contains(&peer));
+        self.map.set_down(self.me, peer, true);
+        self.trees_lose(peer);
     }
 
     fn forget_link(&mut self, peer: NodeId) {
         self.linked.remove(&peer);
         self.forget_seats(peer);
         self.stop_serving_peer(peer);
+        self.feeds_lose(peer);
         self.note_if_lost(peer);
         let keys: Vec<RoomKey> = self.rooms.keys().cloned().collect();
         for key in keys {

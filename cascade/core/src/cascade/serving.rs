@@ -6,7 +6,7 @@ use origo_auth::{NodeId, RoomKey};
 
 use super::branch::PATH_NODES_MAX;
 use super::flows::FLOW_MAX;
-use super::intake::{FeedState, Source};
+use super::intake::Source;
 use super::machine::Cascade;
 use super::refusal::Refusal;
 use super::served::Served;
@@ -81,8 +81,11 @@ impl Cascade {
             self.may_touch(&room.record.settings.countries, to)?;
         }
         let Some(branch) = self.subscriptions.branches.get(&(asked.room.clone(), asked.origin)) else {
-            return Ok(asked);
+            return if self.linked.contains(&asked.origin) { Ok(asked) } else { Err(Refusal::NoWay) };
         };
+        if !branch.parents().any(|parent| self.linked.contains(&parent)) {
+            return Err(Refusal::NoWay);
+        }
         if let Some(planned) = &branch.planned {
             self.may_touch(&planned.countries, to)?;
         }
@@ -111,9 +114,10 @@ impl Cascade {
                 == (&served.room, served.origin, layer, served.kind)
         {
             let before = std::mem::replace(&mut stands.rate_bps, served.rate_bps);
-            stands.granted = false;
-            self.tree_rate_changes(to, &served, before);
-            return self.grant(to, flow);
+            if stands.granted {
+                self.tell_granted(to, flow);
+            }
+            return self.tree_rate_changes(to, &served, before);
         }
         // One copy of a layer per link, and one meaning per number.
         let same_layer = self.subscriptions.served.flow_of(layer, to);
@@ -127,8 +131,6 @@ impl Cascade {
             self.tree_gains(to, &served);
         } else {
             self.take_for_child(&served);
-            let (kind, in_stream) = (served.kind, served.in_stream);
-            self.forward(Forward::Relay { layer, to, flow, kind, in_stream });
         }
         self.grant(to, flow);
     }
@@ -155,25 +157,42 @@ impl Cascade {
         self.begin_intake(layer, source, false, false);
     }
 
-    /// Tells a subscriber that the layer comes, if it does.
+    /// Tells a subscriber that the layer comes, once it does. What is relayed goes on from then: before, it is not known
+    /// whether the subscriber lies on the way.
     fn grant(&mut self, to: NodeId, flow: Flow) {
         let Some(served) = self.subscriptions.served.get(to, flow).filter(|served| !served.granted) else { return };
-        let path = if served.origin == self.me {
-            vec![bytes_of(self.me)]
-        } else {
-            let intake = self.subscriptions.intakes.get(&served.layer);
-            let comes = |intake: &super::intake::Intake| {
-                intake.source.origin == served.origin && intake.current.state != FeedState::Asked
-            };
-            if !intake.is_some_and(comes) {
+        let (layer, kind, in_stream) = (served.layer, served.kind, served.in_stream);
+        if served.origin != self.me {
+            let key = (served.room.clone(), served.origin);
+            let intake = self.subscriptions.intakes.get(&layer);
+            let comes = intake.is_some_and(|intake| intake.source.origin == served.origin && intake.current.granted);
+            let branch = self.subscriptions.branches.get(&key);
+            if !comes || !branch.is_some_and(super::branch::Branch::knows_its_way) {
                 return;
             }
-            self.path_through_me(&(served.room.clone(), served.origin))
-        };
+            self.forward(Forward::Relay { layer, to, flow, kind, in_stream });
+        }
         if let Some(served) = self.subscriptions.served.get_mut(to, flow) {
             served.granted = true;
         }
+        self.tell_granted(to, flow);
+    }
+
+    fn tell_granted(&mut self, to: NodeId, flow: Flow) {
+        let Some(served) = self.subscriptions.served.get(to, flow) else { return };
+        let path = if served.origin == self.me {
+            vec![bytes_of(self.me)]
+        } else {
+            self.path_through_me(&(served.room.clone(), served.origin))
+        };
         self.send(to, &SubscribeOk { flow: flow.0, path });
+    }
+
+    /// It may be known now over which nodes a tree's layers come: tells the children that wait.
+    pub(super) fn grant_to_all_children(&mut self, key: &TreeKey) {
+        for layer in self.layers_of(key) {
+            self.grant_to_children(layer);
+        }
     }
 
     /// A layer comes now: tells the children that wait for it.
@@ -259,7 +278,9 @@ impl Cascade {
             self.forward(Forward::StopServe { room: served.room.clone(), layer, to, flow });
             self.tree_loses(to, &served);
         } else {
-            self.forward(Forward::StopRelay { layer, to, flow });
+            if served.granted {
+                self.forward(Forward::StopRelay { layer, to, flow });
+            }
             self.fall_if_unwanted(layer, falls_after);
         }
     }

@@ -40,6 +40,8 @@ pub(super) enum Timer {
     Places(RoomKey),
     /// See whether all trees can be better.
     Optimise,
+    /// A pair of nodes may be parent and child again.
+    Trust(NodeId, NodeId),
     /// See to the reliable data of a room.
     Data(RoomKey),
 }

@@ -17,8 +17,9 @@ use crate::wire::record::{bytes_of, node_of, room_of};
 
 /// Joins and leaves within this time make one plan.
 const PLAN_WAITS: Duration = Duration::from_millis(200);
-/// The next plan waits for the moves of the last, but no longer than this.
-const MOVES_WAIT: Duration = Duration::from_secs(2);
+/// The next plan waits for the moves of the last: moves of two plans at a time could make a circle of nodes that each
+/// wait for the next. A node tells within 5 s whether it has moved; one that says nothing is not waited for longer.
+const MOVES_WAIT: Duration = Duration::from_secs(6);
 /// A taker that does not hang where it was told to is told again after this.
 const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// How often it is told again; then it stays where it is until the plan changes for it.
@@ -171,6 +172,18 @@ impl Cascade {
         }
     }
 
+    /// A link is gone: its node is not waited for, and its trees are drawn anew.
+    pub(super) fn trees_lose(&mut self, peer: NodeId) {
+        for tree in self.subscriptions.trees.values_mut() {
+            tree.moving.remove(&peer);
+        }
+        let rooms: Vec<RoomKey> = self.subscriptions.trees.keys().cloned().collect();
+        for room in rooms {
+            self.plan_after_moves(&room);
+        }
+        self.plan_trees(|nodes| nodes.contains(&peer));
+    }
+
     /// Nodes that are gone take nothing any more.
     pub(super) fn trees_lose_the_dead(&mut self) {
         let (alive, linked) = (self.alive.clone(), self.linked.clone());
@@ -233,7 +246,7 @@ impl Cascade {
 
     /// Puts a plan in force: tells those for whom something changes, parents before children.
     fn apply_plan(&mut self, room: &RoomKey, plan: Plan, members: BTreeMap<NodeId, u64>) {
-        let now = self.now;
+        let (me, now, linked) = (self.me, self.now, &self.linked);
         let Some(tree) = self.subscriptions.trees.get_mut(room) else { return };
         let before = std::mem::replace(&mut tree.plan, plan);
         tree.planned_for = members;
@@ -247,6 +260,9 @@ impl Cascade {
             tree.told_again.remove(node);
             if old.is_some_and(|old| old.parent != edge.parent) {
                 tree.moved.insert(*node, now);
+            }
+            let stands_at = tree.told.get(node).map_or(me, |told| told.parent);
+            if stands_at != edge.parent && linked.contains(node) {
                 tree.moving.insert(*node, now);
             }
         }
@@ -335,6 +351,16 @@ impl Cascade {
         }
     }
 
+    /// A plan that waits for moves alone is drawn once they are done.
+    fn plan_after_moves(&mut self, room: &RoomKey) {
+        let now = self.now;
+        let Some(tree) = self.subscriptions.trees.get_mut(room) else { return };
+        if tree.moving.is_empty() && tree.waits_for_moves {
+            tree.plan_at = Some(now);
+            self.timers.set(now, Timer::Plan(room.clone()));
+        }
+    }
+
     /// A node says where it hangs in the tree.
     pub(super) fn handle_attached(&mut self, from: NodeId, message: Attached) -> Result<(), Malformed> {
         let room = room_of(message.room)?;
@@ -356,8 +382,15 @@ impl Cascade {
                 let rate_bps = message.rate_bps.min(MEMBER_RATE_MAX_BPS);
                 tree.told.insert(from, Told { parent, rate_bps });
                 let is_there = tree.plan.edges.get(&from).is_none_or(|edge| edge.parent == parent);
-                if is_there || !message.why.is_empty() {
+                let failed = (!is_there && !message.why.is_empty())
+                    .then(|| tree.plan.edges.get(&from).map(|edge| edge.parent))
+                    .flatten();
+                if is_there || failed.is_some() {
                     tree.moving.remove(&from);
+                }
+                if let Some(failed) = failed {
+                    self.distrust_pair(from, failed);
+                    self.plan_soon(&room);
                 }
             }
             None => {
@@ -365,10 +398,7 @@ impl Cascade {
                 tree.moving.remove(&from);
             }
         }
-        if tree.moving.is_empty() && tree.waits_for_moves {
-            tree.plan_at = Some(self.now);
-            self.timers.set(self.now, Timer::Plan(room.clone()));
-        }
+        self.plan_after_moves(&room);
         self.plan_if_changed(&room);
         self.check_places_later(&room);
         Ok(())

@@ -1,6 +1,6 @@
 //! The mesh as gossip tells it: where nodes are, and what the links between them are like.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use origo_auth::NodeId;
@@ -15,6 +15,9 @@ const KM_PER_MS: f64 = 200.0;
 const PATH_STRETCH: f64 = 1.83;
 /// What an unmeasured path costs at least, milliseconds one way.
 const LEAST_MS: f64 = 0.25;
+
+/// What a way without a link counts as.
+const NO_LINK_DELAY: Duration = Duration::from_secs(60);
 
 /// What a link costs, by how far it goes; units are arbitrary, only their ratios count.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +75,8 @@ pub struct Map {
     nodes: BTreeMap<NodeId, Node>,
     /// By (who measured, of which peer).
     metrics: BTreeMap<(NodeId, NodeId), LinkMetric>,
+    /// Pairs that have no link, the smaller node first.
+    down: BTreeSet<(NodeId, NodeId)>,
     prices: Prices,
 }
 
@@ -86,6 +91,18 @@ impl Map {
         self.nodes = nodes.iter().map(|node| (node.id, node.clone())).collect();
         let nodes = &self.nodes;
         self.metrics.retain(|(by, of), _| nodes.contains_key(by) && nodes.contains_key(of));
+        self.down.retain(|(a, b)| nodes.contains_key(a) && nodes.contains_key(b));
+    }
+
+    /// Says that there is no link between two nodes, though both live, or that there is one again. Where nothing was
+    /// said there is one.
+    pub fn set_down(&mut self, a: NodeId, b: NodeId, down: bool) {
+        let pair = (a.min(b), a.max(b));
+        if down {
+            self.down.insert(pair);
+        } else {
+            self.down.remove(&pair);
+        }
     }
 
     /// Sets all that `by` tells of its links.
@@ -114,9 +131,14 @@ impl Map {
         self.nodes.get(&id)
     }
 
-    /// The way from one living node to another.
+    /// The way from one living node to another. Where there is no link it takes a minute and has no room, so that a
+    /// plan uses it only where there is nothing else.
     pub fn way(&self, from: NodeId, to: NodeId) -> Option<Way> {
         let (a, b) = (self.nodes.get(&from)?, self.nodes.get(&to)?);
+        if !self.down.is_empty() && self.down.contains(&(from.min(to), from.max(to))) {
+            let price = self.prices.between(a, b);
+            return Some(Way { delay: NO_LINK_DELAY, rtt: 2 * NO_LINK_DELAY, loss: 0.0, free_bps: 0, price });
+        }
         // Loss and jitter are the receiver's to tell, room and queue the sender's.
         let (sent, received) = (self.metrics.get(&(from, to)), self.metrics.get(&(to, from)));
         let rtt = received.or(sent).map_or_else(|| guessed_rtt(a, b), |metric| metric.rtt);

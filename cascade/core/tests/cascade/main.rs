@@ -10,6 +10,7 @@ mod invariants;
 mod media;
 mod records;
 mod seats;
+mod storms;
 mod subscriptions;
 mod trees;
 mod world;

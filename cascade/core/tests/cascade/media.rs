@@ -97,6 +97,15 @@ impl Media {
         copies
     }
 
+    /// What one node sends and another is ready to receive, as (from, to, layer).
+    pub fn crossings(&self) -> BTreeSet<(usize, usize, TrackLayer)> {
+        let received = self
+            .sends
+            .iter()
+            .filter(|(crossing, (layer, _))| self.receives.get(crossing).is_some_and(|(other, _)| other == layer));
+        received.map(|((to, from, _), (layer, _))| (*from, *to, *layer)).collect()
+    }
+
     /// From whom a node is ready to receive a layer.
     pub fn parents(&self, node: usize, layer: TrackLayer) -> Vec<usize> {
         let of = self.receives.iter().filter(|((to, _, _), (other, _))| *to == node && *other == layer);
