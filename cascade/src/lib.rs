@@ -27,6 +27,7 @@ use std::sync::Arc;
 pub use links::LinkSender;
 pub use mesh::{Mesh, StartError};
 use origo_auth::RoomKey;
+use origo_cascade_core::route::{Prices, RelayPolicy};
 use origo_cascade_core::{Event, Forward, Node, link};
 pub use stats::{LinkStats, Measured, MeshStats};
 
@@ -52,6 +53,10 @@ pub struct MeshConfig {
     /// What the paths to others carry, in bits per second, by the id of the node at the other end or by its region, as
     /// far as the operator knows: a link begins with it. Both ends should be told.
     pub rates_bps: BTreeMap<String, u64>,
+    /// How the trees of this node's publishers are drawn.
+    pub policy: Arc<dyn RelayPolicy>,
+    /// What links cost: one of the things a policy weighs.
+    pub prices: Prices,
     /// One per media worker.
     pub inboxes: Vec<Inbox>,
     /// Which worker has a room.

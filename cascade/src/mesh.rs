@@ -100,7 +100,7 @@ impl Mesh {
             seeds: config.seeds,
             worker_of: config.worker_of,
             workers,
-            cascade: Cascade::new(Instant::now(), node.id),
+            cascade: Cascade::with_policy(Instant::now(), node.id, config.policy, config.prices),
             node,
             endpoint,
             dialer: Dialer::new(dials),

@@ -1,5 +1,7 @@
 //! `GET /v1/route?room=`: which node a client should use, best first, and why.
 //!
+//! A room that is to stay in some countries has only nodes there.
+//!
 //! No token: a client asks before it has decided where to go. So the answer says nothing about rooms or people, and one
 //! address may ask only so often.
 
@@ -11,11 +13,11 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 use origo_auth::NodeId;
-use origo_cascade_core::route::{Ranked, rank};
+use origo_cascade_core::route::{Ranked, rank, refusal};
 use serde::Serialize;
 
 use crate::geo::{Located, Source};
-use crate::http::{ClientAddress, Limit, Problem, Surface};
+use crate::http::{ClientAddress, Limit, Parameters, Problem, Surface};
 
 /// A client asks once per join: an office behind one address may join at once, a scraper may not poll.
 pub const LIMIT: Limit = Limit { burst: 60.0, per_second: 10.0 };
@@ -23,6 +25,9 @@ pub const LIMIT: Limit = Limit { burst: 60.0, per_second: 10.0 };
 #[derive(Serialize)]
 struct Routes {
     client: Client,
+    /// Where the room stays, when there is a rule for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    countries: Vec<String>,
     nodes: Vec<Route>,
 }
 
@@ -47,7 +52,7 @@ struct Route {
 }
 
 /// Ranks all living nodes for the caller.
-pub async fn route(State(surface): State<Arc<Surface>>, address: ClientAddress) -> Response {
+pub async fn route(State(surface): State<Arc<Surface>>, address: ClientAddress, parameters: Parameters) -> Response {
     if let Err(wait) = surface.routes.ask(Instant::now(), address.client) {
         surface.app.dropped.count("request", "rate limit");
         let seconds = wait.as_secs() + 1;
@@ -55,9 +60,13 @@ pub async fn route(State(surface): State<Arc<Surface>>, address: ClientAddress) 
         return ([(RETRY_AFTER, seconds.to_string())], problem).into_response();
     }
     let located = surface.geo.locate(address.client);
-    let ranked = rank(located.place, surface.app.node, &(surface.app.nodes)());
+    let countries = surface.app.config.routing.residency.countries_of_name(parameters.get("room").unwrap_or_default());
+    let mut nodes = (surface.app.nodes)();
+    nodes.retain(|node| refusal(countries, Some(node)).is_none());
+    let ranked = rank(located.place, surface.app.node, &nodes);
     tracing::debug!(client = %address.client, place = located.name(), best = ranked.first().map(|best| &*best.why), "routed");
-    let routes = Routes { client: located.into(), nodes: ranked.into_iter().map(Route::from).collect() };
+    let nodes = ranked.into_iter().map(|ranked| Route::new(ranked, countries)).collect();
+    let routes = Routes { client: located.into(), countries: countries.to_vec(), nodes };
     ([(CACHE_CONTROL, "no-store")], Json(routes)).into_response()
 }
 
@@ -72,8 +81,10 @@ impl From<Located> for Client {
     }
 }
 
-impl From<Ranked> for Route {
-    fn from(ranked: Ranked) -> Self {
+impl Route {
+    fn new(ranked: Ranked, countries: &[String]) -> Self {
+        let stays = |country: &str| format!(", in {country}, where this room may be");
+        let stays = if countries.is_empty() { String::new() } else { stays(&ranked.node.country) };
         Self {
             id: ranked.node.id,
             region: ranked.node.region,
@@ -81,7 +92,7 @@ impl From<Ranked> for Route {
             // Nobody needs metres, and a country's centre is not that exact.
             distance_km: ranked.distance_km.map(f64::round),
             load: ranked.node.load,
-            why: ranked.why,
+            why: ranked.why + &stays,
         }
     }
 }

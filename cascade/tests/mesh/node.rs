@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use origo_auth::{Identity, MeshAuthority, NodeId, NodeKey, RoomKey, RoomSid, TrackSid};
 use origo_cascade::{Inbox, Mesh, MeshConfig, MeshEvent, StartError};
 use origo_cascade_core::link::{Extensions, Packet, Received};
+use origo_cascade_core::route::{Prices, Tree};
 use origo_cascade_core::{
     Event, Input, MediaKind, Node, NodeAddress, ParticipantRecord, RoomRecord, RoomSettings, TrackRecord,
 };
@@ -115,8 +116,16 @@ impl TestNode {
         let (batches, packets) = crossbeam_channel::bounded(1024);
         let inbox = Inbox { batches, wake: Arc::new(|| {}) };
         let worker_of = |_: &RoomKey, _| 0;
-        let (seeds, rates_bps) = (seeds.to_vec(), BTreeMap::new());
-        let config = MeshConfig { node, bind, seeds, rates_bps, inboxes: vec![inbox], worker_of };
+        let config = MeshConfig {
+            node,
+            bind,
+            seeds: seeds.to_vec(),
+            rates_bps: BTreeMap::new(),
+            policy: Arc::new(Tree::default()),
+            prices: Prices::default(),
+            inboxes: vec![inbox],
+            worker_of,
+        };
         let (mesh, events) = Mesh::start(config, identity)?;
         Ok(Self { mesh, number, events, packets, at_hand: Vec::new() })
     }

@@ -11,7 +11,7 @@ use super::fault::Faults;
 use super::keys::{PROJECT_DEFAULT, SECRET_BYTES_MIN, check_secret};
 use super::raw::RawConfig;
 use super::reader::Reader;
-use super::{Config, keys, region, webhooks};
+use super::{Config, keys, region, routing, webhooks};
 use crate::log::{LEVEL_DEFAULT, LogConfig, LogFormat};
 
 const PORT_DEFAULT: u16 = 7880;
@@ -40,6 +40,7 @@ pub fn check(raw: RawConfig, machine: &Machine<'_>) -> Result<Config, Faults> {
 fn read(reader: &mut Reader, machine: &Machine<'_>) -> Config {
     let bind = reader.ip("bind").unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let (region, latitude, longitude) = read_place(reader);
+    let (country, continent) = routing::read_land(reader, &region);
     let media_bind = read_media_bind(reader);
     let ports = read_ports(reader, bind, media_bind.unwrap_or(bind), machine);
     let advertise = read_advertise(reader, bind);
@@ -50,6 +51,9 @@ fn read(reader: &mut Reader, machine: &Machine<'_>) -> Config {
         region,
         latitude,
         longitude,
+        routing: routing::read(reader, &country),
+        country,
+        continent,
         url,
         http: ports.http,
         quic: ports.quic,

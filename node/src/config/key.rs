@@ -40,6 +40,13 @@ pub const KEYS: &[Key] = &[
     key("region", "NAME", "local", "Region that this node serves; for a known city the coordinates follow"),
     key("latitude", "DEGREES", "that of the region, else 0", "Degrees north, -90 to 90"),
     key("longitude", "DEGREES", "that of the region, else 0", "Degrees east, -180 to 180"),
+    key(
+        "country",
+        "CODE",
+        "that of the region",
+        "Country where the node stands (ISO 3166-1), which residency asks for",
+    ),
+    key("continent", "CODE", "that of the country", "Continent (AF, AN, AS, EU, NA, OC, SA), which prices ask for"),
     key("bind", "IP", "127.0.0.1", "Address that HTTP, links and media are bound to"),
     key(
         "advertise",
@@ -58,6 +65,7 @@ pub const KEYS: &[Key] = &[
     key("ice_tcp", "BOOL", "true", "Media over TCP on the HTTP port, for clients without UDP"),
     key("seeds", "HOST:PORT,…", "none", "Link addresses of nodes to begin with; one that answers is enough"),
     key("link_rates", "PEER=RATE,…", "none", "What paths to regions or nodes carry, such as virginia=200Mbps"),
+    key("relay_policy", "NAME", "tree", "How media reaches other nodes: tree, direct, star or mesh"),
     secret("mesh_secret", "TEXT", "a development secret, on loopback alone", "What makes a node one of this mesh"),
     key("mesh_secret_file", "FILE", "none", "A file that holds the mesh secret, instead of mesh_secret"),
     key("data_dir", "FOLDER", "origo-data", "Where the node keeps its key (created, readable by its owner alone)"),

@@ -13,6 +13,7 @@ mod raw;
 mod reader;
 pub mod region;
 mod reload;
+mod routing;
 mod source;
 mod webhooks;
 
@@ -27,6 +28,7 @@ pub use fault::Faults;
 pub use key::{KEYS, Key};
 pub use live_keys::LiveKeys;
 pub use reload::follow as follow_keys;
+pub use routing::Routing;
 pub use source::Sources;
 #[cfg(test)]
 pub use webhooks::Receiver;
@@ -41,6 +43,12 @@ pub struct Config {
     pub latitude: f64,
     /// Degrees east.
     pub longitude: f64,
+    /// Country (ISO 3166-1 alpha-2); empty when nobody said.
+    pub country: String,
+    /// Continent (`AF`, `AN`, `AS`, `EU`, `NA`, `OC`, `SA`); empty when nobody said.
+    pub continent: String,
+    /// Where media may go, and over which nodes.
+    pub routing: Routing,
     /// HTTP and WebSocket, TCP.
     pub http: SocketAddr,
     /// What a LiveKit SDK takes as this node's server URL.

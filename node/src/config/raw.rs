@@ -26,6 +26,10 @@ pub struct RawConfig {
     pub keys: Table,
     /// The file's `[[webhooks]]` tables.
     pub webhooks: Vec<Value>,
+    /// The file's `[prices]` table.
+    pub prices: Table,
+    /// The file's `[[residency]]` tables.
+    pub residency: Vec<Value>,
     /// The file.
     pub file: Option<PathBuf>,
     /// What was wrong already: unknown keys, a file that is no TOML.
@@ -65,6 +69,12 @@ impl RawConfig {
                 ("keys", _, value) => self.fault("keys", value, path, "tables such as [keys.<id>] with a secret"),
                 ("webhooks", _, Value::Array(tables)) => self.webhooks = tables,
                 ("webhooks", _, value) => self.fault("webhooks", value, path, "tables such as [[webhooks]] with a url"),
+                ("prices", _, Value::Table(prices)) => self.prices = prices,
+                ("prices", _, value) => self.fault("prices", value, path, "a table [prices] with prices of links"),
+                ("residency", _, Value::Array(tables)) => self.residency = tables,
+                ("residency", _, value) => {
+                    self.fault("residency", value, path, "tables such as [[residency]] with rooms and countries");
+                }
                 (_, Some(key), value) => {
                     self.settings.insert(key.name, Setting { value, origin: Origin::File(path.to_owned()) });
                 }
@@ -99,5 +109,5 @@ fn one_line(text: &str) -> String {
 
 fn unknown_key() -> String {
     let names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
-    format!("unknown key; known are {}, [keys.<id>] and [[webhooks]]", names.join(", "))
+    format!("unknown key; known are {}, [keys.<id>], [prices], [[residency]] and [[webhooks]]", names.join(", "))
 }

@@ -48,6 +48,12 @@ impl Reader {
         self.faults.push(Fault { key: name.to_owned(), value, origin, accepted: accepted.to_string() });
     }
 
+    /// Says that a part of one of the file's tables cannot stand.
+    pub fn refuse_part(&mut self, key: String, value: &Value, accepted: impl Into<String>) {
+        let origin = Origin::File(self.raw.file.clone().unwrap_or_default());
+        self.faults.push(Fault { key, value: value.to_string(), origin, accepted: accepted.into() });
+    }
+
     /// A text that is not empty.
     pub fn text(&mut self, name: &str) -> Option<String> {
         self.get(name, "a text that is not empty", |value| value.as_str().map(str::to_owned).filter(|t| !t.is_empty()))

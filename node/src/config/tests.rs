@@ -141,6 +141,64 @@ fn every_fault_of_a_webhook_is_named() {
 }
 
 #[test]
+fn a_node_stands_where_its_region_is_unless_it_says_otherwise() {
+    let land = |file: &str| {
+        let config = checked(file, &[], &[]).unwrap();
+        (config.country, config.continent)
+    };
+    assert_eq!(land("region = \"frankfurt\"\n"), ("DE".into(), "EU".into()));
+    assert_eq!(land("country = \"nz\"\n"), ("NZ".into(), "OC".into()));
+    assert_eq!(land("country = \"NZ\"\ncontinent = \"AS\"\n"), ("NZ".into(), "AS".into()));
+    assert_eq!(land("region = \"lab\"\n"), (String::new(), String::new()));
+    let variables = [("ORIGO_COUNTRY", "FR"), ("ORIGO_RELAY_POLICY", "star")];
+    let config = checked("", &variables, &[("relay_policy", "mesh")]).unwrap();
+    assert_eq!((config.country.as_str(), config.routing.policy.name()), ("FR", "mesh"));
+}
+
+#[test]
+fn prices_and_places_of_rooms_are_read() {
+    let file = "region = \"frankfurt\"\n[prices]\nocean = 9\nregion = 0.5\n\
+        [[prices.links]]\nfrom = \"frankfurt\"\nto = \"virginia\"\nprice = 2.5\n\
+        [[residency]]\nrooms = \"clinic-*\"\ncountries = [\"DE\", \"at\"]\n";
+    let routing = checked(file, &[], &[]).unwrap().routing;
+    assert_eq!((routing.prices.region, routing.prices.continent, routing.prices.ocean), (0.5, 1.0, 9.0));
+    assert_eq!(routing.prices.links[&("frankfurt".to_owned(), "virginia".to_owned())], 2.5);
+    assert_eq!(routing.residency.countries_of_name("clinic-1"), ["DE", "AT"]);
+    assert_eq!(checked("", &[], &[]).unwrap().routing.policy.name(), "tree");
+}
+
+#[test]
+fn every_fault_of_routing_is_named() {
+    let file = "country = \"ZZ\"\ncontinent = \"Europe\"\nrelay_policy = \"ring\"\n\
+        [prices]\nocean = -1\nmoon = 2\nlinks = [{ from = \"a\", to = \"b\" }, { from = \"a\", price = 1 }]\n\
+        [[residency]]\nrooms = \"\"\ncountries = [\"DE\"]\n[[residency]]\nrooms = \"a\"\ncountries = []\n\
+        [[residency]]\nrooms = \"a\"\ncountries = [\"Germany\"]\n[[residency]]\nroom = \"a\"\n";
+    let faults = checked(file, &[], &[]).unwrap_err();
+    let keys = [
+        "country",
+        "continent",
+        "relay_policy",
+        "prices.links[0]",
+        "prices.links[1]",
+        "prices.moon",
+        "prices.ocean",
+        "residency[0]",
+        "residency[1]",
+        "residency[2]",
+        "residency[3]",
+    ];
+    let mut found = faulty_keys(&faults);
+    found[3..7].sort_unstable();
+    assert_eq!(found, keys);
+    let report = faults.to_string();
+    assert!(report.contains("relay_policy = \"ring\" (origo.toml): one of tree, direct, star, mesh"), "{report}");
+    assert!(report.contains("prices.ocean = -1 (origo.toml): a price: a number from 0 to 1000000"), "{report}");
+    let rule = "[[residency]]\nrooms = \"a\"\ncountries = [\"DE\"]\n";
+    assert_eq!(faulty_keys(&checked(rule, &[], &[]).unwrap_err()), ["country"]);
+    assert_eq!(faulty_keys(&checked("prices = 1\nresidency = 2\n", &[], &[]).unwrap_err()), ["prices", "residency"]);
+}
+
+#[test]
 fn variables_that_mean_nothing_are_told_apart() {
     let variables = [("ORIGO_PROT".to_owned(), "1".to_owned()), ("HOME".to_owned(), "/root".to_owned())];
     let raw = RawConfig::collect(None, variables, []);

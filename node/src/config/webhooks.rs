@@ -8,7 +8,6 @@ use rustls::pki_types::pem::PemObject;
 use toml::Value;
 
 use super::check::Machine;
-use super::fault::{Fault, Origin};
 use super::reader::Reader;
 
 /// Receivers in all: each may hold some connections.
@@ -49,7 +48,7 @@ pub(super) fn read(reader: &mut Reader, keys: &Keys, machine: &Machine<'_>) -> O
     for (index, table) in reader.raw().webhooks.clone().iter().enumerate() {
         match read_table(table, keys) {
             Ok(receiver) => receivers.push((format!("webhooks[{index}]"), receiver)),
-            Err((part, accepted)) => refuse(reader, format!("webhooks[{index}]{part}"), table, accepted),
+            Err((part, accepted)) => reader.refuse_part(format!("webhooks[{index}]{part}"), table, accepted),
         }
     }
     let mut webhooks = Webhooks::default();
@@ -57,7 +56,7 @@ pub(super) fn read(reader: &mut Reader, keys: &Keys, machine: &Machine<'_>) -> O
         let is_twice = webhooks.of(&receiver.project).any(|known| known.url == receiver.url);
         if is_twice || webhooks.receivers.len() == RECEIVERS_MAX {
             let accepted = format!("each URL once for a project, and {RECEIVERS_MAX} receivers at most");
-            refuse(reader, name, &Value::String(receiver.url), accepted);
+            reader.refuse_part(name, &Value::String(receiver.url), accepted);
             continue;
         }
         webhooks.receivers.push(receiver);
@@ -125,9 +124,4 @@ fn only(keys: &Keys) -> Option<String> {
 fn is_url(text: &str) -> bool {
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     rest.is_some_and(|rest| !rest.is_empty()) && text.parse::<axum::http::Uri>().is_ok()
-}
-
-fn refuse(reader: &mut Reader, key: String, value: &Value, accepted: String) {
-    let origin = Origin::File(reader.raw().file.clone().unwrap_or_default());
-    reader.faults.push(Fault { key, value: value.to_string(), origin, accepted });
 }

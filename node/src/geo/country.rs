@@ -25,6 +25,12 @@ impl Country {
     pub fn by_code(code: &str) -> Option<Self> {
         COUNTRIES_BY_CODE.get(code).copied()
     }
+
+    /// The codes of all countries.
+    #[cfg(test)]
+    pub fn codes() -> impl Iterator<Item = &'static str> {
+        COUNTRIES_BY_CODE.keys().copied()
+    }
 }
 
 fn row(line: &'static str) -> Option<(&'static str, Country)> {

@@ -2,6 +2,7 @@
 //!
 //! A guess is better than none here, but never an error: an address that no database knows has no place.
 
+mod continent;
 mod country;
 mod database;
 
@@ -13,6 +14,7 @@ use std::sync::OnceLock;
 use origo_cascade_core::route::Place;
 use serde::Serialize;
 
+pub use continent::{CONTINENTS, continent_of};
 pub use country::Country;
 pub use database::OpenError;
 use database::{Database, Found};

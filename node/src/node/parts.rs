@@ -159,8 +159,8 @@ async fn start_mesh(
     let node = Node {
         id: identity.id,
         region: config.region.clone(),
-        country: String::new(),
-        continent: String::new(),
+        country: config.country.clone(),
+        continent: config.continent.clone(),
         latitude: config.latitude,
         longitude: config.longitude,
         url: config.url.clone(),
@@ -173,6 +173,8 @@ async fn start_mesh(
         bind: config.quic,
         seeds: resolve(&config.seeds).await,
         rates_bps: config.link_rates_bps.clone(),
+        policy: config.routing.policy.clone(),
+        prices: config.routing.prices.clone(),
         inboxes: workers.iter().map(WorkerHandle::inbox).collect(),
         worker_of,
     };
@@ -218,6 +220,8 @@ fn rooms_config(config: &Config, node: NodeId) -> RoomsConfig {
     RoomsConfig {
         node,
         region: config.region.clone(),
+        country: config.country.clone(),
+        residency: config.routing.residency.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         seed: rand::random(),
     }

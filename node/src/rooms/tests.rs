@@ -6,6 +6,7 @@ use livekit_protocol as proto;
 use origo_auth::{Claims, Identity, Keys, VideoGrant};
 use origo_cascade::MeshEvent;
 use origo_cascade_core as cascade;
+use origo_cascade_core::route::Residency;
 use origo_node_core::room::{Rooms, RoomsConfig};
 use proto::signal_request::Message as Asked;
 use proto::signal_response::Message as Said;
@@ -24,8 +25,14 @@ struct World {
 impl World {
     /// Whoever enters a room finds it as fresh as it is.
     fn new() -> Self {
-        let config =
-            RoomsConfig { node: NodeId([7; 16]), region: "frankfurt".to_owned(), version: "0.0.0".to_owned(), seed: 7 };
+        let config = RoomsConfig {
+            node: NodeId([7; 16]),
+            region: "frankfurt".to_owned(),
+            country: "DE".to_owned(),
+            residency: Residency::default(),
+            version: "0.0.0".to_owned(),
+            seed: 7,
+        };
         let (tell, news) = mpsc::channel(64);
         let (_, media) = mpsc::unbounded_channel();
         let asked: Arc<Mutex<Vec<cascade::Input>>> = Arc::default();

@@ -20,7 +20,7 @@ pub use mesh::Mesh;
 pub use nearest::Nearest;
 use origo_auth::NodeId;
 pub use relay::{Edge, Plan, Problem, RELAY_POLICIES, RelayPolicy};
-pub use residency::refusal;
+pub use residency::{Residency, ResidencyRule, refusal};
 pub use star::Star;
 pub use tree::{Parameters, Tree};
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 use livekit_protocol as proto;
 use origo_auth::{Identity, NodeId, RoomKey, TrackSid};
 use origo_cascade_core as cascade;
+use origo_cascade_core::route::Residency;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -19,6 +20,10 @@ pub struct RoomsConfig {
     pub node: NodeId,
     /// Its region's name, as shown to clients.
     pub region: String,
+    /// The country where it stands (ISO 3166-1 alpha-2); empty when nobody said.
+    pub country: String,
+    /// In which countries rooms are to stay.
+    pub residency: Residency,
     /// Our own version, shown as debug information. Clients are told the LiveKit version whose behaviour we follow.
     pub version: String,
     /// Where the random ids come from. Different with each start of the node, or ids would repeat.

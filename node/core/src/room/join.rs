@@ -1,7 +1,7 @@
 //! Letting a client in: what is checked, what it is told first, and what others hear of it.
 
 use livekit_protocol as proto;
-use origo_auth::{Identity, ParticipantSid};
+use origo_auth::{Identity, ParticipantSid, RoomKey};
 use proto::leave_request::Action;
 use proto::participant_info::State;
 use proto::signal_response::Message;
@@ -29,6 +29,11 @@ pub(super) enum JoinError {
     RoomFull,
     #[error("the room is full: its application lets {0} participants in")]
     RoomLimit(u32),
+    #[error(
+        "this room stays in {countries}, and this node {}: GET /v1/route?room={room} names nodes that may have it",
+        stands(country)
+    )]
+    Elsewhere { room: String, countries: String, country: String },
     #[error("the same identity joins once more")]
     Superseded,
     #[error("the node is full: it has {max} rooms", max = limits::ROOMS_MAX)]
@@ -40,12 +45,27 @@ impl JoinError {
     pub fn status(&self) -> u16 {
         match self {
             Self::NotAllowed(_) => 401,
+            Self::Elsewhere { .. } => 403,
             Self::Missing(_) | Self::TooLong { .. } => 400,
             Self::RoomFull | Self::RoomLimit(_) => 429,
             Self::Superseded => 409,
             Self::NodeFull => 503,
         }
     }
+}
+
+fn stands(country: &str) -> String {
+    if country.is_empty() { "does not know where it stands".to_owned() } else { format!("stands in {country}") }
+}
+
+/// Checks that this node may have a room that is to stay in these countries.
+pub(super) fn check_country(cx: &Context, room: &RoomKey, countries: &[String]) -> Result<(), JoinError> {
+    let country = &cx.config.country;
+    if countries.is_empty() || countries.contains(country) {
+        return Ok(());
+    }
+    let room = room.name.chars().take(limits::NAME_BYTES_MAX).collect();
+    Err(JoinError::Elsewhere { room, countries: countries.join(", "), country: country.clone() })
 }
 
 /// Checks what does not hang on the room's state.

@@ -111,6 +111,8 @@ impl Rooms {
             if self.rooms.len() >= limits::ROOMS_MAX {
                 return Err(JoinError::NodeFull);
             }
+            // A node that may not have the room does not even ask who is in it.
+            join::check_country(&self.context, &key, self.context.config.residency.countries_of(&key))?;
             let room = self.fresh_room(key.clone());
             self.rooms.insert(key.clone(), room);
         }
@@ -120,13 +122,14 @@ impl Rooms {
 
     fn fresh_room(&mut self, room: RoomKey) -> Room {
         let reserved = self.reservations.take(&room, self.context.now);
+        let countries = self.context.config.residency.countries_of(&room).to_vec();
         let fresh = reserved.unwrap_or_else(|| RoomRecord {
             room,
             sid: RoomSid::random(&mut self.context.rng),
             created_ms: self.context.unix_ms,
             metadata: String::new(),
             version: 0,
-            settings: RoomSettings::default(),
+            settings: RoomSettings { countries, ..RoomSettings::default() },
         });
         Room::enter(&mut self.context, fresh)
     }

@@ -4,7 +4,7 @@ use origo_auth::Identity;
 use origo_cascade_core as cascade;
 
 use super::context::Context;
-use super::join::JoinError;
+use super::join::{self, JoinError};
 use super::room::Room;
 use super::{Join, Output, limits};
 use crate::SessionId;
@@ -12,6 +12,7 @@ use crate::SessionId;
 impl Room {
     /// It is known who is in the room: a client comes in, or its seat is asked for first.
     pub fn let_in(&mut self, cx: &mut Context, join: Join) -> Result<(), JoinError> {
+        join::check_country(cx, &self.key, &self.record.settings.countries)?;
         self.check_limit(&join.identity)?;
         let (max, identity) = (self.record.settings.max_participants, join.identity.clone());
         if max == 0 || self.sid_of(&identity).is_some() {

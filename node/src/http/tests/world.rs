@@ -12,7 +12,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::config::{Config, LiveKeys};
+use crate::config::{Config, LiveKeys, Routing};
 use crate::geo::Geo;
 use crate::http::{Surface, serve, unix_now};
 use crate::log::{LogConfig, LogFormat};
@@ -176,6 +176,9 @@ fn config(demo: bool) -> Config {
         region: "tokyo".into(),
         latitude: 35.7,
         longitude: 139.7,
+        country: "JP".into(),
+        continent: "AS".into(),
+        routing: Routing::default(),
         http: anywhere,
         url: "ws://tokyo.example".into(),
         quic: anywhere,

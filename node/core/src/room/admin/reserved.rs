@@ -78,6 +78,7 @@ impl Rooms {
             return Ok(info::room(record, 0, 0).encode_to_vec());
         }
         let or = |given: u32, default: u32| if given == 0 { default } else { given };
+        let countries = self.context.config.residency.countries_of(&key).to_vec();
         let record = RoomRecord {
             room: key,
             sid: RoomSid::random(&mut self.context.rng),
@@ -88,7 +89,7 @@ impl Rooms {
                 empty_timeout_s: or(request.empty_timeout, limits::EMPTY_TIMEOUT_S),
                 departure_timeout_s: or(request.departure_timeout, limits::DEPARTURE_TIMEOUT_S),
                 max_participants: request.max_participants,
-                countries: Vec::new(),
+                countries,
             },
         };
         let answer = info::room(&record, 0, 0).encode_to_vec();
@@ -100,8 +101,10 @@ impl Rooms {
     pub(super) fn keep_room(&mut self, project: &str, room: &proto::Room) -> Outcome {
         check_length("the name", room.name.len(), limits::NAME_BYTES_MAX)?;
         check_length("the metadata", room.metadata.len(), limits::METADATA_BYTES_MAX)?;
+        let key = RoomKey::new(project, room.name.as_str());
+        let countries = self.context.config.residency.countries_of(&key).to_vec();
         let record = RoomRecord {
-            room: RoomKey::new(project, room.name.as_str()),
+            room: key,
             sid: room.sid.parse().map_err(|_| AdminError::InvalidArgument("sid"))?,
             created_ms: u64::try_from(room.creation_time_ms).unwrap_or(0),
             metadata: room.metadata.clone(),
@@ -110,7 +113,7 @@ impl Rooms {
                 empty_timeout_s: room.empty_timeout,
                 departure_timeout_s: room.departure_timeout,
                 max_participants: room.max_participants,
-                countries: Vec::new(),
+                countries,
             },
         };
         if !self.rooms.contains_key(&record.room) {

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use livekit_protocol as proto;
-use origo_auth::Identity;
+use origo_auth::{Identity, RoomKey};
 use proto::signal_response::Message as Response;
 use proto::{DisconnectReason, leave_request::Action};
 
 use super::world::{Deed, World, camera, join_of, node_id, room_key};
 use crate::media::{Command, Target};
+use crate::room::join::JoinError;
 use crate::room::{Ask, Input, limits};
 
 fn names(known: impl IntoIterator<Item = String>) -> Vec<String> {
@@ -176,4 +177,42 @@ fn a_home_that_does_not_say_who_may_come_in_keeps_nobody_waiting_for_long() {
     world.pass(limits::SEAT_TIMEOUT);
     world.joined(ann);
     assert!(world.deeds(gone).is_empty(), "who went while it waited never came in");
+}
+
+/// Into a room that stays in Germany and Austria, where the first two nodes are.
+fn join_clinic(world: &mut World, node: usize, identity: &str) -> super::world::Client {
+    let mut join = join_of(identity);
+    join.room = RoomKey::new("default", "clinic-7");
+    join.claims.video.room = "clinic-7".into();
+    world.join_as(node, join)
+}
+
+#[test]
+fn a_room_that_stays_in_some_countries_takes_nobody_on_a_node_elsewhere() {
+    let mut world = World::new(3);
+    let outside = join_clinic(&mut world, 2, "ann");
+    assert!(matches!(world.deeds(outside), [Deed::Refused(403)]), "{:?}", world.deeds(outside));
+    let inside = [join_clinic(&mut world, 0, "ann"), join_clinic(&mut world, 1, "ben")];
+    assert_eq!(names(world.knows(inside[0]).into_keys()), ["ben"]);
+    let later = join_clinic(&mut world, 2, "cid");
+    assert!(matches!(world.deeds(later), [Deed::Refused(403)]));
+    assert_eq!(world.rooms[&RoomKey::new("default", "clinic-7")].settings.countries, ["DE", "AT"]);
+}
+
+#[test]
+fn a_room_whose_record_names_countries_is_kept_to_them_though_this_node_has_no_such_rule() {
+    let mut world = World::new(3);
+    world.join(0, "ann");
+    world.rooms.get_mut(&room_key()).unwrap().settings.countries = vec!["DE".into()];
+    let outside = world.join(2, "cid");
+    assert!(matches!(world.deeds(outside), [Deed::Refused(403)]), "{:?}", world.deeds(outside));
+}
+
+#[test]
+fn the_refusal_names_the_countries_and_the_way_out() {
+    let (room, countries) = ("clinic-7".to_owned(), "DE, AT".to_owned());
+    let refusal = JoinError::Elsewhere { room, countries, country: "US".to_owned() };
+    let sentence = "this room stays in DE, AT, and this node stands in US: GET /v1/route?room=clinic-7 names nodes that may \
+                    have it";
+    assert_eq!(refusal.to_string(), sentence);
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use livekit_protocol as proto;
 use origo_auth::{Claims, Identity, NodeId, RoomKey, TrackSid, VideoGrant};
 use origo_cascade_core as cascade;
+use origo_cascade_core::route::{Residency, ResidencyRule};
 use origo_cascade_core::{ParticipantRecord, RoomRecord};
 use proto::request_response::Reason;
 use proto::signal_request::Message as Request;
@@ -42,7 +43,7 @@ pub struct World {
     sessions: u64,
     /// Nodes on which a room lives, the room's record, and everybody's record by owner.
     present: BTreeSet<(RoomKey, usize)>,
-    rooms: BTreeMap<RoomKey, RoomRecord>,
+    pub rooms: BTreeMap<RoomKey, RoomRecord>,
     records: BTreeMap<(RoomKey, Identity), (usize, ParticipantRecord)>,
     events: VecDeque<(usize, cascade::Event)>,
     /// Whom the room's home let in a moment ago.
@@ -102,6 +103,11 @@ impl World {
         let config = |node| RoomsConfig {
             node: node_id(node),
             region: format!("region-{node}"),
+            country: ["DE", "AT", "US"][node % 3].to_owned(),
+            residency: Residency(vec![ResidencyRule {
+                rooms: "clinic-*".into(),
+                countries: vec!["DE".into(), "AT".into()],
+            }]),
             version: "0.0.0".into(),
             seed: node as u64,
         };
