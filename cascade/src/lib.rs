@@ -27,7 +27,8 @@ use std::sync::Arc;
 pub use links::LinkSender;
 pub use mesh::{Mesh, StartError};
 use origo_auth::RoomKey;
-use origo_cascade_core::route::{Prices, RelayPolicy};
+use origo_cascade_core::cascade::BranchReport;
+use origo_cascade_core::route::{Map, Prices, RelayPolicy};
 use origo_cascade_core::{Event, Forward, Node, link};
 pub use stats::{LinkStats, Measured, MeshStats};
 
@@ -61,6 +62,15 @@ pub struct MeshConfig {
     pub inboxes: Vec<Inbox>,
     /// Which worker has a room.
     pub worker_of: fn(&RoomKey, usize) -> usize,
+}
+
+/// The mesh as a node knows it at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// Who lives, and what links are like: its own as measured now, others' as gossip tells.
+    pub map: Map,
+    /// Its places in the trees of other nodes.
+    pub branches: Vec<BranchReport>,
 }
 
 /// What the mesh tells the node.

@@ -17,7 +17,7 @@ use crate::mesh_loop::{Ask, MeshLoop, State};
 use crate::news::NEWS_MAX;
 use crate::stats::Shared;
 use crate::tls::Tls;
-use crate::{LinkSender, Measured, MeshConfig, MeshEvent, MeshStats};
+use crate::{LinkSender, Measured, MeshConfig, MeshEvent, MeshStats, View};
 
 /// Events that wait for the node; when it is full the mesh loop waits for the node to read.
 const EVENTS_MAX: usize = 4096;
@@ -157,6 +157,13 @@ impl Mesh {
     /// The links as measured from here, at most 100 ms old.
     pub fn metrics(&self) -> Vec<Measured> {
         self.shared.measured()
+    }
+
+    /// The mesh as this node knows it now, and its places in others' trees. None when the mesh has ended.
+    pub async fn view(&self) -> Option<View> {
+        let (answer, answered) = oneshot::channel();
+        self.asks.send(Ask::View(answer)).ok()?;
+        answered.await.ok()
     }
 
     /// Tells the peers that this node leaves, and ends everything.

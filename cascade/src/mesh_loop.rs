@@ -12,7 +12,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
-use crate::MeshEvent;
 use crate::control;
 use crate::data;
 use crate::dialer::Dialer;
@@ -23,6 +22,7 @@ use crate::measured::Told;
 use crate::news::{Connected, ConnectionNumber, Greeted, News, NewsSender};
 use crate::peer::{Control, Peer, Rank};
 use crate::stats::Shared;
+use crate::{MeshEvent, View};
 
 /// How often missing connections are looked for.
 const TICK: Duration = Duration::from_millis(50);
@@ -43,6 +43,7 @@ const MEASURE_EVERY: Duration = Duration::from_secs(1);
 pub(crate) enum Ask {
     Cascade(Input),
     Load(f64),
+    View(oneshot::Sender<View>),
     Shutdown(oneshot::Sender<()>),
 }
 
@@ -98,6 +99,8 @@ impl MeshLoop {
                 ask = asks.recv() => match ask {
                     Some(Ask::Cascade(input)) => self.input(input).await,
                     Some(Ask::Load(load)) => self.set_load(load).await,
+                    // Whoever asked may have stopped waiting.
+                    Some(Ask::View(answer)) => drop(answer.send(self.view())),
                     Some(Ask::Shutdown(done)) => {
                         self.leave().await;
                         // Whoever asked may have stopped waiting.
@@ -152,6 +155,14 @@ impl MeshLoop {
                 }
             }
         }
+    }
+
+    fn view(&self) -> View {
+        let mut map = self.cascade.map().clone();
+        // Gossip tells of this node's links every few seconds; here they are known as they are.
+        let measured: Vec<_> = self.shared.measured().iter().map(|link| (link.peer, link.metric)).collect();
+        map.set_metrics(self.node.id, &measured);
+        View { map, branches: self.cascade.branches() }
     }
 
     /// Gives one input to the cascade and does what it asks for.

@@ -9,6 +9,7 @@ mod http;
 mod log;
 mod metrics;
 mod node;
+mod paths;
 mod rooms;
 mod route;
 mod signal;

@@ -7,6 +7,7 @@ use origo_cascade_core::Node;
 
 use crate::config::{Config, LiveKeys};
 use crate::metrics::Dropped;
+use crate::paths::Paths;
 use crate::rooms::RoomsHandle;
 use crate::webhooks::Inlet;
 use crate::worker::Entrance;
@@ -20,6 +21,8 @@ pub struct AppState {
     pub node: NodeId,
     /// The node's rooms.
     pub rooms: RoomsHandle,
+    /// Which way media takes, and what links do to it.
+    pub paths: Paths,
     /// Where applications hear of what happens, if they are to.
     pub webhooks: Option<Inlet>,
     /// The way to the media workers for clients without UDP.

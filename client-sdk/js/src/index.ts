@@ -8,6 +8,6 @@ export type { ClientPlace, Route, RouteNode, RouteOptions } from './route.js';
 export { race } from './race.js';
 export type { Lap, RaceOptions, RaceResult } from './race.js';
 export { path } from './path.js';
-export type { Hop, Path, PathOptions } from './path.js';
+export type { Hop, Link, Path, PathOptions } from './path.js';
 export { OrigoError } from './errors.js';
 export type { OrigoErrorCode } from './errors.js';

@@ -39,6 +39,15 @@ pub const CITIES: &[City] = &[
     city("lagos", "Lagos", "NG", 6.52, 3.38),
 ];
 
+/// What to call a region in a sentence: `Frankfurt`, `São Paulo`; one that is no known city as it is named.
+pub fn title(region: &str) -> String {
+    let Some(city) = find(region) else { return region.to_owned() };
+    let mut letters = region.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    // Virginia is not called by its city.
+    if city.name.starts_with(&first) { city.name.to_owned() } else { first + letters.as_str() }
+}
+
 /// The city of a region's name.
 pub fn find(region: &str) -> Option<&'static City> {
     CITIES.iter().find(|city| city.region == region)

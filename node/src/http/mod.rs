@@ -13,6 +13,7 @@ mod page;
 mod parameters;
 mod path;
 mod problem;
+mod room_paths;
 mod serve;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -79,6 +80,7 @@ pub fn router(surface: Arc<Surface>) -> Router {
         .route("/health", get(health::health))
         .route("/v1/route", get(route::route))
         .route("/v1/path", get(path::path))
+        .route("/v1/rooms/{room}/paths", get(room_paths::room_paths))
         .route("/v1/demo/token", post(demo_token::demo_token))
         .merge(signal::router())
         .merge(api::router())

@@ -1,4 +1,4 @@
-//! `GET /v1/path?room=&track=`: the nodes that a track's media passes on its way to this one.
+//! `GET /v1/path?room=&track=`: the nodes that a track's media passes on its way to this one, and what each link does.
 
 use std::sync::Arc;
 
@@ -6,22 +6,30 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use origo_auth::{NodeId, RoomKey, TrackSid};
-use origo_cascade_core::Node;
+use origo_cascade_core::route::Map;
 use serde::Serialize;
 
 use super::{Parameters, Problem, Surface, authorize};
+use crate::paths::{Figures, Hurts, Link};
 
 #[derive(Serialize)]
 pub(super) struct Path {
     /// From the node where the track is published to this one.
-    hops: Vec<Hop>,
+    hops: Vec<Place>,
+    /// Countries that the room's media may touch; empty for all.
+    countries: Vec<String>,
+    /// Between them.
+    links: Vec<Link>,
+    delay_ms: Option<f64>,
+    hurts: Option<Hurts>,
 }
 
 #[derive(Serialize)]
-struct Hop {
+struct Place {
     node: NodeId,
     /// None when the node is gone meanwhile.
     region: Option<String>,
+    country: Option<String>,
 }
 
 /// Answers whoever holds a token of the room.
@@ -40,11 +48,14 @@ pub(super) async fn path(
     let unknown = || Problem::not_found("the room has no such track");
     let track = track.parse::<TrackSid>().map_err(|_| unknown())?;
     let room = RoomKey { project, name: claims.video.room };
-    let hops = surface.app.rooms.path(room, track).await.ok_or_else(unknown)?;
-    let nodes = (surface.app.nodes)();
-    Ok(Json(Path { hops: hops.into_iter().map(|node| hop(node, &nodes)).collect() }))
+    let path = surface.app.paths.of_track(&room, track).await.ok_or_else(unknown)?;
+    let Figures { hops: links, delay_ms, hurts } = Figures::of(&path.nodes, &path.map);
+    let hops = path.nodes.into_iter().map(|node| place(node, &path.map)).collect();
+    Ok(Json(Path { hops, countries: path.countries, links, delay_ms, hurts }))
 }
 
-fn hop(id: NodeId, nodes: &[Node]) -> Hop {
-    Hop { node: id, region: nodes.iter().find(|node| node.id == id).map(|node| node.region.clone()) }
+fn place(id: NodeId, map: &Map) -> Place {
+    let node = map.node(id);
+    let country = node.map(|node| node.country.clone()).filter(|country| !country.is_empty());
+    Place { node: id, region: node.map(|node| node.region.clone()), country }
 }

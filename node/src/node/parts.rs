@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use origo_auth::{NodeId, NodeIdentity};
-use origo_cascade::{Mesh, MeshConfig, MeshEvent};
+use origo_cascade::{Mesh, MeshConfig, MeshEvent, View};
 use origo_cascade_core::{Node, NodeAddress};
 use origo_node_core::room::{Rooms, RoomsConfig};
 use origo_node_core::{media, worker_of};
@@ -19,6 +19,7 @@ use crate::config::{self, Config, LiveKeys, Sources};
 use crate::geo::Geo;
 use crate::http::{self, Surface};
 use crate::metrics::Dropped;
+use crate::paths::{Answering, Paths, ViewSource};
 use crate::rooms::{self, RoomsTask, ToMesh, ToWorker};
 use crate::state::AppState;
 use crate::webhooks;
@@ -67,6 +68,7 @@ impl Running {
             keys: keys.clone(),
             dropped: dropped.clone(),
             webhooks: inlet.clone(),
+            paths: Answering::new(node, view(&mesh)),
         };
         let (handle, rooms) = rooms::start(parts);
 
@@ -82,6 +84,7 @@ impl Running {
         let app = AppState {
             config: config.clone(),
             node,
+            paths: Paths::new(node, handle.clone(), view(&mesh)),
             rooms: handle,
             entrance: if config.ice_tcp { Entrance::to(&workers) } else { Entrance::default() },
             webhooks: inlet,
@@ -213,7 +216,7 @@ fn commands(workers: &Arc<Vec<WorkerHandle>>) -> ToWorker {
 
 fn asks(mesh: &Arc<Mesh>) -> ToMesh {
     let mesh = mesh.clone();
-    Box::new(move |input| mesh.ask(input))
+    Arc::new(move |input| mesh.ask(input))
 }
 
 fn rooms_config(config: &Config, node: NodeId) -> RoomsConfig {
@@ -238,6 +241,19 @@ fn follow_keys(sources: Sources, keys: LiveKeys) -> JoinHandle<()> {
 fn nodes(mesh: &Arc<Mesh>) -> Arc<dyn Fn() -> Vec<Node> + Send + Sync> {
     let mesh = weak(mesh);
     Arc::new(move || mesh.upgrade().map(|mesh| mesh.nodes()).unwrap_or_default())
+}
+
+fn view(mesh: &Arc<Mesh>) -> ViewSource {
+    let mesh = weak(mesh);
+    Arc::new(move || {
+        let mesh = mesh.upgrade();
+        Box::pin(async move {
+            match mesh {
+                Some(mesh) => mesh.view().await.unwrap_or_default(),
+                None => View::default(),
+            }
+        })
+    })
 }
 
 fn weak<T>(strong: &Arc<T>) -> Weak<T> {

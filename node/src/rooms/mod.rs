@@ -8,12 +8,13 @@ pub mod scripted;
 mod stream;
 mod task;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use livekit_protocol::SignalRequest;
-use origo_auth::{NodeId, RoomKey, TrackSid};
+use origo_auth::{Identity, NodeId, RoomKey, TrackSid};
 use origo_node_core::SessionId;
 pub use origo_node_core::room::Stats as RoomsStats;
 use origo_node_core::room::{Answer, Ask, Join};
@@ -41,11 +42,21 @@ pub struct Refusal {
     pub reason: String,
 }
 
+/// Who takes whose tracks of a room on this node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watching {
+    /// Each participant here, with the nodes whose publishers' tracks it takes.
+    pub watchers: Vec<(Identity, BTreeSet<NodeId>)>,
+    /// Countries that the room stays in; empty for all.
+    pub countries: Vec<String>,
+}
+
 /// What front-ends ask of the rooms task.
 enum Request {
     Join(Box<Join>, mpsc::Sender<SessionOutput>, oneshot::Sender<Result<(), Refusal>>),
     Signal(SessionId, Box<SignalRequest>),
     Path(RoomKey, TrackSid, oneshot::Sender<Option<Vec<NodeId>>>),
+    Watching(RoomKey, oneshot::Sender<Watching>),
     Stats(oneshot::Sender<RoomsStats>),
     /// A call of the server API, for this node or for another.
     Admin(Option<NodeId>, Ask, oneshot::Sender<Answer>),
@@ -122,6 +133,15 @@ impl RoomsHandle {
         let (answer, answered) = oneshot::channel();
         self.requests.send(Request::Path(room, track, answer)).await.ok()?;
         answered.await.ok().flatten()
+    }
+
+    /// Who takes whose tracks of a room on this node; nobody when the room is not here.
+    pub async fn watching(&self, room: RoomKey) -> Watching {
+        let (answer, answered) = oneshot::channel();
+        if self.requests.send(Request::Watching(room, answer)).await.is_err() {
+            return Watching::default();
+        }
+        answered.await.unwrap_or_default()
     }
 
     /// Has this node, or another, do its part of a call of the server API. The call's number is chosen here.

@@ -2,6 +2,7 @@
 //! it asks for.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use livekit_protocol as proto;
@@ -16,15 +17,15 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::pending::Pending;
-use super::{Refusal, Request, SessionOutput};
+use super::{Refusal, Request, SessionOutput, Watching};
 use crate::config::LiveKeys;
 use crate::metrics::Dropped;
-use crate::webhooks;
+use crate::{paths, webhooks};
 
 /// Asks something of the media worker of a room; never waits.
 pub type ToWorker = Box<dyn Fn(&RoomKey, Command) + Send>;
 /// Asks something of the cascade; never waits.
-pub type ToMesh = Box<dyn Fn(cascade::Input) + Send>;
+pub type ToMesh = Arc<dyn Fn(cascade::Input) + Send + Sync>;
 
 /// What the task works with.
 pub struct Parts {
@@ -44,6 +45,8 @@ pub struct Parts {
     pub dropped: Dropped,
     /// Where applications hear of what happens, if they are to.
     pub webhooks: Option<webhooks::Inlet>,
+    /// What other nodes may ask of this one's part of paths.
+    pub paths: paths::Answering,
 }
 
 /// What front-ends send.
@@ -72,11 +75,12 @@ pub(super) struct Task {
     wake_at: Instant,
     pending: Pending,
     webhooks: Option<webhooks::Inlet>,
+    paths: paths::Answering,
 }
 
 /// Runs until `stop` comes; then every client is told and everything is withdrawn.
 pub(super) async fn run(parts: Parts, mut front_ends: FrontEnds, mut stop: oneshot::Receiver<()>) {
-    let Parts { rooms, mut media, mut news, command, ask, keys, dropped, webhooks } = parts;
+    let Parts { rooms, mut media, mut news, command, ask, keys, dropped, webhooks, paths } = parts;
     let now = Instant::now();
     let mut task = Task {
         rooms,
@@ -89,6 +93,7 @@ pub(super) async fn run(parts: Parts, mut front_ends: FrontEnds, mut stop: onesh
         wake_at: now,
         pending: Pending::default(),
         webhooks,
+        paths,
     };
     loop {
         tokio::select! {
@@ -118,6 +123,7 @@ impl Task {
             Request::Signal(session, request) => self.turn(Input::Signal { session, request }),
             // Whoever asked may have gone meanwhile; then nobody misses the answer.
             Request::Path(room, track, answer) => drop(answer.send(self.rooms.path(&room, track))),
+            Request::Watching(room, answer) => drop(answer.send(self.watching(&room))),
             Request::Stats(answer) => drop(answer.send(self.rooms.stats())),
             Request::Admin(node, ask, answer) => self.admin(node, ask, answer),
         }
@@ -135,6 +141,17 @@ impl Task {
         }
     }
 
+    fn watching(&self, room: &RoomKey) -> Watching {
+        Watching { watchers: self.rooms.watchers(room), countries: self.rooms.countries(room) }
+    }
+
+    /// Another node asks for this one's part of a room's paths.
+    fn tell_paths(&mut self, from: NodeId, ask: Ask) {
+        if !self.paths.answer(from, ask, |room| self.watching(room), self.ask.clone()) {
+            self.dropped.count("api call", "too many wait");
+        }
+    }
+
     fn closed(&mut self, session: SessionId) {
         // A session that the rooms closed themselves has no outlet any more.
         if self.outlets.remove(&session).is_some() {
@@ -148,6 +165,9 @@ impl Task {
                 if let Some(webhooks) = &self.webhooks {
                     webhooks.put(webhooks::Message::Asked(from, ask));
                 }
+            }
+            MeshEvent::Rooms(cascade::Event::Asked { from, ask }) if ask.method == paths::METHOD => {
+                self.tell_paths(from, ask);
             }
             MeshEvent::Rooms(cascade::Event::Answered { from, answer }) => self.pending.answer(Some(from), answer),
             MeshEvent::Rooms(event) => self.turn(Input::Mesh(event)),

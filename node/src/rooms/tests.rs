@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use livekit_protocol as proto;
 use origo_auth::{Claims, Identity, Keys, VideoGrant};
-use origo_cascade::MeshEvent;
+use origo_cascade::{MeshEvent, View};
 use origo_cascade_core as cascade;
 use origo_cascade_core::route::Residency;
 use origo_node_core::room::{Rooms, RoomsConfig};
@@ -14,6 +14,7 @@ use proto::signal_response::Message as Said;
 use super::*;
 use crate::config::LiveKeys;
 use crate::metrics::Dropped;
+use crate::paths::Answering;
 
 /// The task, and what it asked of the cascade.
 struct World {
@@ -50,10 +51,11 @@ impl World {
             media,
             news,
             command: Box::new(|_, _| {}),
-            ask: Box::new(ask),
+            ask: Arc::new(ask),
             keys: LiveKeys::new(Keys::only("key", "secret", "default")),
             dropped: Dropped::default(),
             webhooks: None,
+            paths: Answering::new(NodeId([7; 16]), Arc::new(|| Box::pin(async { View::default() }))),
         };
         let (handle, task) = start(parts);
         Self { handle, task, asked }

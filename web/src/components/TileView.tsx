@@ -1,9 +1,9 @@
 // One person or one shared screen, with the region that serves it and the way its media took.
 import { useRef } from 'react';
-import type { Hop } from '@origo/client';
+import type { Hop, Link, Path } from '@origo/client';
 import { usePath, type PathSource } from '../hooks/usePath';
 import { hueOf, initials } from '../model/name';
-import { pathDetail, pathLabel, placesOf } from '../model/region';
+import { pathDetail, pathHurts, pathLabel, placesOf } from '../model/region';
 import type { Tile } from '../model/tile';
 import { Icon } from './Icon';
 import { Picture } from './Picture';
@@ -84,13 +84,32 @@ function PinButton({ tile, scene }: { tile: Tile; scene: TileScene }) {
 }
 
 function RemotePath({ tile, source }: { tile: Tile; source: PathSource }) {
-  return <PathText hops={usePath(source, tile.pathSid) ?? []} />;
+  const path = usePath(source, tile.pathSid);
+  return (
+    <>
+      {path && <PathTrouble path={path} />}
+      <PathText hops={path?.hops ?? []} links={path?.links} />
+    </>
+  );
+}
+
+/** Quiet while all is well. */
+function PathTrouble({ path }: { path: Path }) {
+  const hurts = pathHurts(path);
+  if (hurts === null) return null;
+  return (
+    <span className="tile-path tile-hurts" data-testid="tile-hurts" title={pathDetail(path.hops, path.links)}>
+      <Icon name="warning" size={14} />
+      <span>{hurts}</span>
+    </span>
+  );
 }
 
 /** `data-path` holds the regions as the mesh names them. */
-function PathText({ hops }: { hops: Hop[] }) {
+function PathText({ hops, links }: { hops: Hop[]; links?: Link[] }) {
+  const detail = pathDetail(hops, links);
   return (
-    <span className="tile-path" data-testid="tile-path" data-path={placesOf(hops).join('>')} title={pathDetail(hops)}>
+    <span className="tile-path" data-testid="tile-path" data-path={placesOf(hops).join('>')} title={detail}>
       {hops.length > 0 && <Icon name={hops.length > 1 ? 'route' : 'globe'} size={14} />}
       <span>{pathLabel(hops)}</span>
     </span>

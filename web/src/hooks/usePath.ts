@@ -1,5 +1,5 @@
 // The path of a track's media, asked again now and then: the mesh moves routes while a call goes on.
-import { path, type Hop } from '@origo/client';
+import { path, type Path } from '@origo/client';
 import { useEffect, useState } from 'react';
 
 export interface PathSource {
@@ -12,9 +12,9 @@ const AGAIN_MS = 15_000;
 /** A track is known a moment after it is published, so the first failures are asked again soon. */
 const RETRY_MS = [700, 1500, 3000, 6000];
 
-/** The hops from the publisher to here; null until they are known. */
-export function usePath(source: PathSource, trackSid: string | null): Hop[] | null {
-  const [known, setKnown] = useState<{ sid: string; hops: Hop[] } | null>(null);
+/** The way from the publisher to here; null until it is known. */
+export function usePath(source: PathSource, trackSid: string | null): Path | null {
+  const [known, setKnown] = useState<Path | null>(null);
   const { nodeUrl, room, token } = source;
 
   useEffect(() => {
@@ -25,9 +25,9 @@ export function usePath(source: PathSource, trackSid: string | null): Hop[] | nu
     const ask = async () => {
       let delayMs = AGAIN_MS;
       try {
-        const { hops } = await path(nodeUrl, room, trackSid, token, { signal: stop.signal });
+        const answer = await path(nodeUrl, room, trackSid, token, { signal: stop.signal });
         failures = 0;
-        setKnown({ sid: trackSid, hops });
+        setKnown(answer);
       } catch {
         delayMs = RETRY_MS[failures] ?? AGAIN_MS;
         failures += 1;
@@ -42,5 +42,5 @@ export function usePath(source: PathSource, trackSid: string | null): Hop[] | nu
   }, [nodeUrl, room, token, trackSid]);
 
   // While another track of the same person is asked for, the last path is closer to the truth than none.
-  return trackSid === null ? null : (known?.hops ?? null);
+  return trackSid === null ? null : known;
 }

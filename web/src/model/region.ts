@@ -1,5 +1,5 @@
 // Names of regions and paths as people read them. Operators name regions freely; well-known codes become cities.
-import type { Hop } from '@origo/client';
+import type { Hop, Link, Path } from '@origo/client';
 
 const CITIES: Record<string, string> = {
   ams: 'Amsterdam', arn: 'Stockholm', bom: 'Mumbai', cdg: 'Paris', cpt: 'Cape Town', dub: 'Dublin', ewr: 'New York',
@@ -29,11 +29,28 @@ export function pathLabel(hops: Hop[]): string {
   return placesOf(hops).map(regionName).join(' → ');
 }
 
-/** The path with its nodes, for a tooltip. */
-export function pathDetail(hops: Hop[]): string {
+/** The path with its nodes and the figures of its links, for a tooltip. */
+export function pathDetail(hops: Hop[], links: Link[] = []): string {
   if (hops.length === 0) return 'The path is not known yet';
   const names = hops.map((hop) => `${regionName(hop.region)} (${hop.node})`);
-  return names.length === 1 ? `Served by ${names[0]}` : `Media path: ${names.join(' → ')}`;
+  const path = names.length === 1 ? `Served by ${names[0]}` : `Media path: ${names.join(' → ')}`;
+  return [path, ...links.map(linkDetail)].join('\n');
+}
+
+/** "Frankfurt → São Paulo: 104 ms, jitter 1 ms, lost 2 % (0 % after repair)". */
+function linkDetail(link: Link): string {
+  const figures: string[] = [];
+  if (link.delayMs !== null) figures.push(`${Math.round(link.delayMs)} ms`);
+  if (link.jitterMs !== null) figures.push(`jitter ${Math.round(link.jitterMs)} ms`);
+  if (link.queueMs !== null && link.queueMs >= 1) figures.push(`queue ${Math.round(link.queueMs)} ms`);
+  if (link.lossPercent !== null) figures.push(`lost ${link.lossPercent} % (${link.lostPercent ?? 0} % after repair)`);
+  const ends = `${regionName(link.fromRegion)} → ${regionName(link.toRegion)}`;
+  return `${ends}: ${figures.join(', ') || 'not measured yet'}`;
+}
+
+/** What hurts on a path, in plain words; null when all is well. */
+export function pathHurts(path: Path): string | null {
+  return path.hurts === null ? null : nameRegions(path.hurts.why, path.hops.map((hop) => hop.region));
 }
 
 /** A sentence of the mesh or the SDK, with the regions in it as people read them. */

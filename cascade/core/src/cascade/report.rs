@@ -6,7 +6,7 @@ use origo_auth::{NodeId, RoomKey};
 
 use super::machine::Cascade;
 use crate::TrackLayer;
-use crate::route::Edge;
+use crate::route::{Edge, Map};
 
 /// A node's place in the tree of one (room, origin).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +82,11 @@ impl Cascade {
             }
         };
         taking.map(report).collect()
+    }
+
+    /// What this node knows of the mesh: who lives, and what all tell of their links.
+    pub fn map(&self) -> &Map {
+        &self.map
     }
 
     /// The trees of this node's own tracks.

@@ -121,6 +121,12 @@ impl Map {
         self.metrics.get(&(by, of))
     }
 
+    /// All that one node measured of its links, by peer.
+    pub fn metrics_of(&self, by: NodeId) -> impl Iterator<Item = (NodeId, &LinkMetric)> {
+        let (least, most) = (NodeId([0; 16]), NodeId([u8::MAX; 16]));
+        self.metrics.range((by, least)..=(by, most)).map(|((_, of), metric)| (*of, metric))
+    }
+
     /// The living nodes.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
         self.nodes.values()

@@ -4,6 +4,7 @@
 //! [`RelayPolicy`] draws the tree over which the layers of one origin reach the other nodes of a room.
 
 mod direct;
+mod hop;
 mod map;
 mod mesh;
 mod nearest;
@@ -15,6 +16,7 @@ mod tree;
 use std::sync::Arc;
 
 pub use direct::Direct;
+pub use hop::{Hop, hurts};
 pub use map::{Map, Prices, Way};
 pub use mesh::Mesh;
 pub use nearest::Nearest;

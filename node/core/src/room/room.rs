@@ -1,6 +1,6 @@
 //! One room on this node: whom it serves, whom other nodes serve, and who hears of what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use livekit_protocol as proto;
@@ -242,6 +242,17 @@ impl Room {
             return Some(vec![here]);
         }
         self.remotes.owner_of(track).map(|owner| vec![owner, here])
+    }
+
+    /// The participants here, with the nodes whose publishers' tracks each takes.
+    pub fn watchers(&self, here: NodeId) -> Vec<(Identity, BTreeSet<NodeId>)> {
+        let published: BTreeSet<TrackSid> =
+            self.locals.values().flat_map(|local| local.announced().map(|publication| publication.sid)).collect();
+        let origin = |track: &TrackSid| {
+            if published.contains(track) { Some(here) } else { self.remotes.owner_of(*track) }
+        };
+        let takes = |local: &Participant| local.session.subscriptions.iter().filter_map(origin).collect();
+        self.locals.values().map(|local| (local.identity.clone(), takes(local))).collect()
     }
 
     /// The participant of this identity, wherever it is served.

@@ -1,6 +1,6 @@
 //! All rooms of one node: the core that front-ends, workers and the mesh drive.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use livekit_protocol as proto;
@@ -65,6 +65,16 @@ impl Rooms {
     /// in the room.
     pub fn path(&self, room: &RoomKey, track: TrackSid) -> Option<Vec<NodeId>> {
         self.rooms.get(room)?.path(self.context.config.node, track)
+    }
+
+    /// The local participants of a room, with the nodes whose publishers' tracks each takes.
+    pub fn watchers(&self, room: &RoomKey) -> Vec<(Identity, BTreeSet<NodeId>)> {
+        self.rooms.get(room).map(|room| room.watchers(self.context.config.node)).unwrap_or_default()
+    }
+
+    /// The countries that a room of this node stays in; empty for all.
+    pub fn countries(&self, room: &RoomKey) -> Vec<String> {
+        self.rooms.get(room).map(|room| room.record.settings.countries.clone()).unwrap_or_default()
     }
 
     /// The session of an identity in a room, whichever node serves it. None when it is not in the room as far as this

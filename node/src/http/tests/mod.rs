@@ -2,6 +2,7 @@
 
 mod world;
 
+use origo_auth::{Claims, VideoGrant};
 use serde_json::json;
 pub(crate) use world::{Answer, World, grant};
 
@@ -103,8 +104,16 @@ async fn a_path_is_told_to_who_holds_a_token_of_the_room() {
     let get = |query: String| world.get_owned(format!("/v1/path?{query}"));
     let track = scripted::TRACK;
     let path = get(format!("room=demo&track={track}&access_token={token}")).await.json();
-    let hop = |byte: &str, region: &str| json!({"node": format!("ND_{}", byte.repeat(16)), "region": region});
-    assert_eq!(path, json!({"hops": [hop("02", "frankfurt"), hop("01", "tokyo")]}));
+    let id = |byte: &str| format!("ND_{}", byte.repeat(16));
+    let hop = |byte: &str, region: &str, country: &str| json!({"node": id(byte), "region": region, "country": country});
+    assert_eq!(path["hops"], json!([hop("02", "frankfurt", "DE"), hop("01", "tokyo", "JP")]));
+    let link = json!({
+        "from": id("02"), "to": id("01"), "from_region": "frankfurt", "to_region": "tokyo", "rtt_ms": 230.0,
+        "delay_ms": 115.0, "jitter_ms": 1.5, "queue_ms": 0.0, "loss_percent": 2.0, "lost_percent": 0.0,
+    });
+    assert_eq!((&path["links"], &path["delay_ms"]), (&json!([link]), &json!(115.0)));
+    assert_eq!(path["hurts"], json!({"hop": 0, "why": "the link Frankfurt - Tokyo lost 2 %, repaired"}));
+    assert_eq!(path["countries"], json!(["JP"]));
     let bearer = format!("GET /v1/path?room=demo&track={track} HTTP/1.1\r\nauthorization: Bearer {token}\r\n");
     assert_eq!(world.send(&bearer, "").await.status, 200);
     for (query, status, code) in [
@@ -210,4 +219,55 @@ async fn the_door_tells_ice_from_http_and_closes_what_no_worker_knows() {
     tokio::time::pause();
     ice_over_tcp(&world, b"\0\x30\0\x01", "silent").await;
     workers.into_iter().for_each(crate::worker::WorkerHandle::stop);
+}
+
+#[tokio::test]
+async fn the_paths_of_a_room_are_told_to_who_may_administer_it() {
+    let world = World::start().await;
+    let admin = |room: &str| {
+        let video = VideoGrant { room_admin: true, room: room.into(), ..VideoGrant::default() };
+        world.token(&Claims { video, ..grant("server", room) })
+    };
+    let get = async |room: &str, token: Option<&str>| {
+        let bearer = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+        world.send(&format!("GET /v1/rooms/{room}/paths HTTP/1.1\r\n{bearer}"), "").await
+    };
+    let answer = get("demo", Some(&admin("demo"))).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let paths = answer.json();
+    assert_eq!((&paths["room"], &paths["countries"]), (&json!("demo"), &json!(["JP"])));
+    let ana = &paths["subscribers"][0];
+    assert_eq!((&ana["identity"], &ana["region"]), (&json!("ana"), &json!("tokyo")));
+    let [near, far] = [0, 1].map(|index| &ana["origins"][index]);
+    assert_eq!((&near["region"], &near["hops"], &near["hurts"]), (&json!("tokyo"), &json!([]), &json!(null)));
+    assert_eq!((&far["region"], &far["delay_ms"]), (&json!("frankfurt"), &json!(115.0)));
+    assert_eq!(far["hops"][0]["loss_percent"], 2.0);
+    assert_eq!(far["hurts"], json!({"hop": 0, "why": "the link Frankfurt - Tokyo lost 2 %, repaired"}));
+
+    let joins = world.token(&grant("ana", "demo"));
+    for (room, token, status, code) in [
+        ("demo", None, 401, "unauthorized"),
+        ("demo", Some("x.y.z"), 401, "unauthorized"),
+        ("demo", Some(joins.as_str()), 403, "forbidden"),
+        ("other", Some(&admin("demo")), 403, "forbidden"),
+        (scripted::EMPTY_ROOM, Some(&admin(scripted::EMPTY_ROOM)), 404, "not_found"),
+    ] {
+        let answer = get(room, token).await;
+        assert_eq!((answer.status, answer.json()["code"].as_str()), (status, Some(code)), "{room} {token:?}");
+        assert!(answer.json()["message"].as_str().unwrap().len() > 10);
+    }
+}
+
+#[tokio::test]
+async fn a_room_that_stays_in_some_countries_is_routed_to_nodes_there_alone() {
+    let world = World::in_japan("clinic-*").await;
+    let routes = world.get("/v1/route?room=clinic-7").await.json();
+    assert_eq!(routes["countries"], json!(["JP"]));
+    assert_eq!(routes["nodes"].as_array().unwrap().len(), 1);
+    let why = routes["nodes"][0]["why"].as_str().unwrap();
+    assert!(routes["nodes"][0]["region"] == "tokyo" && why.ends_with(", in JP, where this room may be"), "{why}");
+    let routes = world.get("/v1/route?room=lobby").await.json();
+    assert!(routes.get("countries").is_none() && routes["nodes"].as_array().unwrap().len() == 2);
+    world.nodes.lock().unwrap().remove(0);
+    assert_eq!(world.get("/v1/route?room=clinic-7").await.json()["nodes"], json!([]));
 }

@@ -2,9 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use origo_auth::token::mint;
 use origo_auth::{Claims, Keys, NodeId, Secret, VideoGrant};
+use origo_cascade::View;
+use origo_cascade_core::metric::LinkMetric;
+use origo_cascade_core::route::{Map, Residency, ResidencyRule};
 use origo_cascade_core::{Node, NodeAddress};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,6 +21,7 @@ use crate::geo::Geo;
 use crate::http::{Surface, serve, unix_now};
 use crate::log::{LogConfig, LogFormat};
 use crate::metrics::Dropped;
+use crate::paths::{Paths, ViewSource};
 use crate::rooms::scripted::{self, Heard};
 use crate::state::AppState;
 use crate::worker::{Entrance, WorkerHandle};
@@ -63,6 +68,13 @@ impl World {
         Self::with(Config { trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()], ..config(false) }).await
     }
 
+    /// Rooms of such a name stay in Japan.
+    pub(crate) async fn in_japan(rooms: &str) -> Self {
+        let rule = ResidencyRule { rooms: rooms.into(), countries: vec!["JP".into()] };
+        let routing = Routing { residency: Residency(vec![rule]), ..Routing::default() };
+        Self::with(Config { routing, ..config(false) }).await
+    }
+
     /// Clients without UDP are let in, to these workers.
     pub(crate) async fn before(workers: &[WorkerHandle]) -> Self {
         Self::at(config(true), Entrance::to(workers)).await
@@ -78,7 +90,24 @@ impl World {
         let (rooms, heard) = scripted::start();
         let nodes = Arc::new(Mutex::new(vec![node(1, "tokyo", 35.7, 139.7), node(2, "frankfurt", 50.1, 8.7)]));
         let dropped = Dropped::default();
+        let view: ViewSource = Arc::new({
+            let nodes = nodes.clone();
+            move || {
+                let mut map = Map::default();
+                map.set_nodes(&nodes.lock().unwrap());
+                let lossy = LinkMetric {
+                    rtt: Duration::from_millis(230),
+                    jitter: Duration::from_micros(1_500),
+                    loss: 0.02,
+                    free_bps: u64::MAX,
+                    ..LinkMetric::default()
+                };
+                map.set_metrics(NodeId([1; 16]), &[(NodeId([2; 16]), lossy)]);
+                Box::pin(async move { View { map, branches: Vec::new() } })
+            }
+        });
         let app = AppState {
+            paths: Paths::new(NodeId([1; 16]), rooms.clone(), view),
             keys: LiveKeys::new(config.keys.clone()),
             config: Arc::new(config),
             node: NodeId([1; 16]),
@@ -159,7 +188,7 @@ fn node(byte: u8, region: &str, latitude: f64, longitude: f64) -> Node {
     Node {
         id: NodeId([byte; 16]),
         region: region.into(),
-        country: String::new(),
+        country: if region == "tokyo" { "JP" } else { "DE" }.into(),
         continent: String::new(),
         latitude,
         longitude,

@@ -53,7 +53,7 @@ impl World {
             settings,
             keys: LiveKeys::new(keys),
             rooms: scripted::start().0,
-            ask: Box::new(|_| ()),
+            ask: Arc::new(|_| ()),
             nodes: Arc::new(Vec::new),
         };
         let running = start(outlet, parts, folder.path()).unwrap();
