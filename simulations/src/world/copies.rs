@@ -50,7 +50,6 @@ impl World<'_> {
             Forward::Receive { layer, from, flow, .. } => {
                 let Some(key) = self.key_of(layer) else { return 0 };
                 self.nodes[node].receiving.insert((*from, *flow), key);
-                self.check_countries(key, node);
                 key as usize
             }
             Forward::StopReceive { from, flow } => {

@@ -67,7 +67,11 @@ impl World<'_> {
 
     /// Some packets of a layer's frame.
     pub(super) fn burst(&mut self, track: u32, layer: u8) {
-        let left = self.tracks[track as usize].layers[usize::from(layer)].burst.left;
+        let at = &self.tracks[track as usize];
+        if !at.alive {
+            return;
+        }
+        let left = at.layers[usize::from(layer)].burst.left;
         self.send_burst(track, layer, left.min(AT_ONCE));
         if left > AT_ONCE {
             self.push(self.now + 1_000_000, Event::Burst { track, layer });
