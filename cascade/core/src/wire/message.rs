@@ -180,6 +180,38 @@ mod tests {
     }
 
     #[test]
+    fn the_frames_of_trees_are_what_is_written() {
+        let node = |byte: u8| Bytes::copy_from_slice(&[byte; 16]);
+        let subscribe = Subscribe {
+            room: room(),
+            track: "TR_23456789ABCD".into(),
+            layer: 1,
+            flow: 6,
+            kind: 1,
+            temporal_ceiling: 0,
+            origin: node(1),
+            rate_bps: 500_000,
+            in_stream: true,
+        };
+        assert_eq!(framed(&subscribe), golden("subscribe_at_relay"));
+        let path = vec![node(1), node(2)];
+        assert_eq!(framed(&SubscribeOk { flow: 6, path: path.clone() }), golden("subscribe_ok_of_relay"));
+        let attach = Attach {
+            room: room(),
+            epoch: 300,
+            parent: node(2),
+            backup: node(3),
+            path: path.clone(),
+            countries: vec!["DE".into()],
+        };
+        assert_eq!(framed(&attach), golden("attach"));
+        let why = "the link to the parent is down".into();
+        let attached = Attached { room: room(), epoch: 300, parent: node(3), rate_bps: 500_000, why };
+        assert_eq!(framed(&attached), golden("attached"));
+        assert_eq!(framed(&Path { room: room(), origin: node(1), path }), golden("path"));
+    }
+
+    #[test]
     fn a_kind_is_known_by_its_number_and_no_other() {
         assert_eq!(Kind::of(5), Some(Kind::Record));
         assert_eq!(Kind::of(0), None);
@@ -195,6 +227,10 @@ mod tests {
             let _ = Record::from_body(&bytes).map(|body| super::super::record::record_of(body, owner));
             let _ = Snapshot::from_body(&bytes);
             let _ = Subscribe::from_body(&bytes);
+            let _ = SubscribeOk::from_body(&bytes);
+            let _ = Attach::from_body(&bytes);
+            let _ = Attached::from_body(&bytes);
+            let _ = Path::from_body(&bytes);
             let _ = Ask::from_body(&bytes);
             let _ = Answer::from_body(&bytes);
         }

@@ -7,6 +7,7 @@ mod data;
 mod directory;
 mod drawn;
 mod invariants;
+mod lies;
 mod media;
 mod records;
 mod seats;

@@ -65,6 +65,9 @@ pub struct World {
     pub draining: BTreeSet<usize>,
     pub settings: RoomSettings,
     pub media: Media,
+    /// Keeps what nodes say to each other in `said`.
+    pub records_messages: bool,
+    pub said: Vec<(u64, Bytes)>,
     /// Since when some layer crosses links in a circle.
     pub circle_since: Option<Duration>,
 }
@@ -110,6 +113,23 @@ pub fn participant(identity: &str, session: &str, tracks: &[usize]) -> Participa
         info: Vec::new(),
         tracks: tracks.iter().map(track).collect(),
     }
+}
+
+/// Nodes as gossip tells of them.
+pub fn nodes_of(nodes: impl IntoIterator<Item = usize>) -> Vec<Node> {
+    let node = |node: usize| Node {
+        id: id(node),
+        region: format!("region {node}"),
+        country: String::new(),
+        continent: String::new(),
+        latitude: 0.0,
+        longitude: 0.0,
+        url: String::new(),
+        address: NodeAddress { quic: ([127, 0, 0, 1], node as u16).into() },
+        load: 0.0,
+        draining: false,
+    };
+    nodes.into_iter().map(node).collect()
 }
 
 impl World {
@@ -161,6 +181,8 @@ impl World {
             draining: BTreeSet::new(),
             settings: RoomSettings::default(),
             media: Media::default(),
+            records_messages: false,
+            said: Vec::new(),
             circle_since: None,
         }
     }
@@ -178,19 +200,12 @@ impl World {
     }
 
     pub fn gossip(&mut self, node: usize, alive: impl IntoIterator<Item = usize>) {
-        let members = alive.into_iter().map(|other| Node {
-            id: id(other),
-            region: format!("region {other}"),
-            country: self.countries.get(&other).copied().unwrap_or_default().to_owned(),
-            continent: String::new(),
-            latitude: 0.0,
-            longitude: 0.0,
-            url: String::new(),
-            address: NodeAddress { quic: ([127, 0, 0, 1], other as u16).into() },
-            load: 0.0,
-            draining: self.draining.contains(&other),
-        });
-        let members = members.collect();
+        let mut members = nodes_of(alive);
+        for member in &mut members {
+            let node = member.id.0[0] as usize - 1;
+            member.country = self.countries.get(&node).copied().unwrap_or_default().to_owned();
+            member.draining = self.draining.contains(&node);
+        }
         self.ask(node, Input::Members(members));
     }
 
@@ -267,6 +282,9 @@ impl World {
                 Output::Control { to, kind, message } => {
                     let to = to.0[0] as usize - 1;
                     self.sent.push((node, to, kind));
+                    if self.records_messages {
+                        self.said.push((kind, message.clone()));
+                    }
                     self.post(node, to, Parcel::Control(kind, message));
                 }
                 Output::Data { to, data } => self.post(node, to.0[0] as usize - 1, Parcel::Data(data)),
