@@ -11,6 +11,8 @@ use super::{World, ms};
 /// Two parents may feed a node for this long, ns: a second in which a silent layer does not tell that the new one
 /// works, and the way of the messages.
 const OVERLAP_MAX: u64 = 2_000_000_000;
+/// And so many round trips to the old one, which may not hear at once that it is to end.
+const ROUNDS: u64 = 6;
 
 /// A layer of a track as one number, which the links' core gives back as its sink.
 pub(super) fn key(track: u32, layer: u8) -> u32 {
@@ -71,11 +73,11 @@ impl World<'_> {
         }
         self.nodes[from].serving.insert((to, flow), key);
         let (now, (track, layer)) = (self.now, of_key(key));
-        if self.feeds(track, layer, place, from) {
+        if self.comes_from(track, layer, place, from) {
             self.violate(format!("a loop: {} gets {} from below itself", self.name(from), self.layer_name(key)));
         }
         let copies = &mut self.tracks[track].layers[layer].copies;
-        copies.push(Copy { from, to: place, since: now });
+        copies.push(Copy { from, to: place, flow, since: now });
         let same = copies.iter().filter(|copy| (copy.from, copy.to) == (from, place)).count();
         if same > 1 {
             let (a, b) = (self.name(from).to_owned(), self.name(place).to_owned());
@@ -91,18 +93,12 @@ impl World<'_> {
 
     /// Whether a layer has a way from its origin to a node.
     pub(super) fn is_fed(&self, track: usize, layer: usize, origin: usize, node: usize) -> bool {
-        self.feeds(track, layer, origin, node)
-    }
-
-    /// Whether what comes to `node` of a layer comes from `source`.
-    fn feeds(&self, track: usize, layer: usize, source: usize, node: usize) -> bool {
-        let copies = &self.tracks[track].layers[layer].copies;
         let (mut seen, mut next) = (vec![node], vec![node]);
         while let Some(at) = next.pop() {
-            if at == source {
+            if at == origin {
                 return true;
             }
-            for parent in copies.iter().filter(|copy| copy.to == at).map(|copy| copy.from) {
+            for parent in self.parents(track, layer, at).map(|copy| copy.from) {
                 if !seen.contains(&parent) {
                     seen.push(parent);
                     next.push(parent);
@@ -112,16 +108,37 @@ impl World<'_> {
         false
     }
 
+    /// Whether what comes to `node` of a layer comes from `source`, each node taking it from its newest parent. An older
+    /// one may close a circle for as long as it takes to leave it: what goes round comes twice and is dropped.
+    fn comes_from(&self, track: usize, layer: usize, source: usize, node: usize) -> bool {
+        let (mut at, mut steps) = (node, 0);
+        while at != source {
+            let newest = self.parents(track, layer, at).max_by_key(|copy| copy.since);
+            let Some(newest) = newest.filter(|_| steps < self.nodes.len()) else { return false };
+            (at, steps) = (newest.from, steps + 1);
+        }
+        true
+    }
+
+    /// Who sends a layer to a node that still takes it from them.
+    fn parents(&self, track: usize, layer: usize, node: usize) -> impl Iterator<Item = &Copy> {
+        let is_taken = move |copy: &&Copy| {
+            copy.to == node && self.nodes[node].receiving.contains_key(&(self.nodes[copy.from].id, copy.flow))
+        };
+        self.tracks[track].layers[layer].copies.iter().filter(is_taken)
+    }
+
     fn end_copy(&mut self, from: usize, to: NodeId, flow: Flow) {
         let Some(&place) = self.places.get(&to) else { return };
         let Some(key) = self.nodes[from].serving.remove(&(to, flow)) else { return };
         let (track, layer) = of_key(key);
         let copies = &mut self.tracks[track].layers[layer].copies;
-        let Some(ended) = copies.iter().rposition(|copy| (copy.from, copy.to) == (from, place)) else { return };
+        let is_ended = |copy: &Copy| (copy.from, copy.to, copy.flow) == (from, place, flow);
+        let Some(ended) = copies.iter().position(is_ended) else { return };
         let ended = copies.remove(ended);
         let others = copies.iter().filter(|copy| copy.to == place).map(|copy| copy.since);
         if let Some(since) = others.max() {
-            self.end_overlap(key, place, self.now - since.max(ended.since));
+            self.end_overlap(key, from, place, self.now - since.max(ended.since));
         }
         let tree = (self.tracks[track].room, self.tracks[track].node);
         if self.trees.lose(tree, from, place, self.now) {
@@ -129,9 +146,11 @@ impl World<'_> {
         }
     }
 
-    fn end_overlap(&mut self, key: u32, node: usize, lasted: u64) {
+    fn end_overlap(&mut self, key: u32, old: usize, node: usize, lasted: u64) {
         self.measure("overlap_ms", ms(lasted));
-        if lasted > OVERLAP_MAX {
+        let count = self.nodes.len();
+        let round = self.paths[old * count + node].delay() + self.paths[node * count + old].delay();
+        if lasted > OVERLAP_MAX + ROUNDS * round {
             let (layer, node) = (self.layer_name(key), self.name(node).to_owned());
             self.violate(format!("two parents sent {layer} to {node} for {:.0} ms", ms(lasted)));
         }

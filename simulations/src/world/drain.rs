@@ -10,6 +10,10 @@ use crate::network::OVERHEAD_BYTES;
 
 /// What a control frame adds to its message.
 const FRAME_BYTES: usize = 4;
+/// QUIC's delayed acknowledgement, ns: part of what a lost packet of a stream costs.
+const ACK_DELAY: u64 = 5_000_000;
+/// A stream that loses all tries this often at least, ns.
+const AGAIN_AFTER_MAX: u64 = 1_000_000_000;
 /// A core that asks to be woken at once is woken a little later, so that virtual time goes on.
 const AT_ONCE: u64 = 1_000;
 
@@ -89,16 +93,38 @@ impl World<'_> {
 
     fn post(&mut self, from: usize, to: NodeId, kind: u64, message: Bytes) {
         let Some(&to) = self.places.get(&to) else { return };
-        let count = self.nodes.len();
-        let back = self.paths[to * count + from].delay();
-        let arrives = self.paths[from * count + to].stream(self.now, message.len() + FRAME_BYTES, back);
-        self.push(arrives, Event::Control(Box::new(Parcel { from, to, kind, message })));
+        let stream = &mut self.streams[from * self.nodes.len() + to];
+        let parcel = Parcel { from, to, number: stream.next, lost: 0, kind, message };
+        stream.next += 1;
+        self.send_parcel(Box::new(parcel));
+    }
+
+    /// Sends a control message, which is sent again for as long as it is lost.
+    pub(super) fn send_parcel(&mut self, mut parcel: Box<Parcel>) {
+        let (count, bytes) = (self.nodes.len(), parcel.message.len() + FRAME_BYTES);
+        let back = self.paths[parcel.to * count + parcel.from].delay();
+        match self.paths[parcel.from * count + parcel.to].stream(self.now, bytes) {
+            Some(arrives) => self.push(arrives, Event::Control(parcel)),
+            None => {
+                let round = self.paths[parcel.from * count + parcel.to].delay() + back + ACK_DELAY;
+                let waits = (round << parcel.lost.min(8)).min(AGAIN_AFTER_MAX.max(round));
+                parcel.lost += 1;
+                self.push(self.now + waits, Event::Again(parcel));
+            }
+        }
     }
 
     pub(super) fn take_control(&mut self, parcel: Parcel) {
-        let Parcel { from, to, kind, message } = parcel;
-        let from = self.nodes[from].id;
-        self.cascade(to, Input::Control { from, message, kind });
+        let (from, to) = (parcel.from, parcel.to);
+        let place = from * self.nodes.len() + to;
+        self.streams[place].held.insert(parcel.number, parcel);
+        loop {
+            let stream = &mut self.streams[place];
+            let Some(Parcel { kind, message, .. }) = stream.held.remove(&stream.expected) else { return };
+            stream.expected += 1;
+            let from = self.nodes[from].id;
+            self.cascade(to, Input::Control { from, message, kind });
+        }
     }
 
     fn transmit(&mut self, from: usize, to: NodeId, datagram: Bytes) {

@@ -1,5 +1,6 @@
 //! What happens in a world.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +14,8 @@ pub(super) enum Event {
     Arrive { path: u32, datagram: Bytes },
     /// A control message has crossed a path.
     Control(Box<Parcel>),
+    /// A control message that a path lost is sent again.
+    Again(Box<Parcel>),
     /// A node's cascade may have something to do.
     WakeCascade(u32),
     /// A node's links may have.
@@ -48,8 +51,23 @@ pub(super) enum Event {
 pub(super) struct Parcel {
     pub(super) from: usize,
     pub(super) to: usize,
+    /// Its place in the stream.
+    pub(super) number: u64,
+    /// How often it was lost.
+    pub(super) lost: u32,
     pub(super) kind: u64,
     pub(super) message: Bytes,
+}
+
+/// The control messages of a path, which arrive whole and in order.
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    /// Of the next one that is sent.
+    pub(super) next: u64,
+    /// Of the next one that is handed over.
+    pub(super) expected: u64,
+    /// Those that came before their turn.
+    pub(super) held: BTreeMap<u64, Parcel>,
 }
 
 /// What gossip brings.

@@ -117,7 +117,7 @@ impl World<'_> {
         for node in &self.nodes {
             for peer in node.links.peers() {
                 totals.repaired += node.links.stats(peer).map_or(0, |stats| stats.packets[0][4]);
-                let shed = node.links.dropped(peer).map_or([0; 3], super::outcome::shed_of);
+                let shed = node.links.dropped(peer).map_or([0; 3], |dropped| dropped.shed);
                 (0..3).for_each(|class| totals.shed[class] += shed[class]);
             }
         }

@@ -122,6 +122,8 @@ struct World<'a> {
     places: BTreeMap<NodeId, usize>,
     /// By sending node times count plus receiving node.
     paths: Vec<Path>,
+    /// Control messages, by path.
+    streams: Vec<event::Stream>,
     /// Paths that follow a trace.
     traced: Vec<usize>,
     ways: Ways,
@@ -179,6 +181,7 @@ impl<'a> World<'a> {
             events: 0,
             places: nodes.iter().enumerate().map(|(place, node)| (node.id, place)).collect(),
             paths: Vec::new(),
+            streams: Vec::new(),
             traced: Vec::new(),
             ways: Ways::default(),
             gossip: Gossip::new(nodes.len(), scenario.seed),
@@ -220,6 +223,7 @@ impl<'a> World<'a> {
                 if line.trace.is_some() {
                     self.traced.push(self.paths.len());
                 }
+                self.streams.push(event::Stream::default());
                 self.paths.push(Path::new(line, self.scenario.seed, &format!("{} to {}", a.name, b.name)));
             }
         }
@@ -248,6 +252,7 @@ impl<'a> World<'a> {
         match event {
             Event::Arrive { path, datagram } => self.arrive(path as usize, datagram),
             Event::Control(parcel) => self.take_control(*parcel),
+            Event::Again(parcel) => self.send_parcel(parcel),
             Event::WakeCascade(node) => self.wake_cascade(node as usize),
             Event::WakeLinks(node) => self.wake_links(node as usize),
             Event::Frame(track) => self.frame(track),

@@ -1,7 +1,5 @@
 //! What a run leaves.
 
-use origo_cascade_core::link::Dropped;
-
 use super::{World, ms};
 use crate::network::{IP_BYTES, QUIC_BYTES};
 use crate::outcome::{AssertOutcome, LinkOutcome, NodeOutcome, Outcome, Samples, TreeOutcome};
@@ -119,7 +117,7 @@ impl World<'_> {
                 lost: tally.lost + tally.dropped,
                 lost_for_good: self.nodes[to].links.dropped(a).map_or(0, |dropped| dropped.lost),
                 retransmissions: stats.map_or(0, |stats| stats.packets[0][4]),
-                fec: 0,
+                fec: stats.map_or(0, |stats| stats.parities[0]),
                 copies_max: sent.copies_max,
                 rtt_ms: self.nodes[from].links.metric(b).map_or(0.0, |metric| ms(metric.rtt.as_nanos() as u64)),
                 queue_ms: sent.queue.into_samples().percentile(95.0).unwrap_or(0.0),
@@ -146,13 +144,6 @@ impl World<'_> {
         }
         trees
     }
-}
-
-/// What a link shed, by class.
-pub(super) fn shed_of(dropped: &Dropped) -> [u64; 3] {
-    let list = dropped.list();
-    ["audio shed", "base shed", "enhancement shed"]
-        .map(|name| list.iter().find(|(_, reason, _)| *reason == name).map_or(0, |(_, _, count)| *count))
 }
 
 fn judge(assertion: &Assertion, samples: Option<&Samples>) -> AssertOutcome {

@@ -44,3 +44,28 @@ fn equal_seeds_give_equal_outcomes_and_others_do_not() {
     let other = run(&Scenario { seed: 2, ..scenario(&text) });
     assert!(one.seconds != other.seconds);
 }
+
+#[test]
+fn a_control_stream_that_loses_packets_stays_whole_and_in_order() {
+    let text = FRIENDS.replace("[[room]]", "loss = 30.0\n[[room]]");
+    let scenario = scenario(&text);
+    let mut ignore = |_: News<'_>| {};
+    let mut world = World::new(&scenario, Following::default(), &mut ignore);
+    world.begin();
+    world.run();
+    for stream in &world.streams {
+        assert!(stream.next < stream.expected + 5, "{stream:?}");
+    }
+    assert!(world.streams[1].expected > 4, "{:?}", world.streams[1]);
+    assert_eq!(world.into_outcome().violations, []);
+}
+
+#[test]
+fn what_an_outage_holds_up_comes_soon_after_it() {
+    let outage = "[[at]]\nat = \"0s\"\nlink = { from = \"a\", to = \"b\", loss = 100 }\n\
+                  [[at]]\nat = \"3s\"\nlink = { from = \"a\", to = \"b\", loss = 0 }\n";
+    let outcome = run(&scenario(&format!("{FRIENDS}{outage}")));
+    assert_eq!(outcome.violations, []);
+    assert_eq!(outcome.seconds[2].copies, 0, "b has not heard of a");
+    assert_eq!(outcome.seconds[5].copies, 4);
+}

@@ -90,6 +90,8 @@ pub(super) struct Layer {
 pub(super) struct Copy {
     pub(super) from: usize,
     pub(super) to: usize,
+    /// The taker's number for it.
+    pub(super) flow: Flow,
     pub(super) since: u64,
 }
 
