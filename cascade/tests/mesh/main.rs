@@ -3,6 +3,7 @@
 mod garbage;
 mod node;
 mod proxy;
+mod relays;
 mod secret;
 
 use std::time::{Duration, Instant};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use origo_auth::{Identity, MeshAuthority, NodeId, NodeKey, RoomKey, RoomSid, TrackSid};
 use origo_cascade::{Inbox, Mesh, MeshConfig, MeshEvent, StartError};
 use origo_cascade_core::link::{Extensions, Packet, Received};
-use origo_cascade_core::route::{Prices, Tree};
+use origo_cascade_core::route::{Prices, RelayPolicy, Tree};
 use origo_cascade_core::{
     Event, Input, MediaKind, Node, NodeAddress, ParticipantRecord, RoomRecord, RoomSettings, TrackRecord,
 };
@@ -21,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct TestNode {
     pub mesh: Mesh,
     pub number: usize,
+    pub id: NodeId,
     events: mpsc::Receiver<MeshEvent>,
     packets: crossbeam_channel::Receiver<Vec<Received>>,
     at_hand: Vec<Received>,
@@ -99,6 +100,17 @@ pub async fn three() -> Vec<TestNode> {
 
 impl TestNode {
     pub fn try_start(number: usize, bind: SocketAddr, seeds: &[SocketAddr], secret: &[u8]) -> Result<Self, StartError> {
+        Self::start_with(number, bind, seeds, secret, Arc::new(Tree::default()))
+    }
+
+    /// The same with a policy for the trees of its tracks.
+    pub fn start_with(
+        number: usize,
+        bind: SocketAddr,
+        seeds: &[SocketAddr],
+        secret: &[u8],
+        policy: Arc<dyn RelayPolicy>,
+    ) -> Result<Self, StartError> {
         let key = NodeKey::generate(&mut rand::rng());
         let identity = MeshAuthority::from_secret(secret).unwrap().issue(&key).unwrap();
         let node = Node {
@@ -113,7 +125,7 @@ impl TestNode {
             load: 0.0,
             draining: false,
         };
-        let (batches, packets) = crossbeam_channel::bounded(1024);
+        let (batches, packets) = crossbeam_channel::bounded(8192);
         let inbox = Inbox { batches, wake: Arc::new(|| {}) };
         let worker_of = |_: &RoomKey, _| 0;
         let config = MeshConfig {
@@ -121,13 +133,31 @@ impl TestNode {
             bind,
             seeds: seeds.to_vec(),
             rates_bps: BTreeMap::new(),
-            policy: Arc::new(Tree::default()),
+            policy,
             prices: Prices::default(),
             inboxes: vec![inbox],
             worker_of,
         };
+        let id = identity.id;
         let (mesh, events) = Mesh::start(config, identity)?;
-        Ok(Self { mesh, number, events, packets, at_hand: Vec::new() })
+        Ok(Self { mesh, number, id, events, packets, at_hand: Vec::new() })
+    }
+
+    /// Layers that it sends to a peer.
+    pub fn copies_to(&self, peer: NodeId) -> u64 {
+        let stats = self.mesh.stats();
+        stats.links.iter().find(|(other, _)| *other == peer).map_or(0, |(_, link)| link.copies)
+    }
+
+    /// Events that have come.
+    pub fn events_at_hand(&mut self) -> Vec<MeshEvent> {
+        std::iter::from_fn(|| self.events.try_recv().ok()).collect()
+    }
+
+    /// All that the media worker's inbox holds.
+    pub fn received_at_hand(&mut self) -> Vec<Received> {
+        let at_hand = std::mem::take(&mut self.at_hand);
+        at_hand.into_iter().chain(self.packets.try_iter().flatten()).collect()
     }
 
     /// Waits until the node knows so many living nodes.
