@@ -78,6 +78,26 @@ test('each tile tells the region that serves it and the path of its media', { ti
   assert.equal(await tile(ada, 'ada').getByTestId('tile-path').getAttribute('data-path'), first);
 });
 
+test('a tile says in words which link of its path hurts, with the figures in its details', { timeout: 60_000 }, async () => {
+  // Loopback loses nothing, so that the page is told of a loss by the test.
+  const lossy = { from_region: 'sao-paulo', to_region: 'frankfurt', delay_ms: 104, jitter_ms: 1, queue_ms: 0 };
+  await ada.page.route('**/v1/path?*', async (route) => {
+    const response = await route.fetch();
+    const path = await response.json();
+    const links = [{ ...path.links[0], ...lossy, loss_percent: 2, lost_percent: 0 }];
+    const hurts = { hop: 0, why: 'the link sao-paulo - frankfurt lost 2 %, repaired' };
+    await route.fulfill({ response, json: { ...path, links, hurts } });
+  });
+  // The page asks every 15 s.
+  const trouble = tile(ada, 'ben').getByTestId('tile-hurts');
+  const sentence = trouble.filter({ hasText: 'repaired' });
+  await sentence.waitFor({ timeout: 25_000 });
+  assert.match(await trouble.innerText(), /^the link \S.* - Frankfurt lost 2 %, repaired$/);
+  assert.match(await trouble.getAttribute('title'), /104 ms, jitter 1 ms, lost 2 % \(0 % after repair\)/);
+  await ada.page.screenshot({ path: `${screenshots}/call-lossy-link.png` });
+  await ada.page.unroute('**/v1/path?*');
+});
+
 test('a third page on the third node hears and sees both and is heard', { timeout: 90_000 }, async () => {
   eve = await openPage(people.eve);
   await join(eve, mesh, { room, node: mesh.nodes[2], camera: false });

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use livekit_protocol as proto;
-use origo_auth::TrackSid;
+use origo_auth::{NodeId, RoomKey, TrackSid};
 use origo_cascade_core::LayerSet;
 use proto::VideoQuality;
 use proto::signal_request::Message as Request;
 use proto::signal_response::Message as Response;
 
-use super::world::{Client, World, camera, join_of};
+use super::world::{Client, World, camera, join_of, node_id, room_key};
 use crate::media::{self, Command, TrackSettings};
 use crate::room::{Input, limits};
 
@@ -251,4 +251,21 @@ fn who_does_not_want_a_track_is_not_given_it_with_the_permission() {
     world.request(ann, admit(false, &[]));
     world.request(ann, admit(true, &[]));
     assert!(!receives(&world, picky, track) && allowed(&world, picky).is_empty());
+}
+
+#[test]
+fn a_room_tells_from_which_nodes_each_participant_here_takes_tracks() {
+    let mut world = World::new(2);
+    let (ann, _, cid) = (world.join(0, "ann"), world.join(0, "ben"), world.join(1, "cid"));
+    world.publish(ann, "cam");
+    let takes = |world: &World, node: usize| -> Vec<(String, Vec<NodeId>)> {
+        let watchers = world.node(node).watchers(&room_key()).into_iter();
+        watchers.map(|(who, origins)| (who.0, origins.into_iter().collect())).collect()
+    };
+    let here = node_id(0);
+    assert_eq!(takes(&world, 0), [("ann".to_owned(), vec![]), ("ben".to_owned(), vec![here])]);
+    assert_eq!(takes(&world, 1), [("cid".to_owned(), vec![here])]);
+    world.publish(cid, "cam");
+    assert_eq!(takes(&world, 0)[1], ("ben".to_owned(), vec![here, node_id(1)]));
+    assert_eq!(world.node(1).watchers(&RoomKey::new("default", "elsewhere")), []);
 }
