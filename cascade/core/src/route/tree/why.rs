@@ -17,7 +17,10 @@ pub fn sentence(tree: &Growth<'_>, vertex: usize) -> String {
         (_, ORIGIN) => "straight from the publisher's node".to_owned(),
         (_, parent) => relayed(tree, vertex, parent),
     };
+    let of = |vertex: usize| &tree.ground.vertices[vertex];
     match place.reason {
+        // Within a region the ingress decides, however near others are.
+        _ if place.parent != ORIGIN && of(place.parent).region == of(vertex).region => text,
         Reason::Kept => format!("{text}; a move would gain too little"),
         Reason::Fastest => format!("{text}; the nearer nodes have no room"),
         _ => text,
