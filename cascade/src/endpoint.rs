@@ -155,7 +155,7 @@ impl Door {
         debug!(%peer, ?kind, address = %connection.remote_address(), dialled = dial.is_some(), "connected");
         let connected = Connected { number, peer, connection, dial };
         if kind == Kind::Media {
-            self.table.connected(connected);
+            self.table.connected(connected).await;
         } else {
             let _ = self.news.send(News::Connected(kind, connected)).await;
         }

@@ -6,15 +6,18 @@
 //! medians are quoted, each set against the ceiling nearest in time: the speed of a shared machine drifts within
 //! minutes.
 //!
+//! What a hop between two nodes costs is measured apart: see [`hop`].
+//!
 //! A node with a camera of 30 frames a second is nearly idle, so what it costs to wake up shows; the figures that count
 //! are those of a worker that has something to do. Both are printed.
 
 mod ceiling;
+mod hop;
 mod report;
 mod rig;
 mod sink;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -58,6 +61,9 @@ struct Cli {
     /// Measure the ceiling alone, with AES-256-GCM: no node is needed
     #[arg(long)]
     ceiling: bool,
+    /// Measure a hop of the cascade alone: no node is needed
+    #[arg(long)]
+    hop: bool,
     /// Drain that many sockets for another process: how this program starts itself
     #[arg(long, hide = true)]
     sink: Option<usize>,
@@ -72,9 +78,23 @@ fn main() -> Result<()> {
         return measure_ceiling(&cli);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(measure(&cli))?;
+    let mut figures = serde_json::Map::new();
+    if !cli.hop {
+        let report = runtime.block_on(measure(&cli))?;
+        report.print();
+        report.write(&mut figures);
+    }
+    let report = runtime.block_on(hop::measure(cli.rounds(), cli.section()))?;
     report.print();
-    report.write(&json_path(&cli)?)
+    report.write(&mut figures);
+    write(&figures, &json_path(&cli)?)
+}
+
+fn write(figures: &serde_json::Map<String, serde_json::Value>, path: &Path) -> Result<()> {
+    let text = serde_json::to_string_pretty(figures)? + "\n";
+    std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
+    println!("{} written", path.display());
+    Ok(())
 }
 
 impl Cli {

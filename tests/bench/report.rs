@@ -1,10 +1,8 @@
-//! Medians, the table and `bench.json`.
+//! Medians and the table of what a node forwards.
 
-use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::ceiling::Profile;
 
@@ -126,10 +124,9 @@ impl Report {
         println!("Sections with less than {} % delivered do not count.", DELIVERY_MIN * 100.0);
     }
 
-    /// Writes the figures that have sections.
-    pub fn write(&self, path: &Path) -> Result<()> {
+    /// Adds the figures that have sections to those of a file.
+    pub fn write(&self, figures: &mut Map<String, Value>) {
         let ceiling = self.speed(Point::Ceiling);
-        let mut figures = serde_json::Map::new();
         for (point, _, key, share) in POINTS {
             let Some(speed) = self.speed(point) else { continue };
             let baseline = share.and(ceiling).map(f64::round);
@@ -137,10 +134,6 @@ impl Report {
             let figure = json!({"value": speed.round(), "unit": "packets/s", "goal": goal, "baseline": baseline});
             figures.insert(key.to_owned(), figure);
         }
-        let text = serde_json::to_string_pretty(&figures)? + "\n";
-        std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
-        println!("{} written", path.display());
-        Ok(())
     }
 
     /// The median speed over the sections that count.

@@ -29,6 +29,9 @@ use crate::stats::{LinkFigures, Shared};
 const DATAGRAMS_PER_TURN: usize = 64;
 /// Largest packet that comes as a stream of its own; larger ones are no RTP.
 const STREAM_PACKET_MAX: usize = 64 << 10;
+/// Longest wait until gossip knows a new peer, and how often it is looked.
+const KNOWN_WAIT: Duration = Duration::from_secs(2);
+const KNOWN_POLL: Duration = Duration::from_millis(20);
 /// How often counters are copied to where the node reads them.
 const STATS_EVERY: Duration = Duration::from_millis(100);
 
@@ -122,6 +125,11 @@ impl Table {
         }
     }
 
+    /// Whether the rate of the path to a peer can be told, if there are any.
+    fn knows(&self, peer: NodeId) -> bool {
+        self.rates_bps.is_empty() || self.shared.nodes().iter().any(|node| node.id == peer)
+    }
+
     /// What the operator says of the path to a peer: by its id, or else by its region.
     fn rate_to(&self, peer: NodeId) -> Option<u64> {
         let by_id = self.rates_bps.get(&peer.to_string()).copied();
@@ -189,9 +197,19 @@ impl TableHandle {
         table.inboxes.flush();
     }
 
-    /// A media connection is there. Of two the one that the smaller node id dialled stays; of two dialled by the same
+    /// A media connection is there. If paths have rates that the operator tells, the link begins once gossip has told
+    /// whose path this is; what comes before waits in QUIC's buffer.
+    pub(crate) async fn connected(&self, connected: Connected) {
+        let deadline = Instant::now() + KNOWN_WAIT;
+        while !self.table.borrow().knows(connected.peer) && Instant::now() < deadline {
+            tokio::time::sleep(KNOWN_POLL).await;
+        }
+        self.take_connection(connected);
+    }
+
+    /// Of two the one that the smaller node id dialled stays; of two dialled by the same
     /// node the newer, since a node dials again only when its older one is gone.
-    pub(crate) fn connected(&self, connected: Connected) {
+    fn take_connection(&self, connected: Connected) {
         let (now, peer, dialled_here) = (Instant::now(), connected.peer, connected.dial.is_some());
         let mut table = self.table.borrow_mut();
         let here_is_smaller = table.me < peer;
