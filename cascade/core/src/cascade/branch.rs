@@ -163,17 +163,18 @@ impl Cascade {
 
     fn rest(&mut self, key: &TreeKey) {
         let until = self.now + IDLE_STAYS;
-        if let Some(branch) = self.subscriptions.branches.get_mut(key) {
-            branch.idle_until = Some(until);
+        let Some(branch) = self.subscriptions.branches.get_mut(key) else { return };
+        if branch.idle_until.replace(until).is_none() {
+            self.timers.set(until, Timer::Idle(key.clone()));
         }
-        self.timers.set(until, Timer::Idle(key.clone()));
     }
 
     /// A branch without layers may have rested long enough.
     pub(super) fn forget_branch(&mut self, key: &TreeKey) {
-        let due = self.subscriptions.branches.get(key).and_then(|branch| branch.idle_until);
-        if due.is_some_and(|until| until <= self.now) {
-            self.subscriptions.branches.remove(key);
+        match self.subscriptions.branches.get(key).and_then(|branch| branch.idle_until) {
+            Some(until) if until > self.now => self.timers.set(until, Timer::Idle(key.clone())),
+            Some(_) => drop(self.subscriptions.branches.remove(key)),
+            None => {}
         }
     }
 

@@ -66,6 +66,8 @@ pub(super) struct Feed {
     flows: bool,
     /// Refusals in a row.
     refusals: u32,
+    /// It is asked again at some instant.
+    retries: bool,
 }
 
 impl Intake {
@@ -108,7 +110,7 @@ impl Cascade {
         if from != source.origin {
             self.timers.set(self.now + ANSWER_WAITS, Timer::Answer(flow));
         }
-        Feed { from, flow, granted: false, flows: false, refusals: 0 }
+        Feed { from, flow, granted: false, flows: false, refusals: 0, retries: false }
     }
 
     fn close_feed(&mut self, feed: Feed) {
@@ -195,7 +197,7 @@ impl Cascade {
         };
         let path = self.path_of(&message.path, key.1, from)?;
         let Some(intake) = self.subscriptions.intakes.get_mut(&layer) else { return Ok(()) };
-        let is_next = intake.next.is_some_and(|next| next.flow == flow);
+        let is_next = intake.next.is_some_and(|next| next.flow == flow && !next.granted);
         if let Some(feed) = intake.feed_mut(from, flow) {
             (feed.refusals, feed.granted) = (0, true);
         }
@@ -222,12 +224,13 @@ impl Cascade {
         let told = Duration::from_millis(message.retry_ms.into()).max(RETRY_MIN);
         let after = told.saturating_mul(1 << feed.refusals.min(DOUBLINGS_MAX)).min(RETRY_MAX);
         feed.refusals += 1;
+        let retries = std::mem::replace(&mut feed.retries, true);
         if is_current && from != key.1 {
             let why: String = message.why.chars().take(REASON_CHARS_MAX).collect();
             self.rescue(&key, from, &format!("the parent refuses: {why}"));
         }
         // Without another parent the layer is asked for again here too.
-        if self.subscriptions.layers_by_flow.contains_key(&flow) {
+        if !retries && self.subscriptions.layers_by_flow.contains_key(&flow) {
             self.timers.set(self.now + after, Timer::Retry(flow));
         }
     }
@@ -235,9 +238,11 @@ impl Cascade {
     /// The time to ask once more, if nobody has answered meanwhile.
     pub(super) fn retry_feed(&mut self, flow: Flow) {
         let Some(layer) = self.subscriptions.layers_by_flow.get(&flow).copied() else { return };
-        let Some(intake) = self.subscriptions.intakes.get(&layer) else { return };
-        let feeds = [Some(intake.current), intake.next];
-        if feeds.into_iter().flatten().any(|feed| feed.flow == flow && !feed.granted) {
+        let Some(intake) = self.subscriptions.intakes.get_mut(&layer) else { return };
+        let feeds = [Some(&mut intake.current), intake.next.as_mut()];
+        let Some(feed) = feeds.into_iter().flatten().find(|feed| feed.flow == flow) else { return };
+        feed.retries = false;
+        if !feed.granted {
             self.ask_feed(layer, flow);
         }
     }

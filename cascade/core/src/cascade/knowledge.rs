@@ -73,13 +73,13 @@ impl Cascade {
 
     /// A child says that it cannot take from a parent: plans do without the pair for a while.
     pub(super) fn distrust_pair(&mut self, child: NodeId, parent: NodeId) {
-        if child != self.me && parent != self.me {
+        if child != self.me && parent != self.me && !self.map.is_down(child, parent) {
             self.map.set_down(child, parent, true);
             self.timers.set(self.now + DISTRUST_STAYS, Timer::Trust(child, parent));
         }
     }
 
-    /// It may do so again. A word that came meanwhile ends with the first: it comes again if it still holds.
+    /// It may do so again. If it still does not work the child says so again.
     pub(super) fn trust_pair(&mut self, child: NodeId, parent: NodeId) {
         self.map.set_down(child, parent, false);
         self.optimise_soon();

@@ -63,7 +63,9 @@ impl Cascade {
     fn may_give(&self, to: NodeId, asked: Served) -> Result<Served, Refusal> {
         let room = self.rooms.get(&asked.room).ok_or(Refusal::NoSuchTrack)?;
         let kind = room.local_track(asked.layer.track).ok_or(Refusal::NoSuchTrack)?;
-        self.may_touch(&room.record.settings.countries, to)?;
+        for node in [to, self.me] {
+            self.may_touch(&room.record.settings.countries, node)?;
+        }
         if let Some(why) = self.subscriptions.trees.get(&asked.room).and_then(|tree| tree.refusal_of(to)) {
             return Err(Refusal::NotAllowed(why));
         }

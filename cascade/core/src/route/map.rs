@@ -105,6 +105,11 @@ impl Map {
         }
     }
 
+    /// Whether there is no link between two nodes.
+    pub fn is_down(&self, a: NodeId, b: NodeId) -> bool {
+        self.down.contains(&(a.min(b), a.max(b)))
+    }
+
     /// Sets all that `by` tells of its links.
     pub fn set_metrics(&mut self, by: NodeId, links: &[(NodeId, LinkMetric)]) {
         self.metrics.retain(|(other, _), _| *other != by);
@@ -141,7 +146,7 @@ impl Map {
     /// plan uses it only where there is nothing else.
     pub fn way(&self, from: NodeId, to: NodeId) -> Option<Way> {
         let (a, b) = (self.nodes.get(&from)?, self.nodes.get(&to)?);
-        if !self.down.is_empty() && self.down.contains(&(from.min(to), from.max(to))) {
+        if !self.down.is_empty() && self.is_down(from, to) {
             let price = self.prices.between(a, b);
             return Some(Way { delay: NO_LINK_DELAY, rtt: 2 * NO_LINK_DELAY, loss: 0.0, free_bps: 0, price });
         }
