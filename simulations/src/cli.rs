@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::command::{compare, gallery, replay, run, swarm, sweep};
 use crate::scenario::Faults;
+use crate::trunk;
 use crate::world;
 
 /// Status when an assert or an invariant does not hold.
@@ -40,6 +41,7 @@ enum Command {
     Compare(compare::Args),
     Swarm(swarm::Args),
     Gallery(gallery::Args),
+    Trunk(trunk::Args),
 }
 
 /// Does what the arguments say; gives the status to end with.
@@ -51,6 +53,7 @@ pub fn execute(cli: &Cli) -> u8 {
         Command::Compare(args) => compare::run(args, &world::run),
         Command::Swarm(args) => swarm::run(args, &world::run),
         Command::Gallery(args) => gallery::run(args, &world::run),
+        Command::Trunk(args) => trunk::run(args),
     };
     match held {
         Ok(true) => 0,

@@ -14,4 +14,5 @@ pub mod report;
 pub mod scenario;
 pub mod swarm;
 pub mod sweep;
+pub mod trunk;
 pub mod world;

@@ -33,6 +33,8 @@ const QUEUE_LIMIT: f64 = 0.008;
 const QUEUE_LIMIT_COMPETING: f64 = 0.1;
 /// A loss that is never ours to answer.
 const TOLERANCE_MIN: f64 = 0.02;
+/// A loss above this is asked about again and again.
+const TOLERANCE_MAX: f64 = 0.2;
 /// Lossy rounds before the path is asked whether the loss is ours.
 const LOSSY_ROUNDS: u32 = 4;
 /// Growth per second beside the rate at which a queue began to stand.
@@ -65,8 +67,10 @@ pub(super) struct Sample {
 pub(super) struct Demand {
     /// Over half a second.
     pub(super) mean: f64,
-    /// The most in a tenth of the last second.
-    pub(super) peak: f64,
+    /// What went of it.
+    pub(super) sent: f64,
+    /// What the link would have to allow for the next layer that it leaves out; 0 when it leaves none out.
+    pub(super) next: f64,
 }
 
 /// The rate of one media connection.
@@ -251,7 +255,7 @@ impl Estimator {
             self.cap = Some(self.allowed);
         } else {
             self.allowed = test.old;
-            self.tolerance = (1.5 * test.loss).max(TOLERANCE_MIN);
+            self.tolerance = (1.5 * test.loss).clamp(TOLERANCE_MIN, TOLERANCE_MAX);
         }
     }
 
@@ -267,15 +271,20 @@ impl Estimator {
         if verdict.loss > self.tolerance && self.lossy_rounds >= LOSSY_ROUNDS {
             let until = now + 2 * rtt + Duration::from_millis(300);
             self.test = Some(Test { loss: verdict.loss, old: self.allowed, until, packets: 0, missed: 0 });
-            self.allowed = 0.9 * self.allowed.min(verdict.delivered / (1.0 - verdict.loss.min(0.9)));
+            // Below what really goes: a lower bound that does not bind would answer nothing.
+            let goes = demand.sent.min(verdict.delivered / (1.0 - verdict.loss.min(0.9)));
+            self.allowed = 0.9 * self.allowed.min(goes);
             self.hold(now, rtt.mul_f64(1.1) + Duration::from_millis(50));
-        } else if verdict.loss <= self.tolerance && verdict.delivered > 0.7 * self.allowed.min(demand.mean) {
-            self.grow(verdict.span, rtt, demand);
+        } else if verdict.loss <= self.tolerance {
+            let is_used = verdict.delivered > 0.7 * self.allowed.min(demand.mean);
+            let most = if is_used { 1.5 * demand.mean } else { 0.0 };
+            self.grow(verdict.span, rtt, most.max(demand.next));
         }
     }
 
-    /// What was really used may grow; a quiet link learns nothing and stays where it is.
-    fn grow(&mut self, span: f64, rtt: Duration, demand: Demand) {
+    /// What was really used may grow. A quiet link learns nothing and stays where it is, unless it leaves out a layer:
+    /// then it grows until that layer can try.
+    fn grow(&mut self, span: f64, rtt: Duration, most: f64) {
         let answer = rtt.as_secs_f64() + FEEDBACK;
         let mut growth = (2.0 * GROWTH_QUEUE / (answer * answer)).clamp(GROWTH.0, GROWTH.1);
         if let Some(cap) = self.cap {
@@ -285,7 +294,6 @@ impl Estimator {
                 growth = GROWTH_NEAR_CAP;
             }
         }
-        let most = 1.5 * demand.peak.max(demand.mean);
         self.allowed = (self.allowed * (1.0 + span * growth)).min(most).max(self.allowed);
     }
 }

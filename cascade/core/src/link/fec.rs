@@ -9,8 +9,11 @@ use bytes::Bytes;
 
 use super::message::{FEC_BYTES_MAX, Parity};
 
-/// Packets in one block: 5 % more bytes, and two lost packets in one block are rare below 1 % loss.
+/// Packets in one block: 5 % more bytes, and two lost packets in one block are rare around 1 % loss...
 const BLOCK_PACKETS: u8 = 20;
+/// ...while above this they are not, and 10 % more bytes are little beside what is lost.
+const LOSS_HIGH: f64 = 0.02;
+const BLOCK_PACKETS_HIGH: u8 = 10;
 /// A block that fills slowly is closed after this.
 const BLOCK_SPAN: Duration = Duration::from_millis(40);
 /// FEC is worth its bytes above this round trip: below it a repair comes soon...
@@ -32,6 +35,7 @@ const WAIT_MAX: Duration = Duration::from_millis(45);
 #[derive(Debug, Default)]
 pub(super) struct Encoder {
     on: bool,
+    block_packets: u8,
     block: Parity,
     packets: u8,
     due_at: Option<Instant>,
@@ -41,6 +45,7 @@ impl Encoder {
     /// Whether the path calls for it.
     pub(super) fn decide(&mut self, rtt: Duration, loss: f64) {
         self.on = rtt > RTT_MIN && loss > if self.on { LOSS_OFF } else { LOSS_ON };
+        self.block_packets = if loss > LOSS_HIGH { BLOCK_PACKETS_HIGH } else { BLOCK_PACKETS };
     }
 
     /// Takes a datagram that was sent for the first time.
@@ -72,7 +77,8 @@ impl Encoder {
 
     /// The parity of a block that is full or old enough.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<Parity> {
-        let is_due = self.packets >= BLOCK_PACKETS || self.due_at.is_some_and(|at| at <= now);
+        let is_full = self.packets > 0 && self.packets >= self.block_packets;
+        let is_due = is_full || self.due_at.is_some_and(|at| at <= now);
         is_due.then(|| self.clear())
     }
 
@@ -245,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_is_closed_after_twenty_packets_or_forty_milliseconds() {
+    fn a_block_is_closed_after_twenty_packets_or_ten_of_a_bad_path_or_forty_milliseconds() {
         let (now, mut encoder) = (Instant::now(), lossy());
         for number in 0..20 {
             assert_eq!(encoder.take_due(now), None);
@@ -256,6 +262,9 @@ mod tests {
         assert_eq!(encoder.next_timeout(), Some(now + BLOCK_SPAN));
         assert_eq!(encoder.take_due(now + BLOCK_SPAN).unwrap().ranges, [(7, 1), (0, 0), (0, 0)]);
         assert_eq!(encoder.next_timeout(), None);
+        encoder.decide(LOSSY.0, 0.03);
+        (0..10).for_each(|number| encoder.add(now, 2, number, &[1]));
+        assert_eq!(encoder.take_due(now).unwrap().ranges[2], (0, 10));
     }
 
     #[test]

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 
 use super::counters::Dropped;
-use super::estimator::{Estimator, start_bps};
+use super::estimator::{Demand, Estimator, start_bps};
 use super::fec::{Decoder, Encoder};
 use super::message::{ClassReport, Message, Report};
 use super::meter::Losses;
 use super::path::Path;
 use super::receiver::{Receiver, nacks_of};
-use super::report::{EVERY, Reports, Taken};
+use super::report::{EVERY, EVERY_SILENT, Reports, Taken};
 use super::ring::Ring;
 use super::scheduler::Scheduler;
 use super::{Class, Flow, Packet, datagram};
@@ -58,6 +58,8 @@ pub(super) struct Hop {
     timed_at: Option<Instant>,
     told: Option<(f64, bool)>,
     sent_bps: f64,
+    /// What the next layer that is left out asks for.
+    pub(super) next_bps: f64,
 }
 
 /// The rate of an earlier connection to the same peer.
@@ -94,6 +96,7 @@ impl Hop {
             timed_at: None,
             told: None,
             sent_bps: 0.0,
+            next_bps: 0.0,
         }
     }
 
@@ -139,7 +142,7 @@ impl Hop {
             Taken::First => self.path.time(self.reports.clock(now), report.sent),
             Taken::Next => {
                 self.path.time(self.reports.clock(now), report.sent);
-                let demand = self.scheduler.demand(now);
+                let demand = Demand { next: self.next_bps, ..self.scheduler.demand(now) };
                 self.estimator.take(now, &sample, self.reports.rtt(), demand);
                 let (datagrams, missed) = (report.path.datagrams, report.path.missed);
                 self.losses_out.take(now, datagrams, missed);
@@ -153,7 +156,7 @@ impl Hop {
     /// The report that goes out now.
     pub(super) fn report(&mut self, now: Instant) -> Message {
         // From now, not from when it was due: after a stall one report says all.
-        self.report_at = now + EVERY;
+        self.report_at = now + if self.path.is_silent(now, self.reports.rtt()) { EVERY_SILENT } else { EVERY };
         let (missed, lost) = (self.missed_total(), self.lost_total());
         self.missed.take(now, self.path.datagrams(), missed);
         self.lost.take(now, self.path.datagrams(), lost);
@@ -190,7 +193,7 @@ impl Hop {
     pub(super) fn take_allowed(&mut self, now: Instant) -> Option<(u64, bool)> {
         let silent = self.path.is_silent(now, self.reports.rtt());
         let bps = self.estimator.allowed_bps();
-        self.scheduler.set_rate(bps, silent);
+        self.scheduler.set_rate(now, bps, silent);
         let is_news = |(told, was_silent): (f64, bool)| was_silent != silent || (told - bps).abs() > told * TOLD_STEP;
         if self.told.is_some_and(|told| !is_news(told)) {
             return None;

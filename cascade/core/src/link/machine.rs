@@ -494,6 +494,7 @@ impl Link {
         let span = self.now - std::mem::replace(&mut self.reviewed_at, self.now);
         let (allowed, pressed) = (hop.estimator.allowed_bps(), hop.scheduler.is_pressed(self.now));
         let changes = shedding::review(self.now, span, allowed, pressed, &mut self.serving);
+        hop.next_bps = changes.next_bps;
         for flow in changes.away {
             for place in 0..CLASSES.len() {
                 self.dropped.shed[place] += hop.scheduler.remove(place, flow);

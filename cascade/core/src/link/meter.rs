@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 const SLOT: Duration = Duration::from_millis(100);
-const SLOTS: usize = 10;
-/// Slots that the mean is taken over: half a second.
+/// Slots that the mean is taken over, half a second, and the one that fills.
 const MEAN_SLOTS: usize = 5;
+const SLOTS: usize = MEAN_SLOTS + 1;
 
-/// Bytes of the last second in tenths.
+/// Bytes of the last half second in tenths of a second.
 #[derive(Debug)]
 pub(super) struct Meter {
     slots: [u64; SLOTS],
@@ -51,12 +51,6 @@ impl Meter {
         // Before the first slot is full only what it holds is known.
         let bytes = if self.full == 0 { self.slots[self.place] } else { bytes };
         bytes as f64 * 8.0 / (SLOT.as_secs_f64() * slots as f64)
-    }
-
-    /// Bits per second in the busiest tenth of the last second.
-    pub(super) fn peak_bps(&mut self, now: Instant) -> f64 {
-        self.turn(now);
-        self.slots.iter().max().map_or(0.0, |bytes| *bytes as f64 * 8.0 / SLOT.as_secs_f64())
     }
 }
 
@@ -107,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_meter_tells_mean_and_peak() {
+    fn a_meter_tells_the_mean_of_half_a_second() {
         let start = Instant::now();
         let mut meter = Meter::new(start);
         meter.add(start, 1000);
@@ -117,9 +111,8 @@ mod tests {
         }
         let at = start + Duration::from_millis(1000);
         assert_eq!(meter.mean_bps(at), 8e6 * 7.0 / 5.0);
-        assert_eq!(meter.peak_bps(at), 24e6);
         let later = start + Duration::from_secs(100);
-        assert_eq!((meter.mean_bps(later), meter.peak_bps(later)), (0.0, 0.0));
+        assert_eq!(meter.mean_bps(later), 0.0);
     }
 
     #[test]

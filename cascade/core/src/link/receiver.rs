@@ -166,8 +166,8 @@ impl Receiver {
         self.due_at
     }
 
-    /// Takes the numbers that are to be asked for now; gives up those that could not come in time. Says how many it
-    /// gave up.
+    /// Takes the numbers that are to be asked for now; gives up those whose time is over. Says how many it gave up. What
+    /// could not be repaired in time is not asked for, and may still come by itself until then.
     pub(super) fn take_due(&mut self, now: Instant, rtt: Duration, deadline: Duration) -> (Vec<u64>, u64) {
         let (mut due, mut given_up) = (Vec::new(), 0);
         if self.due_at.is_none_or(|at| at > now) {
@@ -177,13 +177,17 @@ impl Receiver {
         self.due_at = None;
         self.missing.retain_mut(|missing| {
             if missing.ask_at <= now {
-                if missing.asks >= ASKS_MAX || now + rtt > missing.since + deadline {
+                let until = missing.since + deadline;
+                if now >= until {
                     given_up += 1;
                     return false;
                 }
-                missing.asks += 1;
-                missing.ask_at = again_at;
-                due.push(missing.number);
+                if missing.asks >= ASKS_MAX || now + rtt > until {
+                    (missing.asks, missing.ask_at) = (ASKS_MAX, until);
+                } else {
+                    (missing.asks, missing.ask_at) = (missing.asks + 1, again_at);
+                    due.push(missing.number);
+                }
             }
             self.due_at = Some(self.due_at.map_or(missing.ask_at, |at| at.min(missing.ask_at)));
             true
@@ -295,11 +299,14 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_that_could_not_come_in_time_is_not_asked_for() {
+    fn a_packet_that_could_not_be_repaired_in_time_is_not_asked_for_but_taken_if_it_was_only_late() {
         let (now, mut receiver) = (Instant::now(), Receiver::default());
-        receiver.accept(now, 1, How::First, None);
-        let due = receiver.take_due(now + REORDER_WAIT, Duration::from_millis(200), Duration::from_millis(120));
-        assert_eq!(due, (vec![], 1));
+        let (rtt, deadline) = (Duration::from_millis(200), Duration::from_millis(120));
+        receiver.accept(now, 2, How::First, None);
+        assert_eq!(receiver.take_due(now + REORDER_WAIT, rtt, deadline), (vec![], 0));
+        assert!(receiver.accept(now + Duration::from_millis(20), 0, How::First, None));
+        assert_eq!(receiver.take_due(now + deadline, rtt, deadline), (vec![], 1));
+        assert!(!receiver.accept(now + deadline, 1, How::First, None));
     }
 
     #[test]

@@ -7,6 +7,8 @@ use super::message::{ClassReport, PathReport, Report};
 
 /// How often a report goes out.
 pub(super) const EVERY: Duration = Duration::from_millis(50);
+/// While the peer is silent more go, so that both ends hear of each other at once when the path is back.
+pub(super) const EVERY_SILENT: Duration = Duration::from_millis(20);
 /// A longer round trip is a clock gone wrong.
 const RTT_MAX: Duration = Duration::from_secs(10);
 /// More than a report's time can bring on any path: the peer's counters are nonsense.

@@ -19,7 +19,7 @@ pub(super) const WRAP_BYTES: usize = 58;
 const TICK: Duration = Duration::from_millis(1);
 /// After ticks that did not come, so much of the rate goes at once and no more.
 const CATCH_UP: f64 = 0.005;
-/// Without backlog: a tick of the rate, and a burst of two packets however slow the link.
+/// Without backlog: a tick of the rate, and three packets however slow the link, for the last may overdraw.
 const DEPTH: f64 = 0.001;
 const DEPTH_MIN: f64 = 3000.0;
 /// Share of the rate at which sound goes before everything else; beyond it takes turns with pictures.
@@ -42,6 +42,10 @@ const QUIC_SPAN: f64 = 0.003;
 const QUIC_BYTES_MIN: f64 = 4000.0;
 /// What waits longer in its queue is of no use: audio, base, enhancement.
 const EXPIRES: [Duration; 3] = [Duration::from_millis(60), Duration::from_millis(250), Duration::from_millis(100)];
+/// After a silence pictures that waited longer are dropped...
+const RESUMES: Duration = Duration::from_millis(30);
+/// ...base layers only if it was longer than what repairs may bridge.
+const SILENCE_BRIDGED: Duration = Duration::from_millis(150);
 /// What waits this long is under pressure.
 const PRESSED: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(50), Duration::from_millis(30)];
 /// Packets of one class that wait: 250 ms of 350 Mb/s.
@@ -58,7 +62,7 @@ pub(super) struct Scheduler {
     waiting_bytes: usize,
     again: VecDeque<Again>,
     rate: f64,
-    silent: bool,
+    silent_since: Option<Instant>,
     bucket: Bucket,
     urgent: Bucket,
     repairs: Bucket,
@@ -103,7 +107,7 @@ impl Scheduler {
             waiting_bytes: 0,
             again: VecDeque::new(),
             rate,
-            silent: false,
+            silent_since: None,
             bucket: Bucket::new(now, DEPTH_MIN),
             urgent: Bucket::new(now, DEPTH_MIN),
             repairs: Bucket::new(now, AGAIN_DEPTH_MIN),
@@ -117,8 +121,29 @@ impl Scheduler {
     }
 
     /// The estimator's word, and whether the peer is heard.
-    pub(super) fn set_rate(&mut self, bps: f64, silent: bool) {
-        (self.rate, self.silent) = (bps, silent);
+    pub(super) fn set_rate(&mut self, now: Instant, bps: f64, silent: bool) {
+        self.rate = bps;
+        match (silent, self.silent_since) {
+            (true, None) => self.silent_since = Some(now),
+            (false, Some(since)) => self.resume(now, since),
+            _ => {}
+        }
+    }
+
+    /// The peer is heard again. Pictures that waited would hold up those of now for long, and after a longer silence
+    /// nobody can show them: what came before them is lost.
+    fn resume(&mut self, now: Instant, silent_since: Instant) {
+        self.silent_since = None;
+        let is_long = now - silent_since > SILENCE_BRIDGED;
+        for place in if is_long { BASE..=ENHANCEMENT } else { ENHANCEMENT..=ENHANCEMENT } {
+            while self.waiting[place].front().is_some_and(|waiting| now - waiting.since > RESUMES) {
+                self.drop_first(place);
+            }
+        }
+    }
+
+    fn is_silent(&self) -> bool {
+        self.silent_since.is_some()
     }
 
     /// So many bytes have not left QUIC's queue.
@@ -128,7 +153,7 @@ impl Scheduler {
 
     /// What was wanted lately.
     pub(super) fn demand(&mut self, now: Instant) -> Demand {
-        Demand { mean: self.offered.mean_bps(now), peak: self.offered.peak_bps(now) }
+        Demand { mean: self.offered.mean_bps(now), sent: self.sent.mean_bps(now), next: 0.0 }
     }
 
     /// Bits per second that were sent lately.
@@ -163,8 +188,11 @@ impl Scheduler {
         let bytes = packet.payload.len() + WRAP_BYTES + 12;
         self.want(now, bytes);
         self.fill(now);
-        let passes =
-            if self.silent || self.is_held() { place == AUDIO && self.may_urgent() } else { self.bucket.has_tokens() };
+        let passes = if self.is_silent() || self.is_held() {
+            place == AUDIO && self.may_urgent()
+        } else {
+            self.bucket.has_tokens()
+        };
         if passes && self.is_first(place) {
             return Some(packet);
         }
@@ -179,7 +207,7 @@ impl Scheduler {
 
     /// Sound takes from its own share first, and goes on the common tokens beyond it.
     fn may_urgent(&self) -> bool {
-        self.urgent.has_tokens() || !self.silent && self.bucket.has_tokens()
+        self.urgent.has_tokens() || !self.is_silent() && self.bucket.has_tokens()
     }
 
     /// Nothing that is as urgent waits.
@@ -229,7 +257,7 @@ impl Scheduler {
         let per_second = self.rate / 8.0;
         let depth = if self.tick_at.is_some() { CATCH_UP } else { DEPTH };
         self.bucket.fill(now, self.rate, (per_second * depth).max(DEPTH_MIN));
-        let share = if self.silent { SILENT_SHARE } else { URGENT_SHARE };
+        let share = if self.is_silent() { SILENT_SHARE } else { URGENT_SHARE };
         self.urgent.fill(now, self.rate * share, DEPTH_MIN);
         self.repairs.fill(now, self.rate * AGAIN_SHARE, (per_second * AGAIN_SHARE * AGAIN_DEPTH).max(AGAIN_DEPTH_MIN));
     }
@@ -255,7 +283,7 @@ impl Scheduler {
         if !self.waiting[AUDIO].is_empty() && self.urgent.has_tokens() {
             return self.first_of(AUDIO);
         }
-        if self.silent || !self.bucket.has_tokens() {
+        if self.is_silent() || !self.bucket.has_tokens() {
             return None;
         }
         if !self.waiting[AUDIO].is_empty() && (self.is_held() || self.waiting[BASE].is_empty()) {

@@ -11,6 +11,8 @@ use super::{Class, Flow};
 
 /// What is kept fills this share of the rate: repairs and messages need the rest.
 const FILL: f64 = 0.95;
+/// A layer may try when so much more than it brought lately is allowed.
+const MARGIN: f64 = 1.05;
 /// A load's memory: a quarter of each new look.
 const SMOOTH: f64 = 0.25;
 /// A layer that gave way stays away this long, and twice as long each time that it had to again soon.
@@ -46,12 +48,14 @@ enum State {
 }
 
 /// What changes.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Changes {
     /// These give way from now on.
     pub(super) away: Vec<Flow>,
     /// These come back; each needs a keyframe.
     pub(super) back: Vec<Flow>,
+    /// What the link would have to allow for the next layer that is away; 0 when none is.
+    pub(super) next_bps: f64,
 }
 
 impl Load {
@@ -108,13 +112,16 @@ pub(super) fn review(
     let goes = serving.values().filter(|serving| !matches!(serving.load.state, State::Away { .. }));
     let load: f64 = goes.map(|serving| serving.load.bps()).sum();
     let room = FILL * allowed_bps - load;
+    let mut changes = Changes::default();
     if room < 0.0 && pressed {
-        Changes { away: send_away(now, -room, serving), back: Vec::new() }
+        changes.away = send_away(now, -room, serving);
     } else if room > 0.0 && !pressed {
-        Changes { away: Vec::new(), back: bring_back(now, room, serving) }
-    } else {
-        Changes::default()
+        changes.back = bring_back(now, room, serving);
     }
+    let away = serving.iter().filter(|(_, serving)| matches!(serving.load.state, State::Away { .. }));
+    let next = away.min_by_key(|(flow, serving)| (serving.layer.layer, **flow));
+    changes.next_bps = next.map_or(0.0, |(_, serving)| MARGIN * (load + serving.load.bps()) / FILL);
+    changes
 }
 
 fn send_away(now: Instant, mut excess: f64, serving: &mut BTreeMap<Flow, Serving>) -> Vec<Flow> {

@@ -18,6 +18,8 @@ struct Path {
     demand: f64,
     /// What somebody else keeps in the queue, whatever we do.
     foreign: f64,
+    /// What the next layer that is left out asks for.
+    next: f64,
 }
 
 impl Path {
@@ -25,7 +27,7 @@ impl Path {
         let now = Instant::now();
         let estimator = Estimator::new(now, start);
         let (queue_max, demand) = (0.05, 42e6);
-        Self { now, estimator, rtt: rtt * MS, rate, queue_max, loss: 0.0, queue: 0.0, demand, foreign: 0.0 }
+        Self { now, estimator, rtt: rtt * MS, rate, queue_max, loss: 0.0, queue: 0.0, demand, foreign: 0.0, next: 0.0 }
     }
 
     fn run(&mut self, seconds: f64) {
@@ -40,7 +42,8 @@ impl Path {
             let delay = ((self.queue.max(self.foreign) + 0.04) * 1e6) as u32;
             let missed = ((sent - got) / 8.0 / 1200.0) as i64;
             let sample = Sample { bytes: (got / 8.0) as u64, packets, missed, delay, delays: 10 };
-            let demand = Demand { mean: self.demand, peak: self.demand };
+            let goes = sent / 0.05;
+            let demand = Demand { mean: self.demand, sent: goes, next: self.next };
             self.estimator.take(self.now, &sample, self.rtt, demand);
         }
     }
@@ -112,6 +115,23 @@ fn loss_without_a_queue_that_falls_when_less_is_sent_is_answered() {
 }
 
 #[test]
+fn heavy_loss_is_answered_though_less_is_sent_than_is_allowed() {
+    // 4 Mb/s into a policer of 3 Mb/s, with 10 Mb/s allowed: giving way means sending less, not allowing less.
+    let mut path = Path::new(20, 3e6, 10e6);
+    (path.queue_max, path.demand) = (0.005, 4e6);
+    path.run(10.0);
+    assert!(path.estimator.allowed_bps() < 3.3e6, "{}", path.estimator.allowed_bps());
+}
+
+#[test]
+fn a_link_that_leaves_a_layer_out_grows_until_the_layer_can_try() {
+    let mut path = Path::new(80, 1e9, 3e6);
+    (path.demand, path.next) = (1e6, 6e6);
+    path.run(10.0);
+    assert!((5.9e6..6.1e6).contains(&path.estimator.allowed_bps()), "{}", path.estimator.allowed_bps());
+}
+
+#[test]
 fn a_queue_that_does_not_move_when_we_give_way_is_not_ours() {
     let mut path = Path::new(80, 1e9, 42e6);
     path.run(2.0);
@@ -157,8 +177,8 @@ proptest! {
                 delay,
                 delays: delays.into(),
             };
-            estimator.take(now, &sample, Duration::from_millis(after), Demand { mean: 5e6, peak: 8e6 });
-            prop_assert!((FLOOR_BPS..=12e6).contains(&estimator.allowed_bps()));
+            estimator.take(now, &sample, Duration::from_millis(after), Demand { mean: 5e6, sent: 4e6, next: 9e6 });
+            prop_assert!((FLOOR_BPS..=10e6).contains(&estimator.allowed_bps()));
             prop_assert!(estimator.queue() <= Duration::from_secs(10));
         }
     }

@@ -110,7 +110,7 @@ fn what_waits_too_long_is_dropped_and_counted_by_class() {
     let mut now = Instant::now();
     let mut scheduler = Scheduler::new(now, 8e6);
     run(&mut scheduler, &mut now, 40, [3, 3, 3]);
-    scheduler.set_rate(500_000.0, true);
+    scheduler.set_rate(now, 500_000.0, true);
     run(&mut scheduler, &mut now, 50, [0; 3]);
     let [audio, base, enhancement] = scheduler.take_expired();
     assert!(audio > 0 && base == 0 && enhancement == 0, "{:?}", (audio, base, enhancement));
@@ -170,10 +170,24 @@ fn repairs_take_fifteen_percent_and_what_is_more_is_refused() {
 fn while_the_peer_is_silent_sound_has_five_percent_and_pictures_nothing() {
     let mut now = Instant::now();
     let mut scheduler = Scheduler::new(now, 80e6);
-    scheduler.set_rate(80e6, true);
+    scheduler.set_rate(now, 80e6, true);
     let sent = run(&mut scheduler, &mut now, 1000, [2, 4, 4]);
     assert!((450_000..540_000).contains(&sent[AUDIO]), "{sent:?}");
     assert_eq!((sent[BASE], sent[ENHANCEMENT]), (0, 0));
+}
+
+#[test]
+fn after_a_silence_pictures_of_long_ago_do_not_hold_up_those_of_now() {
+    for (silence, dropped) in [(100, [0, 0, 4 * 69]), (200, [0, 4 * 169, 0])] {
+        let mut now = Instant::now();
+        let mut scheduler = Scheduler::new(now, 80e6);
+        scheduler.set_rate(now, 80e6, true);
+        let offered = if silence > 150 { [0, 4, 0] } else { [0, 4, 4] };
+        run(&mut scheduler, &mut now, silence, offered);
+        scheduler.take_expired();
+        scheduler.set_rate(now, 80e6, false);
+        assert_eq!(scheduler.take_expired(), dropped, "{silence} ms");
+    }
 }
 
 #[test]
