@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use origo_auth::NodeId;
-use origo_cascade_core::{Forward, Input, Output, link, links};
+use origo_cascade_core::{Forward, Input, Output, TrackLayer, link, links};
 
 use super::event::{Event, Parcel};
 use super::{Detail, World, wire};
@@ -160,12 +160,36 @@ impl World<'_> {
 
     /// A node's cascade changes a table.
     fn forward(&mut self, node: usize, forward: Forward) {
-        self.tell(Detail::Decisions, || String::new() + &self::words(&forward, node));
+        if self.following.detail >= Detail::Decisions {
+            let what = self.words(node, &forward);
+            self.tell(Detail::Decisions, || what);
+        }
         let sink = self.note_forward(node, &forward);
         self.links(node, links::Input::Forward { forward, sink });
     }
-}
 
-fn words(forward: &Forward, node: usize) -> String {
-    format!("node {node}: {forward:?}")
+    fn words(&self, node: usize, forward: &Forward) -> String {
+        let me = self.name(node);
+        let peer = |id: &NodeId| self.places.get(id).map_or("a stranger", |place| self.name(*place));
+        let what = |layer: &TrackLayer| format!("layer {} of {}", layer.layer, layer.track);
+        match forward {
+            Forward::Serve { layer, to, flow, .. } => {
+                format!("{me} sends {} to {} as {}", what(layer), peer(to), flow.0)
+            }
+            Forward::StopServe { layer, to, flow, .. } => {
+                format!("{me} ends {} to {} as {}", what(layer), peer(to), flow.0)
+            }
+            Forward::Relay { layer, to, flow, .. } => {
+                format!("{me} passes {} on to {} as {}", what(layer), peer(to), flow.0)
+            }
+            Forward::StopRelay { layer, to, flow } => {
+                format!("{me} passes {} on to {} as {} no more", what(layer), peer(to), flow.0)
+            }
+            Forward::Receive { layer, from, flow, local, .. } => {
+                let whom = if *local { "its people" } else { "others" };
+                format!("{me} takes {} from {} as {} for {whom}", what(layer), peer(from), flow.0)
+            }
+            Forward::StopReceive { from, flow } => format!("{me} takes {} from {} no more", flow.0, peer(from)),
+        }
+    }
 }

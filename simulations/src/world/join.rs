@@ -86,7 +86,7 @@ impl World<'_> {
             self.push(leaves, Event::Leave(number));
         }
         let (node, room) = (self.people[number as usize].node, self.people[number as usize].room);
-        self.tell(Detail::Decisions, || format!("a person joins room {room} at node {node}"));
+        self.tell_person(number, "comes to");
         let local = self.local_at(node, room);
         if self.locals[local].entered {
             return self.admit(local, number);
@@ -103,6 +103,14 @@ impl World<'_> {
                 settings,
             };
             self.cascade(node, Input::Enter { fresh });
+        }
+    }
+
+    fn tell_person(&mut self, number: u32, does: &str) {
+        if self.following.detail >= Detail::Decisions {
+            let person = &self.people[number as usize];
+            let what = format!("{} {does} {}", person.identity, self.name(person.node));
+            self.tell(Detail::Decisions, || what);
         }
     }
 
@@ -232,7 +240,7 @@ impl World<'_> {
         let person = &self.people[number as usize];
         let (node, room, takes) = (person.node, person.room, person.takes);
         let local = self.local_at(node, room);
-        self.tell(Detail::Decisions, || format!("a person leaves room {room} at node {node}"));
+        self.tell_person(number, "leaves");
         self.locals[local].waiting.retain(|other| *other != number);
         if self.locals[local].people.contains(&number) {
             self.occupied_at = self.now;

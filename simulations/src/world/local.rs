@@ -210,7 +210,12 @@ impl World<'_> {
         }
         let (node, room) = (self.locals[local].node, self.rooms[self.locals[local].room].key.clone());
         let sid = self.tracks[track as usize].sid;
-        self.tell(Detail::Decisions, || format!("node {node} wants layers {:b} of track {track}", layers.0));
+        if self.following.detail >= Detail::Decisions {
+            let taken: Vec<String> = layers.iter().map(|layer| layer.to_string()).collect();
+            let taken = if taken.is_empty() { "nothing".to_owned() } else { format!("layers {}", taken.join(", ")) };
+            let what = format!("{} wants {taken} of {sid}", self.name(node));
+            self.tell(Detail::Decisions, || what);
+        }
         self.cascade(node, Input::Want { room, track: sid, layers });
         let is_picture = self.tracks[track as usize].kind == MediaKind::Video;
         let in_stream = self.tracks[track as usize].in_stream();

@@ -278,7 +278,8 @@ impl<'a> World<'a> {
                     self.paths[from * count + to].change(|line| patch.apply(line));
                 }
                 self.find_ways();
-                self.tell(Detail::Decisions, || format!("links change: {patch:?}"));
+                let links = self.scenario.topology.which(which).len();
+                self.tell(Detail::Decisions, || format!("{links} links change"));
             }
             What::Takes { room, node, takes } => self.change_takes(*room, node.as_deref(), *takes),
         }

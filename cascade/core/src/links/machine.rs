@@ -22,6 +22,8 @@ const IDLE: Duration = Duration::from_secs(3600);
 pub struct Links {
     now: Instant,
     links: Vec<Peer>,
+    /// When each link wants to be woken, apart from the links: all are looked at after each packet.
+    wakes: Vec<Instant>,
     links_by_peer: BTreeMap<NodeId, usize>,
     layers: Slab<Layer>,
     layers_by_id: BTreeMap<TrackLayer, usize>,
@@ -44,7 +46,6 @@ pub struct Links {
 struct Peer {
     node: NodeId,
     link: Link,
-    wake_at: Instant,
 }
 
 impl Links {
@@ -53,6 +54,7 @@ impl Links {
         Self {
             now,
             links: Vec::new(),
+            wakes: Vec::new(),
             links_by_peer: BTreeMap::new(),
             layers: Slab::default(),
             layers_by_id: BTreeMap::new(),
@@ -118,9 +120,10 @@ impl Links {
     }
 
     fn place_of(&mut self, node: NodeId) -> usize {
-        let (now, links) = (self.now, &mut self.links);
+        let (now, links, wakes) = (self.now, &mut self.links, &mut self.wakes);
         *self.links_by_peer.entry(node).or_insert_with(|| {
-            links.push(Peer { node, link: Link::new(now), wake_at: now });
+            links.push(Peer { node, link: Link::new(now) });
+            wakes.push(now);
             links.len() - 1
         })
     }
@@ -152,7 +155,7 @@ impl Links {
                 }
                 link::Output::Received { sink, class, received, .. } => self.take(sink, class, received),
                 link::Output::Timeout(at) => {
-                    peer.wake_at = at;
+                    self.wakes[place] = at;
                     return;
                 }
             }
@@ -420,7 +423,7 @@ impl Links {
 
     fn do_due(&mut self) {
         for place in 0..self.links.len() {
-            if self.links[place].wake_at <= self.now {
+            if self.wakes[place] <= self.now {
                 self.give(place, link::Input::Timeout);
             }
         }
@@ -446,7 +449,7 @@ impl Links {
     }
 
     fn next_timeout(&self) -> Instant {
-        let links = self.links.iter().map(|peer| peer.wake_at);
+        let links = self.wakes.iter().copied();
         let lists = [self.ending.front().map(|(at, _)| *at), self.idle.front().map(|(at, _)| *at)];
         links.chain(lists.into_iter().flatten()).fold(self.now + IDLE, Instant::min)
     }
