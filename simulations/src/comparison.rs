@@ -96,7 +96,8 @@ impl Comparison {
     /// As a table for a terminal.
     pub fn table(&self) -> String {
         let head = ["".into(), self.policy.clone(), self.baseline.clone(), "ratio".into()];
-        let rows = self.figures.iter().map(|figure| {
+        let known = self.figures.iter().filter(|figure| figure.policy.is_some() || figure.baseline.is_some());
+        let rows = known.map(|figure| {
             let name =
                 if figure.unit.is_empty() { figure.name.into() } else { format!("{}, {}", figure.name, figure.unit) };
             [name, shown(figure.policy), shown(figure.baseline), shown(figure.ratio)].to_vec()
@@ -109,7 +110,7 @@ impl Comparison {
         let name = escape(&self.scenario.replace(['-', '_'], " "));
         let (policy, other) = (escape(&self.policy), escape(&self.baseline));
         let mut rows = String::new();
-        for figure in &self.figures {
+        for figure in self.figures.iter().filter(|figure| figure.policy.is_some() || figure.baseline.is_some()) {
             rows += &row(figure);
         }
         let overlays: String = ["one_way_ms", "added_delay_ms", "join_to_first_packet_ms", "copy_ms"]

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use toml::{Table, Value};
 
-use crate::outcome::Outcome;
+use crate::outcome::{AssertOutcome, Outcome, Samples};
 use crate::report::{Percentiles, align, field, figure};
 use crate::scenario::Axis;
 
@@ -153,20 +153,35 @@ pub fn csv(axes: &[Axis], points: &[(Choice, Outcome)]) -> String {
     out
 }
 
-/// A table for a terminal: the values of each point, then what the scenario asserts, measured.
-pub fn table(axes: &[Axis], points: &[(Choice, Outcome)]) -> String {
-    let asserts = points.first().map_or(&[] as &[_], |(_, outcome)| &outcome.asserts[..]);
-    let asserted = asserts.iter().map(|assert| assert.what.clone());
+/// Samples of all points together.
+pub fn pooled(points: &[(Choice, Outcome)]) -> BTreeMap<String, Samples> {
+    let mut pooled: BTreeMap<String, Samples> = BTreeMap::new();
+    for (name, samples) in points.iter().flat_map(|(_, outcome)| &outcome.metrics) {
+        pooled.entry(name.clone()).or_default().values.extend(&samples.values);
+    }
+    pooled.values_mut().for_each(|samples| samples.values.sort_by(f64::total_cmp));
+    pooled
+}
+
+/// A table for a terminal: the values of each point, then what the scenario asserts, measured; at last what all points
+/// together give (`all`), which is what counts when the seed is swept over.
+pub fn table(axes: &[Axis], points: &[(Choice, Outcome)], all: &[AssertOutcome]) -> String {
+    let asserted = all.iter().map(|assert| assert.what.clone());
     let mut rows = vec![axes.iter().map(|axis| axis.key.clone()).chain(asserted).chain(["broken".into()]).collect()];
     for (point, outcome) in points {
-        let measured = outcome.asserts.iter().map(|assert| {
-            let value = assert.measured.map_or("none".into(), figure);
-            if assert.holds { value } else { format!("{value} ✗") }
-        });
+        let measured = outcome.asserts.iter().map(measured);
         let broken = outcome.violations.len().to_string();
         rows.push(values(axes, point).into_iter().chain(measured).chain([broken]).collect::<Vec<String>>());
     }
+    let broken: usize = points.iter().map(|(_, outcome)| outcome.violations.len()).sum();
+    let name = axes.iter().enumerate().map(|(at, _)| if at == 0 { "all".to_owned() } else { String::new() });
+    rows.push(name.chain(all.iter().map(measured)).chain([broken.to_string()]).collect());
     align(&rows)
+}
+
+fn measured(assert: &AssertOutcome) -> String {
+    let value = assert.measured.map_or("none".into(), figure);
+    if assert.holds { value } else { format!("{value} ✗") }
 }
 
 #[cfg(test)]
@@ -214,7 +229,11 @@ mod tests {
         assert!(text.starts_with("policy.alpha,policy.relay,asserts_failed,violations,added_delay_ms_mean,"), "{text}");
         let begins: Vec<&str> = text.lines().skip(1).map(|line| &line[..8]).collect();
         assert_eq!(begins, ["1.0,tree", "1.0,star", "1.1,tree", "1.1,star"]);
-        let table = table(&axes, &points);
+        let all = pooled(&points);
+        assert_eq!(all["added_delay_ms"].values.len(), 4 * 400);
+        assert!(all["added_delay_ms"].values.is_sorted());
+        let table = table(&axes, &points, &made_by_hand().asserts);
+        assert!(table.lines().nth(5).is_some_and(|line| line.starts_with("all ")), "{table}");
         assert!(table.lines().nth(3).is_some_and(|line| line.starts_with("1.1") && line.contains("155 ✗")), "{table}");
     }
 }

@@ -1,9 +1,12 @@
 //! Every scenario holds what it asserts: `simulations/scenarios` for the stories, `bugs` in it for what swarms found.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use origo_sim::report::{passed, summary, tree_text};
 use origo_sim::scenario::{Choices, Scenario};
+use origo_sim::sweep::{points, pooled, set};
+use origo_sim::{parallel, world};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
@@ -11,7 +14,7 @@ fn folder() -> PathBuf {
 
 fn holds(file: &Path) {
     let scenario = Scenario::load(file, &Choices::default()).unwrap_or_else(|faults| panic!("{faults}"));
-    let outcome = origo_sim::world::run(&scenario);
+    let outcome = world::run(&scenario);
     if passed(&outcome) {
         return;
     }
@@ -57,6 +60,32 @@ stories! {
     bursts_of_loss_are_repaired: "bursts",
     a_policer_is_noticed_by_loss_alone: "policer",
     a_satellite_carries_a_conversation: "satellite",
+}
+
+/// Rooms differ; the design's figures are of many rooms together.
+fn holds_over_eight_draws(name: &str) {
+    let file = folder().join(name).with_extension("toml");
+    let text = set(&std::fs::read_to_string(&file).expect("a scenario"), &["run.seed=1,2,3,4,5,6,7,8".into()]);
+    let text = text.expect("a seed can be set");
+    let load = |values| Scenario::parse(&file, &text, &Choices { seed: None, values }).expect("a scenario");
+    let points = points(&load(BTreeMap::new()).axes).expect("one axis");
+    let outcomes = parallel::map(&points, |point| world::run(&load(point.clone())), |_, _| ());
+    let ran: Vec<_> = points.iter().cloned().zip(outcomes.into_iter().map(|ran| ran.expect("no panic"))).collect();
+    let all = pooled(&ran);
+    for assertion in load(BTreeMap::new()).asserts {
+        let judged = world::judge(&assertion, all.get(&assertion.metric));
+        assert!(judged.holds, "{}: {:?}", judged.what, judged.measured);
+    }
+}
+
+#[test]
+fn eight_rooms_over_twelve_regions_reach_the_goals_of_the_design() {
+    holds_over_eight_draws("twelve-regions");
+}
+
+#[test]
+fn eight_rooms_over_twenty_four_regions_reach_the_goals_of_the_design() {
+    holds_over_eight_draws("twenty-four-regions");
 }
 
 #[test]

@@ -6,7 +6,8 @@ use super::{Run, read, verdict};
 use crate::parallel;
 use crate::report::{passed, write_file};
 use crate::scenario::{Choices, Scenario};
-use crate::sweep::{csv, points, set, table};
+use crate::sweep::{csv, points, pooled, set, table};
+use crate::world::judge;
 
 /// Runs every combination of the values that a scenario has lists of.
 #[derive(clap::Args, Debug)]
@@ -43,7 +44,10 @@ pub fn run(args: &Args, run: &Run) -> anyhow::Result<bool> {
     );
     let outcomes = outcomes.into_iter().collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
     let ran: Vec<_> = points.into_iter().zip(outcomes).collect();
-    print!("{}", table(&axes, &ran));
+    let together = pooled(&ran);
+    let asserts = scenarios.first().map_or(&[] as &[_], |scenario| &scenario.asserts[..]);
+    let all: Vec<_> = asserts.iter().map(|assertion| judge(assertion, together.get(&assertion.metric))).collect();
+    print!("{}", table(&axes, &ran, &all));
     if let Some(dir) = &args.out {
         std::fs::create_dir_all(dir)?;
         write_file(&dir.join("sweep.csv"), &csv(&axes, &ran))?;

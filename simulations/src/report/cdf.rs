@@ -9,11 +9,27 @@ use crate::outcome::{AssertOutcome, Outcome, Samples};
 /// Points of a curve: what a card's width shows.
 const STEPS: usize = 160;
 
-/// All distributions as cards.
+/// All distributions as cards, those that are asserted first; metrics with one value alone are listed below them.
 pub fn cards(outcome: &Outcome) -> String {
+    let asserts = &outcome.asserts;
+    let is_asserted = |name: &str| asserts.iter().any(|assert| assert.what.split_whitespace().next() == Some(name));
     let drawn = outcome.metrics.iter().filter(|(_, samples)| !samples.values.is_empty());
-    let cards: String = drawn.map(|(name, samples)| draw(name, samples, &outcome.asserts)).collect();
-    if cards.is_empty() { "<p class=none>The run left no samples.</p>".into() } else { cards }
+    let (constant, varied): (Vec<_>, Vec<_>) =
+        drawn.partition(|(_, samples)| samples.values.first() == samples.values.last());
+    let (first, rest): (Vec<_>, Vec<_>) = varied.into_iter().partition(|(name, _)| is_asserted(name));
+    let cards: String = first.into_iter().chain(rest).map(|(name, samples)| draw(name, samples, asserts)).collect();
+    let flat = constant.iter().map(|(name, samples)| {
+        let value = samples.values.first().copied().map_or("–".into(), figure);
+        format!("<span>{} <b>{value}</b></span>", escape(name))
+    });
+    match (cards.is_empty(), constant.is_empty()) {
+        (true, true) => "<p class=none>The run left no samples.</p>".into(),
+        (_, true) => format!("<div class=cards>{cards}</div>"),
+        _ => format!(
+            "<div class=cards>{cards}</div><p class=\"facts flat\"><span>the same throughout:</span>{}</p>",
+            flat.collect::<String>()
+        ),
+    }
 }
 
 fn draw(name: &str, samples: &Samples, asserts: &[AssertOutcome]) -> String {
@@ -27,9 +43,6 @@ fn draw(name: &str, samples: &Samples, asserts: &[AssertOutcome]) -> String {
     );
     let legend = format!("{percentiles} <span class=quiet>of {}</span>", figure(count as f64));
     let (Some(least), Some(most)) = (samples.values.first(), samples.values.last()) else { return String::new() };
-    if least == most {
-        return card(&title, &legend, &format!("<p class=none>always {}</p>", figure(*least)));
-    }
     let bounds: Vec<(Bound, bool)> = asserts
         .iter()
         .filter(|assert| assert.what.split_whitespace().next() == Some(name))
@@ -38,7 +51,10 @@ fn draw(name: &str, samples: &Samples, asserts: &[AssertOutcome]) -> String {
     // One wild sample must not squeeze all others against the axis.
     let tail = if *most > 4.0 * p99 && p99 > 0.0 { nice(1.5 * p99) } else { *most };
     let widest = bounds.iter().map(|(bound, _)| bound.value).filter(|value| *value < 3.0 * tail).fold(tail, f64::max);
-    let frame = Frame::new([least.min(0.0), widest], 100.0);
+    // Values far from nought are looked at closely: shares near 100 percent, for one.
+    let nearest = bounds.iter().map(|(bound, _)| bound.value).fold(*least, f64::min);
+    let from = if nearest > 0.6 * widest { nearest - 0.05 * (widest - nearest) } else { nearest.min(0.0) };
+    let frame = Frame::new([from, widest], 100.0);
     let mut svg = frame.open(&title, "", |value| format!("{}%", figure(value)));
     let points = steps(samples);
     svg += &frame.area(&points, "s1");

@@ -8,6 +8,8 @@ pub fn figure(value: f64) -> String {
     let size = value.abs();
     let places = match size {
         _ if size >= 100.0 || size == 0.0 => 0,
+        // Nines count: 99.96 % must not be told as 100.
+        _ if size >= 99.0 => 3,
         _ if size >= 10.0 => 1,
         _ if size >= 1.0 => 2,
         _ if size >= 0.1 => 3,
@@ -61,7 +63,7 @@ mod tests {
     #[test]
     fn numbers_keep_three_digits_that_count() {
         let read = [0.0, 0.03124, 0.5, 3.0, 14.26, 99.96, 1234.4, -1_234_567.0, 2e-7, f64::NAN].map(figure);
-        assert_eq!(read, ["0", "0.0312", "0.5", "3", "14.3", "100", "1,234", "-1,234,567", "2.0e-7", "–"]);
+        assert_eq!(read, ["0", "0.0312", "0.5", "3", "14.3", "99.96", "1,234", "-1,234,567", "2.0e-7", "–"]);
         assert_eq!(bytes(12_400_000.0), "12.4\u{a0}MB");
         assert_eq!(rate(999.0), "999\u{a0}b/s");
     }

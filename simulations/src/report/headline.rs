@@ -86,7 +86,9 @@ pub fn tiles(outcome: &Outcome) -> String {
     let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 };
     let packets: u64 = outcome.links.iter().map(|link| link.packets).sum();
     let lost: u64 = outcome.links.iter().map(|link| link.lost).sum();
-    let overhead = share(totals.link_bytes.saturating_sub(totals.link_payload_bytes), totals.link_payload_bytes);
+    let busy = outcome.links.iter().filter(|link| link.payload_bytes > 0);
+    let (sent, payload) = busy.fold((0, 0), |sums, link| (sums.0 + link.bytes, sums.1 + link.payload_bytes));
+    let overhead = share(sent.saturating_sub(payload), payload);
     let edges: usize = outcome.trees.iter().map(|tree| tree.edges.len()).sum();
     let delays: Vec<f64> =
         outcome.seconds.iter().map(|second| second.one_way_ms).filter(|delay| *delay > 0.0).collect();
@@ -101,7 +103,7 @@ pub fn tiles(outcome: &Outcome) -> String {
         ),
         (format!("{} ms", figure(delay)), "one way, median", String::new()),
         (format!("{} %", figure(share(lost, packets))), "lost by the network", count(totals.repaired, "sent again")),
-        (bytes(totals.link_bytes as f64), "on links", format!("{} % overhead in all", figure(overhead))),
+        (bytes(totals.link_bytes as f64), "on links", format!("{} % over RTP's payload", figure(overhead))),
         (
             figure(edges as f64),
             "tree edges",

@@ -75,12 +75,12 @@ pub fn picture(outcome: &Outcome) -> String {
     );
     svg += &graticule();
     let _ = write!(svg, "<path class=land d=\"{}\"/>", LAND.trim_end().replace('\n', ""));
-    for ((from, to), load) in &loads {
-        if carried.contains_key(&(from, to)) {
-            continue;
-        }
+    // Reports cross every link; those alone are not worth a line.
+    let asides = outcome.links.iter().filter(|link| link.payload_bytes > 0).map(|link| (&link.from[..], &link.to[..]));
+    for (from, to) in asides.filter(|pair| !carried.contains_key(pair)) {
+        let load = loads.get(&(from, to)).copied().unwrap_or(0.0);
         let (Some(a), Some(b)) = (places.get(from), places.get(to)) else { continue };
-        let title = escape(&format!("{from} → {to}: {}, no tree's edge", rate(*load)));
+        let title = escape(&format!("{from} → {to}: {}, no tree's edge at the end", rate(load)));
         let _ = write!(svg, "<g class=aside>{}<title>{title}</title></g>", curve(a, b, unit, 0.6));
     }
     for ((from, to), what) in &carried {

@@ -28,7 +28,7 @@ pub fn report(outcome: &Outcome) -> String {
          {}<section>{}</section>\
          <section><h2>Where it went</h2>{}</section>\
          <section><h2>Second by second</h2><div class=cards>{}</div></section>\
-         <section><h2>Distributions</h2><div class=cards>{}</div></section>\
+         <section><h2>Distributions</h2>{}</section>\
          <section><h2>Links</h2>{}</section>\
          <section><h2>Trees</h2>{}</section>\
          <footer>origo-sim {} · scenario {} · again: <code>origo-sim run {}.toml --seed {}</code></footer>",

@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 use origo_auth::{NodeId, RoomKey, RoomSid, TrackSid};
 use origo_cascade_core::link::Flow;
 
+pub use self::outcome::judge;
+
 use self::event::Event;
 use self::join::Person;
 use self::local::Local;

@@ -146,7 +146,8 @@ impl World<'_> {
     }
 }
 
-fn judge(assertion: &Assertion, samples: Option<&Samples>) -> AssertOutcome {
+/// Whether samples are as a scenario asserts.
+pub fn judge(assertion: &Assertion, samples: Option<&Samples>) -> AssertOutcome {
     let empty = Samples::default();
     let samples = samples.unwrap_or(&empty);
     let measured = match assertion.statistic {
