@@ -199,7 +199,11 @@ impl Estimator {
         }
         let limit = if self.competes { QUEUE_LIMIT_COMPETING } else { QUEUE_LIMIT };
         if verdict.queue > limit {
-            self.drain(now, verdict, rtt);
+            // Little was sent and all of it came: jitter or somebody else, and no word on the rate.
+            let is_idle = demand.sent < 0.5 * self.allowed && verdict.delivered > 0.9 * demand.sent;
+            if !is_idle {
+                self.drain(now, verdict, rtt);
+            }
         } else if let Some(test) = &mut self.test {
             test.packets += verdict.packets;
             test.missed += verdict.missed;

@@ -3,6 +3,7 @@
 // Virtual time begins at some instant.
 #![allow(clippy::disallowed_methods)]
 
+mod cost;
 mod crowd;
 mod cubic;
 mod pair;

@@ -146,6 +146,16 @@ fn a_queue_that_does_not_move_when_we_give_way_is_not_ours() {
 }
 
 #[test]
+fn jitter_of_a_quiet_link_does_not_lower_its_rate() {
+    let mut path = Path::new(80, 1e9, 42e6);
+    path.run(2.0);
+    let before = path.estimator.allowed_bps();
+    (path.demand, path.foreign) = (0.1e6, 0.02);
+    path.run(2.0);
+    assert_eq!(path.estimator.allowed_bps(), before);
+}
+
+#[test]
 fn an_outage_leaves_the_rate_as_it_was() {
     let mut path = Path::new(80, 1e9, 42e6);
     path.run(2.0);
