@@ -51,8 +51,6 @@ pub struct Scenario {
     pub warmup: Duration,
     /// What all randomness comes from.
     pub seed: u64,
-    /// What stands for QUIC.
-    pub fidelity: Fidelity,
     /// Nodes and lines.
     pub topology: Topology,
     /// Rooms, the drawn ones behind the told ones.
@@ -65,15 +63,6 @@ pub struct Scenario {
     pub asserts: Vec<Assertion>,
     /// Keys with a list of values, of which this is one combination.
     pub axes: Vec<Axis>,
-}
-
-/// What stands for QUIC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fidelity {
-    /// A model: overhead, and streams that are ordered and whole.
-    Packet,
-    /// The real quinn-proto.
-    Quic,
 }
 
 /// A key with a list of values: a sweep runs each.
@@ -94,7 +83,8 @@ pub struct Choices {
     pub values: BTreeMap<String, usize>,
 }
 
-const FIDELITIES: [(&str, Fidelity); 2] = [("packet", Fidelity::Packet), ("quic", Fidelity::Quic)];
+/// What [`Run`] takes as fidelity: every packet, over a modelled QUIC.
+const FIDELITY: &str = "\"packet\" (links over the real QUIC are `origo-sim trunk`)";
 
 impl Scenario {
     /// Reads a file.
@@ -149,7 +139,6 @@ fn read(root: Section<'_>, name: String, text: &str, seed: Option<u64>) -> Scena
         duration: run.duration,
         warmup: run.warmup,
         seed,
-        fidelity: run.fidelity,
         policy: policy::read(&root, &topology),
         asserts: assertion::read(&root),
         axes: Vec::new(),
@@ -166,20 +155,18 @@ struct Run {
     duration: Duration,
     warmup: Duration,
     seed: u64,
-    fidelity: Fidelity,
 }
 
 impl Run {
     fn read(root: &Section<'_>) -> Self {
-        let default =
-            Self { duration: Duration::from_secs(10), warmup: Duration::ZERO, seed: 1, fidelity: Fidelity::Packet };
+        let default = Self { duration: Duration::from_secs(10), warmup: Duration::ZERO, seed: 1 };
         let Some(section) = root.table("run") else { return default };
         let read = Self {
             duration: section.duration("duration").unwrap_or(default.duration),
             warmup: section.duration("warmup").unwrap_or(default.warmup),
             seed: read_seed(&section).unwrap_or(default.seed),
-            fidelity: section.one_of("fidelity", &FIDELITIES).unwrap_or(default.fidelity),
         };
+        section.get("fidelity", FIDELITY, |value| matches!(value, Value::Text(text) if text == "packet").then_some(()));
         if read.warmup >= read.duration {
             section.refuse("warmup", format!("{:?} of {:?}", read.warmup, read.duration), "less than the duration");
         }

@@ -41,6 +41,7 @@ fn equal_seeds_give_equal_outcomes_and_others_do_not() {
     let text = FRIENDS.replace("[[room]]", "loss = 1.0\njitter = \"2ms\"\n[[room]]");
     let (one, same) = (run(&scenario(&text)), run(&scenario(&text)));
     assert!(one == same);
+    assert!(crate::report::files(&one) == crate::report::files(&same), "the same bytes");
     let other = run(&Scenario { seed: 2, ..scenario(&text) });
     assert!(one.seconds != other.seconds);
 }
