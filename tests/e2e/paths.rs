@@ -41,7 +41,7 @@ fn paths(mesh: &Description, node: usize) -> serde_json::Value {
 async fn any_node_tells_the_way_to_each_participant_with_what_its_links_do() {
     let mesh = tokio::task::spawn_blocking(mesh::shared).await.expect("a mesh");
     let fleet = Fleet::start().unwrap();
-    let mut publisher = join(&fleet, mesh, 0, "publisher").await;
+    let publisher = join(&fleet, mesh, 0, "publisher").await;
     publisher.publish_video("camera", VideoOptions::single(30, 4, 1100));
     let mut viewer = join(&fleet, mesh, 1, "viewer").await;
     let first = viewer.wait_for(WAIT, |event| matches!(event, Event::FirstPacket { .. }).then_some(())).await;
