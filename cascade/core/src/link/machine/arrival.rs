@@ -1,0 +1,174 @@
+//! What becomes of the peer's datagrams: packets, once each, and what link messages ask for.
+
+use bytes::Bytes;
+
+use super::super::counters::IN;
+use super::super::fec::{Gives, Restored};
+use super::super::hop::{CLASSES, deadline_of, place_of};
+use super::super::message::{self, Message, Parity};
+use super::super::receiver::{How, numbers_of};
+use super::super::{Class, Flow, Output, Received, datagram};
+use super::{Link, read_flow};
+use crate::wire::Malformed;
+
+impl Link {
+    pub(super) fn handle_datagram(&mut self, datagram: &Bytes) -> Result<(), Malformed> {
+        if let Some(hop) = &mut self.up {
+            hop.path.hear(self.now, datagram.len());
+        }
+        let mut rest = &datagram[..];
+        let flow = read_flow(&mut rest)?;
+        if flow.0 != 0 {
+            return self.handle_packet(flow, rest, datagram);
+        }
+        self.stats.count_packet(IN, Class::Link, false, datagram.len());
+        while !rest.is_empty() {
+            match message::decode(&mut rest)? {
+                Some(message) => self.handle_message(message),
+                None => self.dropped.unknown_message += 1,
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_packet(&mut self, flow: Flow, mut rest: &[u8], datagram: &Bytes) -> Result<(), Malformed> {
+        let (head, flags) = datagram::decode_head(flow, &mut rest)?;
+        let Some(hop) = &mut self.up else { return Ok(()) };
+        let Some(place) = place_of(head.class) else { return Ok(()) };
+        self.stats.count_packet(IN, head.class, head.original.is_some(), datagram.len());
+        let (number, how) = match head.original {
+            Some(original) => {
+                hop.received_again.count(head.hop_seq);
+                (original, How::Again)
+            }
+            None => {
+                if let Some(sent) = head.sent {
+                    hop.path.time(hop.reports.clock(self.now), sent);
+                }
+                hop.decoder.keep(self.now, place, head.hop_seq, datagram);
+                (head.hop_seq, How::First)
+            }
+        };
+        let wait = hop.decoder.wait(self.now);
+        if !hop.receivers[place].accept(self.now, number, how, wait) {
+            self.dropped.duplicate += 1;
+            return Ok(());
+        }
+        if let Some(restored) = hop.decoder.take_late(place, number).filter(|_| how == How::First) {
+            self.restore(&restored);
+        }
+        self.deliver(flow, head.class, flags, rest)
+    }
+
+    fn deliver(&mut self, flow: Flow, class: Class, flags: u8, mut rest: &[u8]) -> Result<(), Malformed> {
+        let Some(receiving) = self.receiving.get_mut(&flow) else {
+            self.dropped.unknown_flow += 1;
+            return Ok(());
+        };
+        let mut packet = datagram::decode_packet(flags, &mut rest, self.now)?;
+        packet.sequence = receiving.extend(packet.sequence as u16);
+        if packet.key {
+            self.keyframes_wanted.remove(&flow);
+        }
+        let received = Received::Packet { layer: receiving.layer, packet };
+        self.outputs.push_back(Output::Received { sink: receiving.sink, class, flow, received });
+        Ok(())
+    }
+
+    fn take_parity(&mut self, parity: Parity) {
+        self.stats.parities[IN] += 1;
+        let Some(hop) = &mut self.up else { return };
+        let ranges = parity.ranges;
+        match hop.decoder.take(self.now, parity) {
+            Gives::Packet(restored) => self.restore(&restored),
+            Gives::Wrong => self.dropped.parity_wrong += 1,
+            Gives::Nothing | Gives::TooMany => {}
+        }
+        let Some(hop) = &mut self.up else { return };
+        for (receiver, (first, count)) in hop.receivers.iter_mut().zip(ranges) {
+            if count > 0 {
+                receiver.expect_no_parity(self.now, first, count);
+            }
+        }
+    }
+
+    /// A packet came out of a parity, if it is one and still wanted.
+    fn restore(&mut self, restored: &Restored) {
+        let Some(hop) = &mut self.up else { return };
+        if !hop.receivers[restored.place].wants(restored.number) {
+            return;
+        }
+        let mut rest = &restored.datagram[..];
+        let head = read_flow(&mut rest).and_then(|flow| datagram::decode_head(flow, &mut rest));
+        let fits = |head: &datagram::Head| {
+            place_of(head.class) == Some(restored.place) && head.hop_seq == restored.number && head.original.is_none()
+        };
+        let Some((head, flags)) = head.ok().filter(|(head, _)| fits(head)) else {
+            self.dropped.parity_wrong += 1;
+            return;
+        };
+        let wait = hop.decoder.wait(self.now);
+        hop.receivers[restored.place].accept(self.now, restored.number, How::Restored, wait);
+        self.stats.recovered += 1;
+        if self.deliver(head.flow, head.class, flags, rest).is_err() {
+            self.dropped.parity_wrong += 1;
+        }
+    }
+
+    fn handle_message(&mut self, message: Message) {
+        match message {
+            Message::Nack { class, first, bitmap } => self.send_again(class, first, &bitmap),
+            Message::Report(report) => {
+                if let Some(hop) = &mut self.up {
+                    hop.take_report(self.now, &report, &mut self.dropped);
+                }
+            }
+            Message::KeyRequest(flows) => flows.into_iter().for_each(|flow| self.pass_keyframe_request(flow)),
+            Message::SenderReport { flow, ntp, rtp } => match self.receiving.get(&flow) {
+                Some(receiving) => {
+                    let received = Received::SenderReport { layer: receiving.layer, ntp, rtp };
+                    let (sink, class) = (receiving.sink, Class::Link);
+                    self.outputs.push_back(Output::Received { sink, class, flow, received });
+                }
+                None => self.dropped.unknown_flow += 1,
+            },
+            Message::Parity(parity) => self.take_parity(parity),
+        }
+    }
+
+    fn send_again(&mut self, class: u8, first: u16, bitmap: &[u8]) {
+        self.stats.nacks[IN] += 1;
+        let Some(hop) = &mut self.up else { return };
+        let Some(place) = CLASSES.iter().position(|other| *other as u8 == class) else { return };
+        let age_max = deadline_of(CLASSES[place]);
+        for number in numbers_of(first, bitmap) {
+            let Some((sent_at, sent)) = hop.rings[place].take_again(self.now, number, age_max) else { continue };
+            // What is no longer served was still sent before: its receiver may be waiting for it.
+            let serving = self.serving.get(&datagram::flow_of(&sent));
+            let is_away = serving.is_some_and(|serving| serving.load.is_away());
+            if is_away || !hop.scheduler.offer_again(self.now, place, sent, sent_at + age_max) {
+                self.dropped.repair_refused += 1;
+            }
+        }
+    }
+
+    fn pass_keyframe_request(&mut self, flow: Flow) {
+        self.stats.keyframe_requests[IN] += 1;
+        if !self.serving.contains_key(&flow) {
+            self.dropped.unknown_flow += 1;
+        } else if !self.ask_publisher(flow) {
+            self.dropped.keyframe_over_limit += 1;
+        }
+    }
+
+    /// Asks whoever sends a flow for a keyframe; false if that is too soon.
+    pub(super) fn ask_publisher(&mut self, flow: Flow) -> bool {
+        let Some(serving) = self.serving.get_mut(&flow) else { return false };
+        if !serving.keyframes.pass(self.now) {
+            return false;
+        }
+        let received = Received::Keyframe { layer: serving.layer };
+        self.outputs.push_back(Output::Received { sink: serving.sink, class: Class::Link, flow, received });
+        true
+    }
+}
