@@ -243,7 +243,7 @@ mod tests {
         use links::Input;
         // The origin 0, the relay 1 that takes all layers, and 2, which takes two: from 0 under 20 and 21, from 1 under
         // 30 and 31, as if it were two tracks.
-        let (now, kind, room) = (Instant::now(), MediaKind::Video, RoomKey::new("default", "standup"));
+        let (mut now, kind, room) = (Instant::now(), MediaKind::Video, RoomKey::new("default", "standup"));
         let mut nodes: Vec<Node> = (0..3).map(|_| Node { links: Links::new(now), received: Vec::new() }).collect();
         let node = |number: u8| NodeId([number; 16]);
         for (one, other) in [(0, 1), (1, 0), (1, 2), (2, 1), (0, 2), (2, 0)] {
@@ -289,7 +289,17 @@ mod tests {
             let mut sends = Vec::new();
             serve_links(&mut track, &mut sends, &mut Stats::default());
             track.layers[0].burst.clear();
-            sends.into_iter().for_each(|send| exchange(&mut nodes, now, 0, Input::Send(send)));
+            for mut send in sends {
+                if let link::Send::Packet { packet, .. } = &mut send {
+                    packet.arrived = now;
+                }
+                exchange(&mut nodes, now, 0, Input::Send(send));
+            }
+            // What had to wait for its turn goes before the next picture.
+            for _ in 0..33 {
+                now += std::time::Duration::from_millis(1);
+                (0..3).for_each(|at| exchange(&mut nodes, now, at, Input::Timeout));
+            }
         }
         let (mut direct, mut relayed) = (Vec::new(), Vec::new());
         for received in &nodes[2].received {
