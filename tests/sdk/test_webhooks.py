@@ -91,7 +91,7 @@ class Node:
 @contextlib.asynccontextmanager
 async def two_nodes(folder: Path, urls: str):
     # Below the ports that the system gives to whoever asks for any.
-    base = 21_000 + 100 * random.randrange(80)
+    base = 11_000 + 100 * random.randrange(90)
     nodes = [Node(index, base, folder, urls) for index in range(2)]
     try:
         for node in nodes:
