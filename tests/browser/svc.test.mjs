@@ -45,6 +45,8 @@ for (const codec of ['vp9', 'av1']) {
       assert.equal(switched.height, size.height);
       assert.ok(switched.worst > 0.8, `only ${switched.worst} of the picture has its colour`);
       assert.ok(switched.pauseMs < 1_000, `no new frame for ${switched.pauseMs} ms`);
+      // A layer that nobody watches goes on for two seconds, so that no tile makes it flap.
+      await bob.page.waitForTimeout(2_500);
       rates.push(await linkRate(3_000));
     }
     const after = await decoder();
