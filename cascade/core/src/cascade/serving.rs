@@ -10,7 +10,7 @@ use super::intake::Source;
 use super::machine::Cascade;
 use super::refusal::Refusal;
 use super::served::Served;
-use super::subscriptions::{FALL_WAITS, TreeKey};
+use super::subscriptions::{FALL_WAITS, TreeKey, is_for_viewers};
 use crate::layer::LAYERS_MAX;
 use crate::link::Flow;
 use crate::route::refusal;
@@ -156,7 +156,10 @@ impl Cascade {
             in_stream: served.in_stream,
             rate_bps: 0,
         };
-        self.begin_intake(layer, source, false, false);
+        let wants = &self.subscriptions.wants;
+        let wanted = wants.get(&(source.room.clone(), layer.track)).copied().unwrap_or_default();
+        let local = is_for_viewers(wanted, layer.layer, source.in_stream);
+        self.begin_intake(layer, source, false, local);
     }
 
     /// Tells a subscriber that the layer comes, once it does. What is relayed goes on from then: before, it is not known

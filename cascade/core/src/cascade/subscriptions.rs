@@ -27,7 +27,7 @@ pub(super) type TreeKey = (RoomKey, NodeId);
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     /// What local viewers want of other nodes' tracks.
-    wants: BTreeMap<(RoomKey, TrackSid), LayerSet>,
+    pub(super) wants: BTreeMap<(RoomKey, TrackSid), LayerSet>,
     /// What we take.
     pub(super) intakes: BTreeMap<TrackLayer, Intake>,
     pub(super) layers_by_flow: BTreeMap<Flow, TrackLayer>,
@@ -64,8 +64,9 @@ impl Cascade {
             let key = TrackLayer { track, layer };
             match &known {
                 Some(known) => {
-                    let local = wanted.contains(layer);
-                    let own = local || self.policy.carries_unwatched() && layer < known.layers();
+                    let local = is_for_viewers(wanted, layer, known.in_stream);
+                    let unwatched = self.policy.carries_unwatched() && layer < known.layers();
+                    let own = wanted.contains(layer) || unwatched;
                     self.demand(key, &source_of(room, known, layer), own, local);
                 }
                 None => self.end_own_demand(key, room),
@@ -150,6 +151,12 @@ impl Cascade {
             self.fall_if_unwanted(layer, Duration::ZERO);
         }
     }
+}
+
+/// Whether viewers here get a layer that comes. Numbers within one stream count over all of its layers, so that who takes
+/// one of them must see what comes of the others, also of one that only a child takes or that is about to end.
+pub(super) fn is_for_viewers(wanted: LayerSet, layer: u8, in_stream: bool) -> bool {
+    wanted.contains(layer) || in_stream && !wanted.is_empty()
 }
 
 fn source_of(room: &RoomKey, track: &RemoteTrack, layer: u8) -> Source {

@@ -49,6 +49,31 @@ fn the_receiving_table_is_there_before_the_origin_is_asked_and_the_origin_serves
 }
 
 #[test]
+fn who_sees_one_layer_of_a_stream_gets_the_others_as_long_as_they_come() {
+    let mut world = with_publisher(12);
+    let mut vp9 = participant("bea", "bea0", &[2]);
+    vp9.tracks[0].mime = "video/VP9".into();
+    world.ask(0, Input::Publish(vp9));
+    world.run_for(SECOND);
+    for number in [1, 2] {
+        world.want(1, number, LayerSet::up_to(2));
+    }
+    world.run_for(SECOND);
+    for number in [1, 2] {
+        world.heard[1].forwards.clear();
+        world.want(1, number, LayerSet::only(0));
+        let is_kept = |forward: &Forward| matches!(forward, Forward::Receive { local, .. } if *local);
+        let is_taken = |forward: &Forward| matches!(forward, Forward::Receive { local, .. } if !*local);
+        let forwards: Vec<&Forward> = world.heard[1].forwards.iter().map(|(_, forward)| forward).collect();
+        // The numbers of a stream count over all of its layers; streams of their own have numbers of their own.
+        assert_eq!(forwards.iter().any(|forward| is_taken(forward)), number == 1, "track {number}: {forwards:?}");
+        assert!(!forwards.iter().any(|forward| is_kept(forward)));
+    }
+    world.run_for(3 * SECOND);
+    assert_eq!(world.served(0), [(id(1), 0), (id(1), 0)], "and then they end");
+}
+
+#[test]
 fn layers_that_nobody_wants_any_more_are_not_served() {
     let mut world = with_publisher(3);
     world.want(1, 1, LayerSet::only(0).with(2));
