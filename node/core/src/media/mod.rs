@@ -14,6 +14,7 @@ mod egress;
 mod forward;
 mod gaps;
 mod ingest;
+mod keyframe;
 mod layer;
 mod negotiate;
 mod numbers;
