@@ -3,13 +3,13 @@
 use clap::{Parser, Subcommand};
 
 use crate::command::{compare, gallery, replay, run, swarm, sweep};
-use crate::scenario::Faults;
+use crate::scenario::Mistakes;
 use crate::trunk;
 use crate::world;
 
 /// Status when an assert or an invariant does not hold.
 pub const FAILED: u8 = 1;
-/// Status when a file or an argument is faulty.
+/// Status when a file or an argument has mistakes.
 pub const FAULTY: u8 = 2;
 
 /// Runs a mesh in virtual time: the cores that nodes run, over a modelled network, from scenarios that are one TOML
@@ -26,7 +26,7 @@ pub const FAULTY: u8 = 2;
       origo-sim sweep simulations/scenarios/twelve-regions.toml --set policy.alpha=1.0,1.1,1.2\n  \
       origo-sim swarm --seeds 1000\n  \
       origo-sim replay target/swarm/swarm-17.toml --until 12.5s\n\n\
-    Status: 0 when everything held, 1 when an assert or an invariant did not, 2 when a file is faulty."
+    Status: 0 when everything held, 1 when an assert or an invariant did not, 2 when a file has mistakes."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -59,7 +59,7 @@ pub fn execute(cli: &Cli) -> u8 {
         Ok(true) => 0,
         Ok(false) => FAILED,
         Err(error) => {
-            if error.is::<Faults>() {
+            if error.is::<Mistakes>() {
                 eprintln!("{error}");
             } else {
                 eprintln!("origo-sim: {error:#}");

@@ -38,13 +38,13 @@ pub fn set(text: &str, sets: &[String]) -> Result<String, SweepError> {
     if sets.is_empty() {
         return Ok(text.to_owned());
     }
-    let mut table: Table = toml::from_str(text).map_err(|fault| SweepError::Syntax(fault.to_string()))?;
+    let mut table: Table = toml::from_str(text).map_err(|mistake| SweepError::Syntax(mistake.to_string()))?;
     for set in sets {
-        let fault = || SweepError::Set(set.clone());
-        let (key, values) = set.split_once('=').ok_or_else(fault)?;
+        let mistake = || SweepError::Set(set.clone());
+        let (key, values) = set.split_once('=').ok_or_else(mistake)?;
         let mut values: Vec<Value> = pieces(values).into_iter().map(value).collect();
         let value = match values.len() {
-            0 => return Err(fault()),
+            0 => return Err(mistake()),
             1 => values.remove(0),
             _ => Value::Array(values),
         };
@@ -78,12 +78,12 @@ fn value(piece: &str) -> Value {
 }
 
 fn put(table: &mut Table, key: &str, value: Value) -> Result<(), SweepError> {
-    let fault = || SweepError::Place(key.to_owned());
-    let (path, last) = key.rsplit_once('.').filter(|(_, last)| !last.is_empty()).ok_or_else(fault)?;
+    let mistake = || SweepError::Place(key.to_owned());
+    let (path, last) = key.rsplit_once('.').filter(|(_, last)| !last.is_empty()).ok_or_else(mistake)?;
     let mut place = &mut *table;
     for step in path.split('.') {
         let (name, number) = match step.strip_suffix(']').and_then(|step| step.split_once('[')) {
-            Some((name, number)) => (name, Some(number.parse::<usize>().map_err(|_| fault())?)),
+            Some((name, number)) => (name, Some(number.parse::<usize>().map_err(|_| mistake())?)),
             None => (step, None),
         };
         let entry = place.entry(name).or_insert_with(|| Value::Table(Table::new()));
@@ -91,7 +91,7 @@ fn put(table: &mut Table, key: &str, value: Value) -> Result<(), SweepError> {
             Some(number) => entry.as_array_mut().and_then(|items| items.get_mut(number.checked_sub(1)?)),
             None => Some(entry),
         };
-        place = entry.and_then(Value::as_table_mut).ok_or_else(fault)?;
+        place = entry.and_then(Value::as_table_mut).ok_or_else(mistake)?;
     }
     place.insert(last.to_owned(), value);
     Ok(())

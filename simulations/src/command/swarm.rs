@@ -35,7 +35,7 @@ pub fn run(args: &Args, run: &Run) -> anyhow::Result<bool> {
     let begun = Instant::now();
     let one = |text: &str| {
         let scenario = Scenario::parse(Path::new("drawn.toml"), text, &Choices::default());
-        scenario.map(|scenario| run(&scenario)).map_err(|faults| faults.to_string())
+        scenario.map(|scenario| run(&scenario)).map_err(|mistakes| mistakes.to_string())
     };
     let (mut ended, mut broken) = (0, 0);
     let seeds = swarm(args.from..args.from.saturating_add(args.seeds), one, |seed| {

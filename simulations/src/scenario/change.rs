@@ -1,4 +1,4 @@
-//! `[[at]]`: what changes while a scenario runs. Faults of nodes will be told here too.
+//! `[[at]]`: what changes while a scenario runs.
 
 use std::time::Duration;
 

@@ -66,7 +66,7 @@ impl Matrix {
                 latitude: row.number("lat", -90.0, 90.0)?.unwrap_or(0.0),
                 longitude: row.number("lon", -180.0, 180.0)?.unwrap_or(0.0),
             });
-            let cell = |name: &&str| row.number(name, 0.0, 60_000.0)?.ok_or_else(|| row.fault(name, "empty"));
+            let cell = |name: &&str| row.number(name, 0.0, 60_000.0)?.ok_or_else(|| row.mistake(name, "empty"));
             rtt_ms.push(names.iter().map(cell).collect::<Result<_, _>>()?);
         }
         Ok(Self { regions, rtt_ms, jitter_ms: None })

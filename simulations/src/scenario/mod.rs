@@ -7,6 +7,7 @@ mod fault;
 mod line;
 mod matrix;
 mod media;
+mod mistake;
 mod policy;
 mod reader;
 mod room;
@@ -23,10 +24,11 @@ use std::time::Duration;
 
 pub use assertion::{Assertion, Comparison, Statistic};
 pub use change::{Change, What};
-pub use fault::{Fault, Faults};
+pub use fault::{Fault, Gray, Trouble};
 pub use line::{Line, Loss, Patch};
 pub use matrix::Region;
 pub use media::{Layer, Media, Takes};
+pub use mistake::{Mistake, Mistakes};
 pub use policy::Policy;
 pub use room::{Group, Room};
 pub use stay::Stay;
@@ -59,6 +61,8 @@ pub struct Scenario {
     pub policy: Policy,
     /// What changes, in the order of time.
     pub changes: Vec<Change>,
+    /// What befalls it, in the order of time.
+    pub faults: Vec<Fault>,
     /// What it must show.
     pub asserts: Vec<Assertion>,
     /// Keys with a list of values, of which this is one combination.
@@ -88,11 +92,11 @@ const FIDELITY: &str = "\"packet\" (links over the real QUIC are `origo-sim trun
 
 impl Scenario {
     /// Reads a file.
-    pub fn load(path: &Path, choices: &Choices) -> Result<Self, Faults> {
+    pub fn load(path: &Path, choices: &Choices) -> Result<Self, Mistakes> {
         let file = path.display().to_string();
         match std::fs::read_to_string(path) {
             Ok(text) => Self::parse(path, &text, choices),
-            Err(error) => Err(Faults(vec![Fault {
+            Err(error) => Err(Mistakes(vec![Mistake {
                 file,
                 line: 1,
                 key: String::new(),
@@ -103,22 +107,22 @@ impl Scenario {
     }
 
     /// Reads the text of a file. Files that it names lie beside it.
-    pub fn parse(path: &Path, text: &str, choices: &Choices) -> Result<Self, Faults> {
+    pub fn parse(path: &Path, text: &str, choices: &Choices) -> Result<Self, Mistakes> {
         let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
         let reader = Reader::new(path.display().to_string(), folder, &choices.values);
         let item = match tree::read(text) {
             Ok(item) => item,
             Err((line, what)) => {
-                reader.fault(line, "", what, "TOML 1.0");
-                return Err(Faults(reader.into_parts().0));
+                reader.mistake(line, "", what, "TOML 1.0");
+                return Err(Mistakes(reader.into_parts().0));
             }
         };
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let scenario = reader.section(String::new(), &item).map(|root| read(root, name, text, choices.seed));
-        let (faults, axes) = reader.into_parts();
+        let (mistakes, axes) = reader.into_parts();
         match scenario {
-            Some(scenario) if faults.is_empty() => Ok(Self { axes, ..scenario }),
-            _ => Err(Faults(faults)),
+            Some(scenario) if mistakes.is_empty() => Ok(Self { axes, ..scenario }),
+            _ => Err(Mistakes(mistakes)),
         }
     }
 }
@@ -140,6 +144,7 @@ fn read(root: Section<'_>, name: String, text: &str, seed: Option<u64>) -> Scena
         warmup: run.warmup,
         seed,
         policy: policy::read(&root, &topology),
+        faults: fault::read(&root, &topology, run.duration, seed),
         asserts: assertion::read(&root),
         axes: Vec::new(),
         topology,

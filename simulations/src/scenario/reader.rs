@@ -1,11 +1,11 @@
-//! Reads a scenario's keys as typed values, and collects every fault and every list of values to sweep over on the way.
+//! Reads a scenario's keys as typed values, and collects every mistake and every list of values to sweep over on the way.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::fault::Fault;
+use super::mistake::Mistake;
 use super::tree::{Item, Value};
 use super::{Axis, unit};
 
@@ -16,7 +16,7 @@ pub(super) struct Reader<'a> {
     folder: PathBuf,
     /// Which value of a list to take, by key; the first where nothing is said.
     pub(super) choices: &'a BTreeMap<String, usize>,
-    faults: RefCell<Vec<Fault>>,
+    mistakes: RefCell<Vec<Mistake>>,
     axes: RefCell<Vec<Axis>>,
 }
 
@@ -31,12 +31,12 @@ pub(super) struct Section<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(file: String, folder: PathBuf, choices: &'a BTreeMap<String, usize>) -> Self {
-        Self { file, folder, choices, faults: RefCell::default(), axes: RefCell::default() }
+        Self { file, folder, choices, mistakes: RefCell::default(), axes: RefCell::default() }
     }
 
-    pub(super) fn fault(&self, line: usize, key: &str, found: impl Into<String>, accepted: impl Into<String>) {
+    pub(super) fn mistake(&self, line: usize, key: &str, found: impl Into<String>, accepted: impl Into<String>) {
         let (file, key) = (self.file.clone(), key.to_owned());
-        self.faults.borrow_mut().push(Fault { file, line, key, found: found.into(), accepted: accepted.into() });
+        self.mistakes.borrow_mut().push(Mistake { file, line, key, found: found.into(), accepted: accepted.into() });
     }
 
     /// The path of a file that the scenario names.
@@ -45,16 +45,16 @@ impl<'a> Reader<'a> {
     }
 
     /// Everything that was wrong, and every list to sweep over.
-    pub(super) fn into_parts(self) -> (Vec<Fault>, Vec<Axis>) {
-        let mut faults = self.faults.into_inner();
-        faults.sort_by_key(|fault| fault.line);
-        (faults, self.axes.into_inner())
+    pub(super) fn into_parts(self) -> (Vec<Mistake>, Vec<Axis>) {
+        let mut mistakes = self.mistakes.into_inner();
+        mistakes.sort_by_key(|mistake| mistake.line);
+        (mistakes, self.axes.into_inner())
     }
 
-    /// The item as a table; anything else is a fault.
+    /// The item as a table; anything else is a mistake.
     pub(super) fn section(&'a self, path: String, item: &'a Item) -> Option<Section<'a>> {
         let Value::Table(entries) = &item.value else {
-            self.fault(item.line, &path, item.value.shown(), "a table");
+            self.mistake(item.line, &path, item.value.shown(), "a table");
             return None;
         };
         Some(Section { reader: self, path, line: item.line, entries, known: RefCell::default() })
@@ -88,7 +88,7 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn refuse(&self, key: &str, found: impl Into<String>, accepted: impl Into<String>) {
-        self.reader.fault(self.line_of(key), &self.key(key), found, accepted);
+        self.reader.mistake(self.line_of(key), &self.key(key), found, accepted);
     }
 
     /// The value if the key is there and right; of a list one value, for a list is swept over.
@@ -100,7 +100,7 @@ impl<'a> Section<'a> {
                 return None;
             }
             let wrong = items.iter().filter(|item| read(&item.value).is_none());
-            wrong.for_each(|item| self.reader.fault(item.line, &self.key(key), item.value.shown(), accepted));
+            wrong.for_each(|item| self.reader.mistake(item.line, &self.key(key), item.value.shown(), accepted));
             item = self.reader.choose(&self.key(key), items)?;
             return read(&item.value);
         }
@@ -178,7 +178,7 @@ impl<'a> Section<'a> {
         let texts = self.list(key).unwrap_or_default().iter().filter_map(|item| match &item.value {
             Value::Text(text) if !text.is_empty() => Some(text.clone()),
             other => {
-                self.reader.fault(item.line, &self.key(key), other.shown(), accepted);
+                self.reader.mistake(item.line, &self.key(key), other.shown(), accepted);
                 None
             }
         });
@@ -204,7 +204,7 @@ impl<'a> Section<'a> {
         for (key, item) in self.entries {
             if !known.contains(&key.as_str()) {
                 let path = if self.path.is_empty() { key.clone() } else { format!("{}.{key}", self.path) };
-                self.reader.fault(item.line, &path, "no such key", known.join(", "));
+                self.reader.mistake(item.line, &path, "no such key", known.join(", "));
             }
         }
     }

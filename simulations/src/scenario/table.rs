@@ -44,7 +44,7 @@ impl<'a> Table<'a> {
 
 impl<'a> Row<'_, 'a> {
     /// What is wrong with a cell.
-    pub(super) fn fault(&self, name: &str, what: &str) -> String {
+    pub(super) fn mistake(&self, name: &str, what: &str) -> String {
         format!("line {}, {name}: {what}", self.line)
     }
 
@@ -63,7 +63,7 @@ impl<'a> Row<'_, 'a> {
         let number: Option<f64> = text.parse().ok();
         match number.filter(|number| (least..=most).contains(number)) {
             Some(number) => Ok(Some(number)),
-            None => Err(self.fault(name, &format!("{text} is not from {least} to {most}"))),
+            None => Err(self.mistake(name, &format!("{text} is not from {least} to {most}"))),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn parse(text: &str) -> Result<Scenario, Faults> {
+fn parse(text: &str) -> Result<Scenario, Mistakes> {
     Scenario::parse(Path::new("case.toml"), text, &Choices::default())
 }
 
@@ -81,9 +81,9 @@ fn a_link_may_have_a_price_of_its_own() {
     assert_eq!(policy.prices, [0.0, 1.0, 6.0]);
     let prices = BTreeMap::from([(pair("eastus", "japaneast"), 9.0), (pair("japaneast", "eastus"), 9.0)]);
     assert_eq!(policy.link_prices, prices);
-    let faults =
+    let mistakes =
         parse(&text.replace("from = \"eastus\", to = \"japaneast\", both", "from = \"mars\", to = \"eastus\", both"));
-    assert!(faults.unwrap_err().to_string().contains("policy.prices.links[1].from: a link to nowhere"));
+    assert!(mistakes.unwrap_err().to_string().contains("policy.prices.links[1].from: a link to nowhere"));
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_choice_takes_another_value_of_a_sweep() {
 }
 
 #[test]
-fn all_faults_are_told_at_once_each_with_its_line_and_key() {
+fn all_mistakes_are_told_at_once_each_with_its_line_and_key() {
     let text = r#"[run]
 duration = "20"
 warmpu = "1s"
@@ -113,8 +113,8 @@ viewers = [{ node = "c", layer = 9 }]
 metric = "speed"
 p95 = "15"
 "#;
-    let faults = parse(text).unwrap_err();
-    let told: Vec<(usize, &str)> = faults.0.iter().map(|fault| (fault.line, fault.key.as_str())).collect();
+    let mistakes = parse(text).unwrap_err();
+    let told: Vec<(usize, &str)> = mistakes.0.iter().map(|mistake| (mistake.line, mistake.key.as_str())).collect();
     let expected = [
         (2, "run.duration"),
         (3, "run.warmpu"),
@@ -128,10 +128,13 @@ p95 = "15"
         (16, "assert[1].metric"),
         (17, "assert[1].p95"),
     ];
-    for fault in expected {
-        assert!(told.contains(&fault), "{fault:?} is not among\n{faults}");
+    for mistake in expected {
+        assert!(told.contains(&mistake), "{mistake:?} is not among\n{mistakes}");
     }
-    assert!(faults.to_string().contains("case.toml:9: link[1].loss: 120; accepted: percent from 0 to 100"), "{faults}");
+    assert!(
+        mistakes.to_string().contains("case.toml:9: link[1].loss: 120; accepted: percent from 0 to 100"),
+        "{mistakes}"
+    );
 }
 
 #[test]
@@ -149,8 +152,8 @@ fn random_rooms_are_the_same_for_one_seed_and_others_for_another() {
 
 #[test]
 fn a_file_that_is_no_toml_says_where() {
-    let faults = parse("[run]\nduration = \n").unwrap_err();
-    assert_eq!((faults.0.len(), faults.0[0].line), (1, 2), "{faults}");
+    let mistakes = parse("[run]\nduration = \n").unwrap_err();
+    assert_eq!((mistakes.0.len(), mistakes.0[0].line), (1, 2), "{mistakes}");
 }
 
 proptest::proptest! {
@@ -167,13 +170,13 @@ proptest::proptest! {
 }
 
 #[test]
-fn the_scenarios_that_come_along_are_without_fault() {
+fn the_scenarios_that_come_along_are_without_mistake() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
     let mut count = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|ending| ending == "toml") {
-            Scenario::load(&path, &Choices::default()).unwrap_or_else(|faults| panic!("{faults}"));
+            Scenario::load(&path, &Choices::default()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
             count += 1;
         }
     }

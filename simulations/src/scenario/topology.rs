@@ -103,7 +103,7 @@ impl Topology {
         pairs.filter(|(from, to)| from != to).filter(is_meant).collect()
     }
 
-    /// Names of nodes and regions, for a fault.
+    /// Names of nodes and regions, for a mistake.
     pub(super) fn names(&self) -> String {
         let names: Vec<&str> = self.nodes.iter().map(|node| node.name.as_str()).collect();
         format!("a node or a region: {}, or \"*\"", names.join(", "))
@@ -170,14 +170,14 @@ fn read_nodes(section: &Section<'_>, matrix: Option<&Matrix>, seed: u64) -> Vec<
         match &item.value {
             Value::Text(name) => match region_of(name, matrix) {
                 Some(region) => nodes.push(Node { name: name.clone(), region, load: 0.0 }),
-                None => section.reader.fault(item.line, &path, format!("no region {name:?}"), regions_of(matrix)),
+                None => section.reader.mistake(item.line, &path, format!("no region {name:?}"), regions_of(matrix)),
             },
             Value::Table(_) => {
                 if let Some(table) = section.reader.section(path, item) {
                     nodes.extend(read_node(table, matrix));
                 }
             }
-            other => section.reader.fault(item.line, &path, other.shown(), NODES),
+            other => section.reader.mistake(item.line, &path, other.shown(), NODES),
         }
     }
     if nodes.is_empty() {
@@ -265,7 +265,7 @@ fn links_of(reader: &Reader<'_>, name: &str, topology: &Topology) -> Result<BTre
     for row in table.rows() {
         let end = |column| match topology.find(row.text(column))[..] {
             [node] => Ok(node),
-            _ => Err(row.fault(column, &format!("{:?} is no node", row.text(column)))),
+            _ => Err(row.mistake(column, &format!("{:?} is no node", row.text(column)))),
         };
         let ms =
             |column| Ok::<_, String>(row.number(column, 0.0, 60_000.0)?.map(|ms| Duration::from_secs_f64(ms / 1e3)));

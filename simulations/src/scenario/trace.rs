@@ -41,9 +41,9 @@ fn parse(text: &str) -> Result<Trace, String> {
     let mut rows: Vec<Row> = Vec::new();
     for row in table.rows() {
         let ms = |name, most| row.number(name, 0.0, most).map(|ms| ms.map(|ms: f64| Duration::from_secs_f64(ms / 1e3)));
-        let at = ms("t_ms", 6e8)?.ok_or_else(|| row.fault("t_ms", "empty"))?;
+        let at = ms("t_ms", 6e8)?.ok_or_else(|| row.mistake("t_ms", "empty"))?;
         if rows.last().is_some_and(|last| last.at >= at) {
-            return Err(row.fault("t_ms", "does not grow"));
+            return Err(row.mistake("t_ms", "does not grow"));
         }
         rows.push(Row {
             at,

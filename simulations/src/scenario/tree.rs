@@ -24,7 +24,7 @@ pub(super) enum Value {
 }
 
 impl Value {
-    /// As it might stand in the file, for a fault.
+    /// As it might stand in the file, for a mistake.
     pub(super) fn shown(&self) -> String {
         match self {
             Self::Text(text) => format!("{text:?}"),

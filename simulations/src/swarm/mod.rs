@@ -34,7 +34,7 @@ pub fn swarm(
         &seeds,
         |seed| match run(&draw(*seed)) {
             Ok(outcome) => ended(*seed, &outcome),
-            Err(fault) => Seed { seed: *seed, events: 0, broken: vec![fault] },
+            Err(mistake) => Seed { seed: *seed, events: 0, broken: vec![mistake] },
         },
         |at, result| match result {
             Ok(seed) => done(seed),
@@ -79,13 +79,13 @@ mod tests {
     use crate::scenario::{Choices, Scenario};
 
     #[test]
-    fn every_drawn_scenario_is_without_fault_and_the_same_again() {
+    fn every_drawn_scenario_is_without_mistake_and_the_same_again() {
         let mut relays = std::collections::BTreeSet::new();
         for seed in 0..300 {
             let text = draw(seed);
             assert_eq!(text, draw(seed));
             let scenario = Scenario::parse(Path::new("drawn.toml"), &text, &Choices::default())
-                .unwrap_or_else(|faults| panic!("seed {seed}: {faults}\n{text}"));
+                .unwrap_or_else(|mistakes| panic!("seed {seed}: {mistakes}\n{text}"));
             assert_eq!(scenario.seed, seed);
             assert!(scenario.axes.is_empty(), "seed {seed} draws a list where a value belongs");
             relays.insert(scenario.policy.relay);

@@ -6,7 +6,7 @@ use super::*;
 use crate::scenario::Choices;
 
 fn scenario(text: &str) -> Scenario {
-    Scenario::parse(Path::new("case.toml"), text, &Choices::default()).unwrap_or_else(|faults| panic!("{faults}"))
+    Scenario::parse(Path::new("case.toml"), text, &Choices::default()).unwrap_or_else(|mistakes| panic!("{mistakes}"))
 }
 
 const FRIENDS: &str = r#"
