@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use origo_auth::{Claims, Secret, VideoGrant, mint};
 use origo_client::{Event, Fleet, Options, Participant, VideoOptions};
 use origo_tests::mesh::{self, Description};
 use origo_tests::node::Node;
 use origo_tests::process::{origo, until};
-use origo_tests::{http, token};
+use origo_tests::{http, paths};
 
 /// Longest wait for anything that has no time of its own in the test.
 const WAIT: Duration = Duration::from_secs(10);
@@ -25,16 +24,10 @@ async fn join(fleet: &Fleet, mesh: &Description, node: usize, identity: &str) ->
     joined.unwrap_or_else(|error| panic!("{identity} cannot join: {error}"))
 }
 
-/// `GET /v1/rooms/paths/paths` of a node, with a token that may administer the room.
-fn paths(mesh: &Description, node: usize) -> serde_json::Value {
-    let video = VideoGrant { room_admin: true, room: ROOM.to_owned(), ..VideoGrant::default() };
-    let claims = Claims { video, ..token::claims(&mesh.api_key, ROOM, "admin") };
-    let bearer = format!("Bearer {}", mint(&claims, &Secret::new(&mesh.api_secret)));
+/// What a node tells of the room.
+fn told(mesh: &Description, node: usize) -> serde_json::Value {
     let authority = mesh.nodes[node].url.trim_start_matches("ws://");
-    let path = format!("/v1/rooms/{ROOM}/paths");
-    let answer = http::get(authority, &path, &[("Authorization", &bearer)]).expect("an answer");
-    assert_eq!(answer.status, 200, "{answer:?}");
-    serde_json::from_str(&answer.body).expect("JSON")
+    paths::of_room(authority, &mesh.api_key, &mesh.api_secret, ROOM).unwrap()
 }
 
 #[tokio::test]
@@ -49,7 +42,7 @@ async fn any_node_tells_the_way_to_each_participant_with_what_its_links_do() {
     // Nobody of the room is on the third node, which asks the others.
     let told = tokio::task::spawn_blocking(move || {
         until(WAIT, || {
-            let told = paths(mesh, 2);
+            let told = told(mesh, 2);
             let viewer = told["subscribers"].as_array()?.iter().find(|one| one["identity"] == "viewer")?.clone();
             viewer["origins"][0]["hops"][0]["loss_percent"].is_number().then_some((told, viewer))
         })

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::mesh::random_port;
 use crate::process::{Process, until};
-use crate::{http, token};
+use crate::{http, paths, token};
 
 /// How long a node may take to be ready.
 const READY_WAIT: Duration = Duration::from_secs(10);
@@ -72,6 +72,11 @@ impl Node {
     /// A token for a participant that may do everything in a room.
     pub fn token(&self, room: &str, identity: &str) -> String {
         token::join(API_KEY, API_SECRET, room, identity)
+    }
+
+    /// What this node tells of the paths of a room.
+    pub fn paths(&self, room: &str) -> Result<serde_json::Value> {
+        paths::of_room(&self.authority(), API_KEY, API_SECRET, room)
     }
 }
 
