@@ -5,6 +5,8 @@ pub mod cli;
 pub mod command;
 pub mod comparison;
 pub mod dice;
+#[cfg(target_os = "linux")]
+pub mod emulation;
 pub mod gossip;
 pub mod measures;
 pub mod network;
