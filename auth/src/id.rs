@@ -1,5 +1,6 @@
 //! The names of things: newtypes made once at the edge, so that a participant's id cannot be passed for a track's.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -88,8 +89,22 @@ sid!(/** A published track's id, `TR_…`. */ TrackSid, "TR_");
 
 /// A node's id: the first 16 bytes of the SHA-256 of its public key (SubjectPublicKeyInfo, DER). Shown as `ND_` and
 /// 32 hex digits. A peer proves it in the TLS handshake, so nobody can speak for another node.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NodeId(pub [u8; 16]);
+
+/// As bytes are ordered. Maps by node are searched for each packet, where two numbers are compared in a tenth of the
+/// time of two slices.
+impl Ord for NodeId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        u128::from_be_bytes(self.0).cmp(&u128::from_be_bytes(other.0))
+    }
+}
+
+impl PartialOrd for NodeId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl NodeId {
     /// What every node id begins with.

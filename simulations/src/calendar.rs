@@ -11,18 +11,26 @@ const WIDTH_BITS: u32 = 15;
 /// Buckets of the wheel: about a second, more than nearly everything that is under way.
 const BUCKETS: u64 = 1 << 15;
 
+/// Nothing follows in a chain.
+const END: u32 = u32::MAX;
+
 /// A queue of things that happen at instants, in nanoseconds.
 #[derive(Debug)]
 pub struct Calendar<T> {
     /// What happens in the current bucket, the next last.
-    current: Vec<Entry<T>>,
+    current: Vec<Due>,
     /// The current bucket's number.
     number: u64,
-    wheel: Vec<Vec<Entry<T>>>,
+    /// Where the chain of each bucket begins.
+    wheel: Vec<u32>,
     /// Entries in the wheel.
     in_wheel: usize,
-    /// Beyond the wheel, by bucket.
-    far: BTreeMap<u64, Vec<Entry<T>>>,
+    /// Chains beyond the wheel, by bucket.
+    far: BTreeMap<u64, u32>,
+    /// All entries in one place, which keeps them together in the processor's cache.
+    entries: Vec<Entry<T>>,
+    /// The chain of entries that are free; the last used first.
+    free: u32,
     sequence: u64,
 }
 
@@ -30,13 +38,16 @@ pub struct Calendar<T> {
 struct Entry<T> {
     at: u64,
     sequence: u64,
-    item: T,
+    next: u32,
+    item: Option<T>,
 }
 
-impl<T> Entry<T> {
-    fn key(&self) -> (u64, u64) {
-        (self.at, self.sequence)
-    }
+/// An entry of the current bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Due {
+    at: u64,
+    sequence: u64,
+    place: u32,
 }
 
 impl<T> Default for Calendar<T> {
@@ -44,9 +55,11 @@ impl<T> Default for Calendar<T> {
         Self {
             current: Vec::new(),
             number: 0,
-            wheel: (0..BUCKETS).map(|_| Vec::new()).collect(),
+            wheel: vec![END; BUCKETS as usize],
             in_wheel: 0,
             far: BTreeMap::new(),
+            entries: Vec::new(),
+            free: END,
             sequence: 0,
         }
     }
@@ -56,29 +69,54 @@ impl<T> Calendar<T> {
     /// Puts something in. What lies in the past comes next, behind all that is due as early.
     pub fn push(&mut self, at: u64, item: T) {
         self.sequence += 1;
-        let entry = Entry { at, sequence: self.sequence, item };
+        let sequence = self.sequence;
         let number = at >> WIDTH_BITS;
         if number <= self.number {
-            let place = self.current.partition_point(|other| other.key() > entry.key());
-            self.current.insert(place, entry);
-        } else if number - self.number < BUCKETS {
-            self.in_wheel += 1;
-            self.wheel[(number % BUCKETS) as usize].push(entry);
-        } else {
-            self.far.entry(number).or_default().push(entry);
+            let place = self.keep(Entry { at, sequence, next: END, item: Some(item) });
+            let due = Due { at, sequence, place };
+            let before = self.current.partition_point(|other| *other > due);
+            self.current.insert(before, due);
+            return;
         }
+        let is_near = number - self.number < BUCKETS;
+        let first = if is_near { self.wheel[(number % BUCKETS) as usize] } else { self.far_chain(number) };
+        let place = self.keep(Entry { at, sequence, next: first, item: Some(item) });
+        if is_near {
+            self.in_wheel += 1;
+            self.wheel[(number % BUCKETS) as usize] = place;
+        } else {
+            self.far.insert(number, place);
+        }
+    }
+
+    fn far_chain(&self, number: u64) -> u32 {
+        self.far.get(&number).copied().unwrap_or(END)
+    }
+
+    fn keep(&mut self, entry: Entry<T>) -> u32 {
+        let place = self.free;
+        let Some(free) = self.entries.get_mut(place as usize) else {
+            self.entries.push(entry);
+            return (self.entries.len() - 1) as u32;
+        };
+        self.free = free.next;
+        *free = entry;
+        place
     }
 
     /// When the next thing happens.
     pub fn next_at(&mut self) -> Option<u64> {
         self.turn();
-        self.current.last().map(|entry| entry.at)
+        self.current.last().map(|due| due.at)
     }
 
     /// Takes the next thing.
     pub fn pop(&mut self) -> Option<(u64, T)> {
         self.turn();
-        self.current.pop().map(|entry| (entry.at, entry.item))
+        let Due { at, place, .. } = self.current.pop()?;
+        let entry = &mut self.entries[place as usize];
+        entry.next = std::mem::replace(&mut self.free, place);
+        entry.item.take().map(|item| (at, item))
     }
 
     /// Turns the wheel until the current bucket has something.
@@ -91,13 +129,24 @@ impl<T> Calendar<T> {
             } else {
                 return;
             }
-            std::mem::swap(&mut self.current, &mut self.wheel[(self.number % BUCKETS) as usize]);
-            self.in_wheel -= self.current.len();
+            let chain = std::mem::replace(&mut self.wheel[(self.number % BUCKETS) as usize], END);
+            self.in_wheel -= self.open(chain);
             if let Some(entry) = self.far.first_entry().filter(|entry| *entry.key() == self.number) {
-                self.current.append(&mut entry.remove());
+                let chain = entry.remove();
+                self.open(chain);
             }
-            self.current.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.key()));
+            self.current.sort_unstable_by_key(|due| std::cmp::Reverse(*due));
         }
+    }
+
+    /// Lays a chain into the current bucket; says how many entries it had.
+    fn open(&mut self, mut chain: u32) -> usize {
+        let before = self.current.len();
+        while let Some(&Entry { at, sequence, next, .. }) = self.entries.get(chain as usize) {
+            self.current.push(Due { at, sequence, place: chain });
+            chain = next;
+        }
+        self.current.len() - before
     }
 }
 

@@ -150,7 +150,7 @@ impl Path {
     }
 
     fn jitter(&mut self, now: u64) -> u64 {
-        let mean = self.line.jitter.as_nanos() as f64;
+        let mean = self.line.jitter.as_nanos() as u64 as f64;
         if mean == 0.0 {
             return 0;
         }

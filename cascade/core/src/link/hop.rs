@@ -127,7 +127,7 @@ impl Hop {
             sent: is_timed.then(|| self.reports.clock(now)),
         };
         let sent = datagram::encode(arena, &head, packet);
-        ring.push(now, sent.clone());
+        ring.push(now, sent.clone(), deadline_of(head.class));
         self.encoder.add(now, place, head.hop_seq, &sent);
         self.scheduler.count_sent(now, Some(place), sent.len());
         sent
@@ -177,6 +177,11 @@ impl Hop {
         self.receivers.iter().map(Receiver::report).fold(0, |sum, ClassReport { lost, .. }| sum.wrapping_add(lost))
     }
 
+    /// Whether a repair request is due, or something to be given up.
+    pub(super) fn has_nacks(&self, now: Instant) -> bool {
+        self.receivers.iter().any(|receiver| receiver.next_timeout().is_some_and(|at| at <= now))
+    }
+
     /// Repair requests that are due, and how many packets are given up.
     pub(super) fn take_nacks(&mut self, now: Instant) -> (Vec<Message>, u64) {
         let (mut nacks, mut given_up) = (Vec::new(), 0);
@@ -204,9 +209,9 @@ impl Hop {
 
     pub(super) fn next_timeout(&self) -> Instant {
         let receivers = self.receivers.iter().filter_map(Receiver::next_timeout);
-        let others =
-            [self.scheduler.next_timeout(), self.encoder.next_timeout(), self.path.silent_at(self.reports.rtt())];
-        receivers.chain(others.into_iter().flatten()).fold(self.report_at, Instant::min)
+        let others = [self.scheduler.next_timeout(), self.encoder.next_timeout()];
+        let first = receivers.chain(others.into_iter().flatten()).fold(self.report_at, Instant::min);
+        self.path.silent_before(first, self.reports.rtt()).unwrap_or(first)
     }
 
     pub(super) fn metric(&self) -> LinkMetric {

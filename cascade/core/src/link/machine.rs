@@ -299,7 +299,7 @@ impl Link {
     }
 
     fn ask_for_repairs(&mut self) {
-        let Some(hop) = &mut self.up else { return };
+        let Some(hop) = self.up.as_mut().filter(|hop| hop.has_nacks(self.now)) else { return };
         let (nacks, given_up) = hop.take_nacks(self.now);
         self.dropped.lost += given_up;
         for nack in nacks {
@@ -347,6 +347,9 @@ impl Link {
 
     fn next_timeout(&self) -> Instant {
         let Some(hop) = &self.up else { return self.now + IDLE };
+        if self.keyframes_wanted.is_empty() {
+            return hop.next_timeout();
+        }
         let rtt = hop.reports.rtt();
         let wanted = self.keyframes_wanted.iter().filter_map(|flow| self.receiving.get(flow));
         let keyframes = wanted.map(|receiving| receiving.keyframes.due_at(self.now, rtt));

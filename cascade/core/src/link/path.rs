@@ -69,8 +69,16 @@ impl Path {
         Duration::from_micros(self.jitter_us as u64).min(JITTER_MAX)
     }
 
-    /// When the peer counts as silent if nothing comes; `None` if it does already.
-    pub(super) fn silent_at(&self, rtt: Duration) -> Option<Instant> {
+    /// When the peer counts as silent if nothing comes; `None` if it does already, or not before `end`.
+    pub(super) fn silent_before(&self, end: Instant, rtt: Duration) -> Option<Instant> {
+        // Looked at after each datagram, and nearly always far away.
+        if self.heard_at.is_some_and(|heard| heard + SILENT_AFTER >= end) {
+            return None;
+        }
+        self.silent_at(rtt).filter(|at| *at < end)
+    }
+
+    fn silent_at(&self, rtt: Duration) -> Option<Instant> {
         let at = match self.heard_at {
             Some(heard) => heard + SILENT_AFTER + 4 * self.jitter(),
             None => self.up_at + UNHEARD_AFTER + rtt,
@@ -80,6 +88,9 @@ impl Path {
 
     /// Whether the peer is silent.
     pub(super) fn is_silent(&mut self, now: Instant, rtt: Duration) -> bool {
+        if !self.silent && self.heard_at.is_some_and(|heard| now < heard + SILENT_AFTER) {
+            return false;
+        }
         if self.silent_at(rtt).is_some_and(|at| at <= now) {
             self.silent = true;
         }

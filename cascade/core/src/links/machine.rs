@@ -24,6 +24,8 @@ pub struct Links {
     links: Vec<Peer>,
     /// When each link wants to be woken, apart from the links: all are looked at after each packet.
     wakes: Vec<Instant>,
+    /// The earliest of them, unless it has to be looked for.
+    first_wake: Option<Instant>,
     links_by_peer: BTreeMap<NodeId, usize>,
     layers: Slab<Layer>,
     layers_by_id: BTreeMap<TrackLayer, usize>,
@@ -55,6 +57,7 @@ impl Links {
             now,
             links: Vec::new(),
             wakes: Vec::new(),
+            first_wake: None,
             links_by_peer: BTreeMap::new(),
             layers: Slab::default(),
             layers_by_id: BTreeMap::new(),
@@ -120,10 +123,11 @@ impl Links {
     }
 
     fn place_of(&mut self, node: NodeId) -> usize {
-        let (now, links, wakes) = (self.now, &mut self.links, &mut self.wakes);
+        let (now, links, wakes, first_wake) = (self.now, &mut self.links, &mut self.wakes, &mut self.first_wake);
         *self.links_by_peer.entry(node).or_insert_with(|| {
             links.push(Peer { node, link: Link::new(now) });
             wakes.push(now);
+            *first_wake = None;
             links.len() - 1
         })
     }
@@ -155,10 +159,21 @@ impl Links {
                 }
                 link::Output::Received { sink, class, received, .. } => self.take(sink, class, received),
                 link::Output::Timeout(at) => {
-                    self.wakes[place] = at;
+                    self.set_wake(place, at);
                     return;
                 }
             }
+        }
+    }
+
+    /// Notes when a link wants to be woken. Nearly always another one is due first, and stays so.
+    fn set_wake(&mut self, place: usize, at: Instant) {
+        let before = std::mem::replace(&mut self.wakes[place], at);
+        let Some(first) = self.first_wake else { return };
+        if at <= first {
+            self.first_wake = Some(at);
+        } else if before == first {
+            self.first_wake = None;
         }
     }
 
@@ -448,9 +463,9 @@ impl Links {
         }
     }
 
-    fn next_timeout(&self) -> Instant {
-        let links = self.wakes.iter().copied();
+    fn next_timeout(&mut self) -> Instant {
+        self.first_wake = self.first_wake.or_else(|| self.wakes.iter().copied().min());
         let lists = [self.ending.front().map(|(at, _)| *at), self.idle.front().map(|(at, _)| *at)];
-        links.chain(lists.into_iter().flatten()).fold(self.now + IDLE, Instant::min)
+        self.first_wake.into_iter().chain(lists.into_iter().flatten()).fold(self.now + IDLE, Instant::min)
     }
 }
