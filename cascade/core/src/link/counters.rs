@@ -59,7 +59,7 @@ pub struct Dropped {
     pub expired: u64,
     /// Packets to send to a peer without a media connection.
     pub link_down: u64,
-    /// Keyframe requests of the peer that came too soon after the last.
+    /// Keyframe requests of the peer that came too soon after the last, or for what is shed.
     pub keyframe_over_limit: u64,
     /// Packets of the peer that were lost and not repaired in time.
     pub lost: u64,

@@ -13,7 +13,7 @@ use super::keyframe::{Downstream, Upstream};
 use super::message::{self, Message};
 use super::scheduler::{Turn, WRAP_BYTES};
 use super::sequence::extend;
-use super::shedding::{self, Load};
+use super::shedding::{self, Load, Room};
 use super::{Class, Flow, Input, Output, Packet, datagram};
 use crate::TrackLayer;
 use crate::metric::LinkMetric;
@@ -183,7 +183,7 @@ impl Link {
             return;
         }
         let bytes = packet.payload.len() + WRAP_BYTES;
-        if !serving.load.pass(self.now, class, bytes, packet.key) {
+        if !serving.load.pass(self.now, class, bytes, &packet) {
             self.dropped.shed[place] += 1;
             hop.scheduler.want(self.now, bytes);
             return;
@@ -332,8 +332,12 @@ impl Link {
     fn review(&mut self) {
         let Some(hop) = &mut self.up else { return };
         let span = self.now - std::mem::replace(&mut self.reviewed_at, self.now);
-        let (allowed, pressed) = (hop.estimator.allowed_bps(), hop.scheduler.is_pressed(self.now));
-        let changes = shedding::review(self.now, span, allowed, pressed, &mut self.serving);
+        let room = Room {
+            allowed_bps: hop.estimator.allowed_bps(),
+            is_bounded: hop.estimator.is_bounded(),
+            is_pressed: hop.scheduler.is_pressed(self.now),
+        };
+        let changes = shedding::review(self.now, span, room, &mut self.serving);
         hop.next_bps = changes.next_bps;
         for flow in changes.away {
             for place in 0..CLASSES.len() {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::machine::Serving;
-use super::{Class, Flow};
+use super::{Class, Flow, Packet};
 
 /// What is kept fills this share of the rate: repairs and messages need the rest.
 const FILL: f64 = 0.95;
@@ -15,6 +15,10 @@ const FILL: f64 = 0.95;
 const MARGIN: f64 = 1.05;
 /// A load's memory: a quarter of each new look.
 const SMOOTH: f64 = 0.25;
+/// A keyframe counts as spread over this time: once in a while it is no rate.
+const KEYFRAME_SPREAD: f64 = 1.0;
+/// A keyframe is about so much of its layer's rate: it tells of a layer of which nothing else came yet.
+const KEYFRAME_SPAN: f64 = 0.25;
 /// A layer that gave way stays away this long, and twice as long each time that it had to again soon.
 const AWAY_MIN: Duration = Duration::from_millis(500);
 const AWAY_MAX: Duration = Duration::from_secs(8);
@@ -27,6 +31,10 @@ const KEYFRAME_WAIT: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Load {
     bytes: usize,
+    /// Of keyframes, as far as they have not been counted yet.
+    key_bytes: f64,
+    /// RTP timestamp of the newest keyframe.
+    keyframe: Option<u32>,
     bps: Option<f64>,
     class: Option<Class>,
     state: State,
@@ -44,6 +52,7 @@ enum State {
     /// Comes back with a keyframe, or then.
     Returns {
         at: Instant,
+        asked: bool,
     },
 }
 
@@ -52,7 +61,7 @@ enum State {
 pub(super) struct Changes {
     /// These give way from now on.
     pub(super) away: Vec<Flow>,
-    /// These come back; each needs a keyframe.
+    /// These come back; each needs a keyframe that nobody has been asked for.
     pub(super) back: Vec<Flow>,
     /// What the link would have to allow for the next layer that is away; 0 when none is.
     pub(super) next_bps: f64,
@@ -60,14 +69,21 @@ pub(super) struct Changes {
 
 impl Load {
     /// Counts a packet of the flow. False if it is to be dropped.
-    pub(super) fn pass(&mut self, now: Instant, class: Class, bytes: usize, key: bool) -> bool {
-        self.bytes += bytes;
+    pub(super) fn pass(&mut self, now: Instant, class: Class, bytes: usize, packet: &Packet) -> bool {
+        if packet.key {
+            self.keyframe = Some(packet.timestamp);
+        }
+        if self.keyframe == Some(packet.timestamp) {
+            self.key_bytes += bytes as f64;
+        } else {
+            self.bytes += bytes;
+        }
         self.class = Some(class);
         match self.state {
             State::Goes => true,
             State::Away { .. } => false,
-            State::Returns { at } => {
-                let returns = key || now >= at;
+            State::Returns { at, .. } => {
+                let returns = packet.key || now >= at;
                 if returns {
                     (self.state, self.back_at) = (State::Goes, Some(now));
                 }
@@ -81,50 +97,69 @@ impl Load {
         !matches!(self.state, State::Goes)
     }
 
+    /// Whoever sends the flow has been asked for a keyframe.
+    pub(super) fn take_asked(&mut self) {
+        if let State::Returns { asked, .. } = &mut self.state {
+            *asked = true;
+        }
+    }
+
     fn look(&mut self, span: Duration) {
-        let now = std::mem::take(&mut self.bytes) as f64 * 8.0 / span.as_secs_f64().max(0.001);
+        let span = span.as_secs_f64().max(0.001);
+        let bytes = std::mem::take(&mut self.bytes) as f64;
+        let counted = self.key_bytes * (span / KEYFRAME_SPREAD).min(1.0);
+        let now = (bytes + counted) * 8.0 / span;
         self.bps = match self.bps {
             Some(before) => Some(before + SMOOTH * (now - before)),
+            None if self.key_bytes > 0.0 => Some(self.key_bytes * 8.0 / KEYFRAME_SPAN),
             None => (now > 0.0).then_some(now),
         };
+        self.key_bytes -= counted;
     }
 
     fn bps(&self) -> f64 {
         self.bps.unwrap_or(0.0)
     }
 
-    fn give_way(&mut self, now: Instant) {
-        let too_soon = self.back_at.is_some_and(|at| now - at < TOO_SOON);
+    fn give_way(&mut self, now: Instant, is_bounded: bool) {
+        let too_soon = is_bounded && self.back_at.is_some_and(|at| now - at < TOO_SOON);
         self.away = if too_soon { (2 * self.away).min(AWAY_MAX) } else { AWAY_MIN };
         self.state = State::Away { until: now + self.away };
     }
 }
 
-/// Looks at all loads: `span` since the last look, what the link may send, and whether something waits too long.
-pub(super) fn review(
-    now: Instant,
-    span: Duration,
-    allowed_bps: f64,
-    pressed: bool,
-    serving: &mut BTreeMap<Flow, Serving>,
-) -> Changes {
+/// What a link may send.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// Bits per second, everything included.
+    pub(super) allowed_bps: f64,
+    /// The path has shown a bound: what does not fit now will not fit soon.
+    pub(super) is_bounded: bool,
+    /// Something waits too long.
+    pub(super) is_pressed: bool,
+}
+
+/// Looks at all loads: `span` since the last look.
+pub(super) fn review(now: Instant, span: Duration, of: Room, serving: &mut BTreeMap<Flow, Serving>) -> Changes {
     serving.values_mut().for_each(|serving| serving.load.look(span));
     let goes = serving.values().filter(|serving| !matches!(serving.load.state, State::Away { .. }));
     let load: f64 = goes.map(|serving| serving.load.bps()).sum();
-    let room = FILL * allowed_bps - load;
+    let room = FILL * of.allowed_bps - load;
     let mut changes = Changes::default();
-    if room < 0.0 && pressed {
-        changes.away = send_away(now, -room, serving);
-    } else if room > 0.0 && !pressed {
-        changes.back = bring_back(now, room, serving);
+    if room < 0.0 && of.is_pressed {
+        changes.away = send_away(now, -room, of.is_bounded, serving);
+    } else if room > 0.0 && !of.is_pressed {
+        bring_back(now, room, serving);
     }
+    let waits = |serving: &Serving| matches!(serving.load.state, State::Returns { asked: false, .. });
+    changes.back = serving.iter().filter(|(_, serving)| waits(serving)).map(|(flow, _)| *flow).collect();
     let away = serving.iter().filter(|(_, serving)| matches!(serving.load.state, State::Away { .. }));
     let next = away.min_by_key(|(flow, serving)| (serving.layer.layer, **flow));
     changes.next_bps = next.map_or(0.0, |(_, serving)| MARGIN * (load + serving.load.bps()) / FILL);
     changes
 }
 
-fn send_away(now: Instant, mut excess: f64, serving: &mut BTreeMap<Flow, Serving>) -> Vec<Flow> {
+fn send_away(now: Instant, mut excess: f64, is_bounded: bool, serving: &mut BTreeMap<Flow, Serving>) -> Vec<Flow> {
     let may_go = |serving: &Serving| serving.load.class == Some(Class::Enhancement) && !serving.load.is_away();
     let mut candidates: Vec<(u8, Flow)> = serving
         .iter()
@@ -138,14 +173,14 @@ fn send_away(now: Instant, mut excess: f64, serving: &mut BTreeMap<Flow, Serving
     {
         let Some(serving) = serving.get_mut(&flow) else { continue };
         excess -= serving.load.bps();
-        serving.load.give_way(now);
+        serving.load.give_way(now, is_bounded);
         away.push(flow);
     }
     away
 }
 
 /// The lowest layer first.
-fn bring_back(now: Instant, mut room: f64, serving: &mut BTreeMap<Flow, Serving>) -> Vec<Flow> {
+fn bring_back(now: Instant, mut room: f64, serving: &mut BTreeMap<Flow, Serving>) {
     let may_come = |serving: &Serving| matches!(serving.load.state, State::Away { until } if until <= now);
     let mut candidates: Vec<(u8, Flow)> = serving
         .iter()
@@ -153,15 +188,68 @@ fn bring_back(now: Instant, mut room: f64, serving: &mut BTreeMap<Flow, Serving>
         .map(|(flow, serving)| (serving.layer.layer, *flow))
         .collect();
     candidates.sort_unstable();
-    let mut back = Vec::new();
     for (_, flow) in candidates {
         let Some(serving) = serving.get_mut(&flow) else { continue };
         room -= serving.load.bps();
         if room < 0.0 {
             break;
         }
-        serving.load.state = State::Returns { at: now + KEYFRAME_WAIT };
-        back.push(flow);
+        serving.load.state = State::Returns { at: now + KEYFRAME_WAIT, asked: false };
     }
-    back
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::Extensions;
+    use super::*;
+
+    const LOOK: Duration = Duration::from_millis(50);
+
+    fn packet(now: Instant, timestamp: u32, key: bool) -> Packet {
+        Packet {
+            sequence: 0,
+            timestamp,
+            marker: true,
+            key,
+            redundant: false,
+            skipped: 0,
+            extensions: Extensions::default(),
+            payload: Arc::from([]),
+            arrived: now,
+        }
+    }
+
+    /// What a load of 1 Mb/s at 20 frames a second says after each look of 2 s, with keyframes of six frames in some.
+    fn looks(keyframes: &[u32]) -> Vec<f64> {
+        let (now, mut load) = (Instant::now(), Load::default());
+        (0..40)
+            .map(|frame| {
+                let key = keyframes.contains(&frame);
+                for part in 0..if key { 6 } else { 1 } {
+                    let packet = packet(now, frame, key && part == 0);
+                    load.pass(now, Class::Enhancement, 6250, &packet);
+                }
+                load.look(LOOK);
+                load.bps()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_keyframe_is_no_rate_and_the_first_tells_of_a_layer_at_once() {
+        let looks = looks(&[0, 20]);
+        assert!((1.15e6..1.25e6).contains(&looks[0]), "{}", looks[0]);
+        for (frame, bps) in looks.iter().enumerate() {
+            assert!((0.9e6..1.3e6).contains(bps), "{frame}: {bps}");
+        }
+    }
+
+    #[test]
+    fn a_load_without_keyframes_is_what_it_brings() {
+        for (frame, bps) in looks(&[]).into_iter().enumerate() {
+            assert!((bps - 1e6).abs() < 1.0, "{frame}: {bps}");
+        }
+    }
 }

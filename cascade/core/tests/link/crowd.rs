@@ -68,6 +68,11 @@ impl Crowd {
         crowd
     }
 
+    /// The layers of a class.
+    pub fn layers(&self, class: Class) -> Vec<TrackLayer> {
+        self.streams.iter().filter(|stream| stream.class == class).map(|stream| stream.layer).collect()
+    }
+
     /// Sends for a while.
     pub fn run(&mut self, pair: &mut Pair, seconds: f64) {
         let until = pair.now() + Duration::from_secs_f64(seconds);

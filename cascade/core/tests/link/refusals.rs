@@ -51,6 +51,20 @@ fn a_peer_that_asks_for_everything_again_gets_fifteen_percent_of_the_rate_and_th
 }
 
 #[test]
+fn a_layer_that_has_no_room_costs_its_publisher_no_keyframes_however_often_a_peer_asks() {
+    let narrow = Conditions { delay: 20 * MS, rate_bps: Some(1e6), queue: 50 * MS, ..Conditions::default() };
+    let mut pair = Pair::over(narrow, Some(1_000_000), 1);
+    let mut crowd = Crowd::new(&mut pair, 1, 0.3e6, 3e6);
+    let layers = crowd.layers(Class::Enhancement);
+    for _ in 0..20 {
+        crowd.run(&mut pair, 0.5);
+        pair.input(true, Input::Keyframe(layers[0]));
+    }
+    let (asked, refused) = (pair.keyframes_asked, pair.sender.dropped().keyframe_over_limit);
+    assert!(asked <= 4 && refused >= 16, "{asked} times, {refused} refused");
+}
+
+#[test]
 fn replayed_and_reordered_reports_are_counted_and_change_nothing() {
     let mut pair = Pair::over(Conditions::default(), Some(20_000_000), 1);
     for sent in [1000, 51_000, 101_000, 51_000, 1000, 101_000] {

@@ -154,9 +154,13 @@ impl Link {
 
     fn pass_keyframe_request(&mut self, flow: Flow) {
         self.stats.keyframe_requests[IN] += 1;
-        if !self.serving.contains_key(&flow) {
+        let Some(serving) = self.serving.get(&flow) else {
             self.dropped.unknown_flow += 1;
-        } else if !self.ask_publisher(flow) {
+            return;
+        };
+        // Of a layer that is away none would go, and its publisher sends the next a while after it. The link asks when
+        // there is room.
+        if serving.load.is_away() || !self.ask_publisher(flow) {
             self.dropped.keyframe_over_limit += 1;
         }
     }
@@ -167,6 +171,7 @@ impl Link {
         if !serving.keyframes.pass(self.now) {
             return false;
         }
+        serving.load.take_asked();
         let received = Received::Keyframe { layer: serving.layer };
         self.outputs.push_back(Output::Received { sink: serving.sink, class: Class::Link, flow, received });
         true
