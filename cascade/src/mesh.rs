@@ -147,6 +147,11 @@ impl Mesh {
         let _ = self.asks.send(Ask::Load(load));
     }
 
+    /// Tells the cluster whether this node drains: others send nobody there, take no relay there and keep no room there.
+    pub fn set_draining(&self, draining: bool) {
+        let _ = self.asks.send(Ask::Draining(draining));
+    }
+
     /// Counters since the start. Those of links are at most 100 ms old.
     pub fn stats(&self) -> MeshStats {
         let mut stats = self.shared.stats();

@@ -43,6 +43,7 @@ const MEASURE_EVERY: Duration = Duration::from_secs(1);
 pub(crate) enum Ask {
     Cascade(Input),
     Load(f64),
+    Draining(bool),
     View(oneshot::Sender<View>),
     Shutdown(oneshot::Sender<()>),
 }
@@ -99,6 +100,7 @@ impl MeshLoop {
                 ask = asks.recv() => match ask {
                     Some(Ask::Cascade(input)) => self.input(input).await,
                     Some(Ask::Load(load)) => self.set_load(load).await,
+                    Some(Ask::Draining(draining)) => self.set_draining(draining).await,
                     // Whoever asked may have stopped waiting.
                     Some(Ask::View(answer)) => drop(answer.send(self.view())),
                     Some(Ask::Shutdown(done)) => {
@@ -405,6 +407,17 @@ impl MeshLoop {
             gossip.tell(&self.node).await;
         }
         self.show_members();
+    }
+
+    /// Whatever this node's cascade draws or homes hangs on it too, so that it hears at once.
+    async fn set_draining(&mut self, draining: bool) {
+        if std::mem::replace(&mut self.node.draining, draining) == draining {
+            return;
+        }
+        if let Some(gossip) = &mut self.gossip {
+            gossip.tell(&self.node).await;
+        }
+        self.members_changed().await;
     }
 
     /// Tells the cluster, and this node's own cascade, how its links are now.

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{KEYS, Key, Sources};
+use crate::config::{KEYS, Key, Sources, time};
 
 const EXAMPLES: &str = "\
 Examples:
   origo demo                                   three regions on this machine, and an address to open
   origo node --region frankfurt                one node on loopback, with development keys
   origo node --config /etc/origo/origo.toml    one node as its file says
+  origo node drain                             moves everybody off the node on this machine, and ends it
   origo token --api-key devkey --api-secret secret --room lobby --identity ana
 
 A node joins a mesh with the mesh's secret and the address of any node of it:
@@ -31,7 +33,7 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Subcommands {
-    /// Run one node
+    /// Run one node, or drain one that runs
     Node(NodeArgs),
     /// Print a token that opens a room
     Token(TokenArgs),
@@ -39,18 +41,60 @@ pub enum Subcommands {
     Demo(DemoArgs),
 }
 
-/// `origo node`: the settings of [`KEYS`] as flags, and the file.
+/// `origo node`: the settings of [`KEYS`] as flags, and the file; or an order to a node that runs.
 #[derive(Debug)]
 pub struct NodeArgs {
     file: Option<PathBuf>,
     flags: Vec<(&'static str, String)>,
+    order: Option<Orders>,
 }
 
 impl NodeArgs {
-    /// Where to read the configuration from.
-    pub fn sources(self) -> Sources {
-        Sources { file: self.file, flags: self.flags }
+    /// Where to read the configuration from, and what a node that runs already is told instead.
+    pub fn into_parts(self) -> (Sources, Option<Orders>) {
+        (Sources { file: self.file, flags: self.flags }, self.order)
     }
+}
+
+/// What a running node can be told.
+#[derive(Debug, Subcommand)]
+pub enum Orders {
+    /// Tell the running node to move its people elsewhere and then end
+    #[command(after_help = DRAIN_HELP)]
+    Drain(DrainArgs),
+    /// Tell a node that drains to stay and to take people again
+    Undrain(RunningArgs),
+}
+
+const DRAIN_HELP: &str = "\
+The command answers at once. The node ends by itself, with exit code 0, when everybody has moved, at the latest at the
+deadline, and logs what was left. Asked twice, the earlier of the deadlines counts. SIGTERM does the same with the
+deadline drain_deadline of the configuration; a second SIGTERM, or SIGINT, ends the node at once.";
+
+/// `origo node drain`.
+#[derive(Debug, Args)]
+pub struct DrainArgs {
+    /// How long it may take: seconds, or a number with s, m or h; 0 ends the node at once
+    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = deadline)]
+    pub deadline: Duration,
+    /// Which node.
+    #[command(flatten)]
+    pub node: RunningArgs,
+}
+
+/// Which node is meant.
+#[derive(Debug, Args)]
+pub struct RunningArgs {
+    /// The node's configuration: its metrics listener takes the order [default: that of a node on port 7880]
+    #[arg(long, value_name = "FILE", env = "ORIGO_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// The node's metrics listener, when no configuration is at hand
+    #[arg(long, value_name = "HOST:PORT")]
+    pub metrics: Option<String>,
+}
+
+fn deadline(text: &str) -> Result<Duration, String> {
+    time::parse(text).ok_or_else(|| time::ACCEPTED.to_owned())
 }
 
 impl Args for NodeArgs {
@@ -59,7 +103,8 @@ impl Args for NodeArgs {
         let file = file.value_parser(clap::value_parser!(PathBuf)).help("TOML file with the same settings");
         let command = command.arg(file.help_heading("Configuration file"));
         let command = KEYS.iter().fold(command, |command, key| command.arg(flag(key)));
-        command.after_help(
+        let command = Orders::augment_subcommands(command).subcommand_required(false).arg_required_else_help(false);
+        command.args_conflicts_with_subcommands(true).after_help(
             "A flag wins over its environment variable (ORIGO_QUIC_PORT for --quic-port), and that over the file.\n\
              Secrets are better kept in the file or the environment: other users see a command's flags.",
         )
@@ -82,7 +127,8 @@ impl FromArgMatches for NodeArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let value = |key: &'static Key| Some((key.name, matches.get_one::<String>(key.name)?.clone()));
         let flags = KEYS.iter().filter_map(value).collect();
-        Ok(Self { file: matches.get_one::<PathBuf>("config").cloned(), flags })
+        let order = matches.subcommand().is_some().then(|| Orders::from_arg_matches(matches)).transpose()?;
+        Ok(Self { file: matches.get_one::<PathBuf>("config").cloned(), flags, order })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -242,6 +288,24 @@ mod tests {
         let Subcommands::Node(node) = Cli::try_parse_from(line).unwrap().command else { panic!("node was asked for") };
         let flags: Vec<_> = node.flags.iter().map(|(name, value)| (*name, value.as_str())).collect();
         assert_eq!(flags, [("latitude", "-23.55"), ("quic_port", "9"), ("bwe", "false"), ("demo", "true")]);
+    }
+
+    #[test]
+    fn a_running_node_is_told_to_drain_within_a_time() {
+        let order = |line: &str| match Cli::try_parse_from(line.split(' ')).unwrap().command {
+            Subcommands::Node(node) => node.into_parts().1,
+            other => panic!("{other:?}"),
+        };
+        assert!(order("origo node").is_none());
+        let Some(Orders::Drain(drain)) = order("origo node drain --deadline 2m --metrics 127.0.0.1:9") else {
+            panic!()
+        };
+        assert_eq!((drain.deadline.as_secs(), drain.node.metrics.as_deref()), (120, Some("127.0.0.1:9")));
+        assert!(matches!(order("origo node undrain"), Some(Orders::Undrain(_))));
+        for wrong in ["origo node drain --deadline soon", "origo node --port 1 drain", "origo node drain --deadline 2d"]
+        {
+            assert!(Cli::try_parse_from(wrong.split(' ')).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod api;
 mod cli;
 mod config;
 mod demo;
+mod drain;
 mod geo;
 mod http;
 mod log;
@@ -29,7 +30,10 @@ const EXIT_CONFIG: u8 = 64;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Subcommands::Node(args) => node::main(&args.sources()),
+        Subcommands::Node(args) => match args.into_parts() {
+            (sources, None) => node::main(&sources),
+            (_, Some(order)) => drain::tell(order),
+        },
         Subcommands::Token(args) => token::run(&args),
         Subcommands::Demo(args) => demo::main(&args),
     };

@@ -63,6 +63,9 @@ pub async fn route(State(surface): State<Arc<Surface>>, address: ClientAddress, 
     let countries = surface.app.config.routing.residency.countries_of_name(parameters.get("room").unwrap_or_default());
     let mut nodes = (surface.app.nodes)();
     nodes.retain(|node| refusal(countries, Some(node)).is_none());
+    if nodes.iter().any(|node| !node.draining) {
+        nodes.retain(|node| !node.draining);
+    }
     let ranked = rank(located.place, surface.app.node, &nodes);
     tracing::debug!(client = %address.client, place = located.name(), best = ranked.first().map(|best| &*best.why), "routed");
     let nodes = ranked.into_iter().map(|ranked| Route::new(ranked, countries)).collect();

@@ -3,7 +3,11 @@
 //! Every node computes this from its own view of the living nodes; equal views give equal homes, and one node coming
 //! or going moves only the rooms of that node. All nodes must use the same hash: `docs/wire.md`, section 4.
 
+use std::collections::BTreeSet;
+
 use origo_auth::{NodeId, RoomKey};
+
+use crate::Node;
 
 /// A primary and a backup.
 pub const HOMES: usize = 2;
@@ -18,6 +22,14 @@ pub fn homes_of<'a>(room: &RoomKey, nodes: impl IntoIterator<Item = &'a NodeId>)
         best.truncate(HOMES);
     }
     best.into_iter().map(|(_, node)| node).collect()
+}
+
+/// The nodes of which homes are chosen: those that do not drain, since those hand their rooms over while they can still
+/// answer; all when every one drains.
+pub fn settled(nodes: &[Node]) -> BTreeSet<NodeId> {
+    let all = || nodes.iter().map(|node| node.id);
+    let settled: BTreeSet<NodeId> = nodes.iter().filter(|node| !node.draining).map(|node| node.id).collect();
+    if settled.is_empty() { all().collect() } else { settled }
 }
 
 /// FNV-1a over `project 0 name 0 node`, then the finaliser of splitmix64, because FNV alone leaves the high bits of

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use livekit_protocol as proto;
 use origo_auth::{NodeId, ProjectId, RoomKey};
-use origo_cascade_core::home::homes_of;
+use origo_cascade_core::home::{homes_of, settled};
 use origo_node_core::room::{Answer, Ask};
 use prost::Message;
 
@@ -42,7 +42,10 @@ impl Call<'_> {
 
     /// The primary home of a room, then the backup.
     fn homes(&self, room: &str) -> Vec<NodeId> {
-        homes_of(&RoomKey::new(self.project.0.as_str(), room), &self.nodes())
+        let nodes = (self.app.nodes)();
+        let room = RoomKey::new(self.project.0.as_str(), room);
+        // Before it has joined the mesh, a node knows nobody, itself neither.
+        if nodes.is_empty() { vec![self.app.node] } else { homes_of(&room, &settled(&nodes)) }
     }
 
     async fn at(&self, node: NodeId, method: &str, request: Bytes) -> Answer {

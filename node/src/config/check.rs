@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use origo_auth::{Keys, Secret};
 
@@ -16,6 +17,8 @@ use crate::log::{LEVEL_DEFAULT, LogConfig, LogFormat};
 
 const PORT_DEFAULT: u16 = 7880;
 const WORKERS_MAX: u16 = 64;
+/// What rolling upgrades are planned with. A unit of systemd has to allow some seconds more (`TimeoutStopSec`).
+const DRAIN_DEADLINE_DEFAULT: Duration = Duration::from_secs(120);
 /// Placeholders for a first try, on loopback alone.
 const DEVELOPMENT_KEY: (&str, &str) = ("devkey", "secret");
 const DEVELOPMENT_MESH_SECRET: &str = "a development mesh on loopback";
@@ -35,6 +38,19 @@ pub fn check(raw: RawConfig, machine: &Machine<'_>) -> Result<Config, Faults> {
     let mut reader = Reader::new(raw);
     let config = read(&mut reader, machine);
     if reader.faults.is_empty() { Ok(config) } else { Err(Faults(reader.faults)) }
+}
+
+/// Where the metrics listener is; of all settings those alone are looked at that say so.
+pub fn metrics_address(raw: RawConfig) -> Result<SocketAddr, Faults> {
+    let mut reader = Reader::new(raw);
+    let http = reader.whole("port", 1, u16::MAX - 3).unwrap_or(PORT_DEFAULT);
+    let address = read_metrics(&mut reader, http);
+    if reader.faults.is_empty() { Ok(address) } else { Err(Faults(reader.faults)) }
+}
+
+fn read_metrics(reader: &mut Reader, http: u16) -> SocketAddr {
+    let port = reader.whole("metrics_port", 1, u16::MAX).unwrap_or(http + 2);
+    SocketAddr::new(reader.ip("metrics_bind").unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), port)
 }
 
 fn read(reader: &mut Reader, machine: &Machine<'_>) -> Config {
@@ -63,6 +79,7 @@ fn read(reader: &mut Reader, machine: &Machine<'_>) -> Config {
         advertise,
         seeds,
         link_rates_bps: read_link_rates(reader),
+        drain_deadline: reader.time("drain_deadline").unwrap_or(DRAIN_DEADLINE_DEFAULT),
         mesh_secret,
         data_dir: reader.text("data_dir").unwrap_or_else(|| "origo-data".to_owned()).into(),
         webhooks: webhooks::read(reader, &keys, machine),
@@ -106,7 +123,7 @@ struct Ports {
 fn read_ports(reader: &mut Reader, bind: IpAddr, media_bind: IpAddr, machine: &Machine<'_>) -> Ports {
     let http = reader.whole("port", 1, u16::MAX - 3).unwrap_or(PORT_DEFAULT);
     let quic = reader.whole("quic_port", 1, u16::MAX).unwrap_or(http + 1);
-    let metrics = reader.whole("metrics_port", 1, u16::MAX).unwrap_or(http + 2);
+    let metrics = read_metrics(reader, http);
     let first = reader.whole("media_port", 1, u16::MAX).unwrap_or(http + 3);
     let cores = u16::try_from(machine.cores).unwrap_or(WORKERS_MAX).clamp(1, WORKERS_MAX);
     let workers = reader.whole("workers", 1, WORKERS_MAX).unwrap_or(cores);
@@ -114,18 +131,17 @@ fn read_ports(reader: &mut Reader, bind: IpAddr, media_bind: IpAddr, machine: &M
     if last.is_none() {
         reader.refuse("media_port", format!("a port with {workers} ports from there up to 65535, one per worker"));
     }
-    if metrics == http {
+    if metrics.port() == http {
         reader.refuse("metrics_port", "another port than `port`");
     }
     let last = last.unwrap_or(u16::MAX);
     if (first..=last).contains(&quic) {
         reader.refuse("quic_port", format!("a port that no media worker has ({first} to {last})"));
     }
-    let metrics_bind = reader.ip("metrics_bind").unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
     Ports {
         http: SocketAddr::new(bind, http),
         quic: SocketAddr::new(bind, quic),
-        metrics: SocketAddr::new(metrics_bind, metrics),
+        metrics,
         media: (first..=last).map(|port| SocketAddr::new(media_bind, port)).collect(),
     }
 }

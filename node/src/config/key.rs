@@ -66,6 +66,12 @@ pub const KEYS: &[Key] = &[
     key("seeds", "HOST:PORT,…", "none", "Link addresses of nodes to begin with; one that answers is enough"),
     key("link_rates", "PEER=RATE,…", "none", "What paths to regions or nodes carry, such as virginia=200Mbps"),
     key("relay_policy", "NAME", "tree", "How media reaches other nodes: tree, direct, star or mesh"),
+    key(
+        "drain_deadline",
+        "TIME",
+        "120s",
+        "How long a node that is told to end (SIGTERM) moves its people elsewhere first; 0 ends at once",
+    ),
     secret("mesh_secret", "TEXT", "a development secret, on loopback alone", "What makes a node one of this mesh"),
     key("mesh_secret_file", "FILE", "none", "A file that holds the mesh secret, instead of mesh_secret"),
     key("data_dir", "FOLDER", "origo-data", "Where the node keeps its key (created, readable by its owner alone)"),

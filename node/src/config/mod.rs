@@ -15,11 +15,13 @@ pub mod region;
 mod reload;
 mod routing;
 mod source;
+pub mod time;
 mod webhooks;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use origo_auth::{Keys, Secret};
 
@@ -67,6 +69,8 @@ pub struct Config {
     pub seeds: Vec<String>,
     /// What the paths to other nodes carry, in bits per second, by the node's id or its region.
     pub link_rates_bps: BTreeMap<String, u64>,
+    /// How long SIGTERM leaves to move people elsewhere; zero ends at once.
+    pub drain_deadline: Duration,
     /// What makes a node one of ours.
     pub mesh_secret: Secret,
     /// Where the node keeps its key.

@@ -3,12 +3,14 @@
 use std::fmt::Display;
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::time::Duration;
 
 use toml::Value;
 
 use super::fault::{Fault, Origin};
 use super::key::find;
 use super::raw::RawConfig;
+use super::time;
 
 /// Reads one configuration.
 pub struct Reader {
@@ -81,6 +83,15 @@ impl Reader {
                 other => parsed(other)?,
             };
             (degrees.abs() <= most).then_some(degrees)
+        })
+    }
+
+    /// A time: whole seconds, or a number with s, m or h.
+    pub fn time(&mut self, name: &str) -> Option<Duration> {
+        self.get(name, time::ACCEPTED, |value| match value {
+            Value::Integer(seconds) => time::of_seconds((*seconds).try_into().ok()?),
+            Value::String(text) => time::parse(text),
+            _ => None,
         })
     }
 

@@ -1,11 +1,12 @@
 //! Where a node's configuration comes from, read again whenever it has to be.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
 
 use super::Config;
-use super::check::{Machine, check};
+use super::check::{Machine, check, metrics_address};
 use super::raw::RawConfig;
 
 /// The largest file that is read as configuration, bytes.
@@ -31,11 +32,7 @@ pub struct Loaded {
 impl Sources {
     /// Reads and checks everything. No port is opened for it.
     pub fn load(&self) -> anyhow::Result<Loaded> {
-        let text = self.file_text()?;
-        let file = self.file.as_deref().zip(text.as_deref());
-        let variables = std::env::vars_os()
-            .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
-        let mut raw = RawConfig::collect(file, variables, self.flags.iter().cloned());
+        let mut raw = self.collect()?;
         let unknown_variables = std::mem::take(&mut raw.unknown_variables);
         let machine = Machine {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
@@ -44,6 +41,20 @@ impl Sources {
         };
         let config = check(raw, &machine)?;
         Ok(Loaded { config, unknown_variables })
+    }
+
+    /// Where the metrics listener of a node with this configuration is, and nothing else: whoever asks for it need not
+    /// be able to read the node's secrets.
+    pub fn metrics_address(&self) -> anyhow::Result<SocketAddr> {
+        Ok(metrics_address(self.collect()?)?)
+    }
+
+    fn collect(&self) -> anyhow::Result<RawConfig> {
+        let text = self.file_text()?;
+        let file = self.file.as_deref().zip(text.as_deref());
+        let variables = std::env::vars_os()
+            .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
+        Ok(RawConfig::collect(file, variables, self.flags.iter().cloned()))
     }
 
     /// The file as it is now.

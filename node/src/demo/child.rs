@@ -97,6 +97,8 @@ fn arguments(args: &DemoArgs, city: &City, block: Block, seeds: &str) -> Vec<Str
     flag("metrics-port", block.metrics().to_string());
     flag("media-port", block.media().to_string());
     flag("workers", "1".to_owned());
+    // Whoever ends a demo does not wait for its people; a single node is drained with `origo node drain`.
+    flag("drain-deadline", "0".to_owned());
     if let Some(ip) = args.media_ip {
         flag("media-bind", ip.to_string());
     }

@@ -1,6 +1,7 @@
-//! The metrics listener: one page, gathered at each scrape.
+//! The metrics listener: one page, gathered at each scrape; and the way in for the node's operator.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
 use axum::Router;
@@ -12,6 +13,7 @@ use axum::routing::get;
 use origo_cascade::Mesh;
 use tokio::net::TcpListener;
 
+use crate::drain::{self, Admin};
 use crate::http::Surface;
 use crate::metrics::{Snapshot, render};
 use crate::webhooks;
@@ -26,12 +28,16 @@ pub struct Source {
     pub workers: Weak<Vec<WorkerHandle>>,
     /// Links.
     pub mesh: Weak<Mesh>,
+    /// Whether the node drains.
+    pub admin: Admin,
 }
 
-/// Serves `GET /metrics` until `shutdown`.
+/// Serves `GET /metrics`, and `/v1/drain` to this machine, until `shutdown`.
 pub async fn serve(listener: TcpListener, source: Source, shutdown: impl Future<Output = ()> + Send + 'static) {
-    let router = Router::new().route("/metrics", get(page)).with_state(source);
-    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(shutdown).await {
+    let drain = drain::router(source.admin.clone());
+    let router = Router::new().route("/metrics", get(page)).with_state(source).merge(drain);
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(shutdown).await {
         tracing::error!(%error, "the metrics listener broke");
     }
 }

@@ -30,12 +30,26 @@ pub fn main(sources: &Sources) -> anyhow::Result<()> {
     let outcome = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let running = Running::start(loaded.config, sources.clone(), identity).await?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("the node ends");
+        let deadline = loaded.config.drain_deadline;
+        let mut running = Running::start(loaded.config, sources.clone(), identity).await?;
+        let mut terminated = false;
+        let left = loop {
+            tokio::select! {
+                // Asked once more, the node does not wait for anybody.
+                _ = terminate.recv() => match std::mem::replace(&mut terminated, true) {
+                    false => running.drain(deadline),
+                    true => break running.left().await,
+                },
+                _ = interrupt.recv() => break running.left().await,
+                left = running.drained() => break left,
+            }
+        };
+        tracing::info!(
+            people = left.people,
+            rooms = left.rooms,
+            webhooks = left.webhooks,
+            "the node ends; this is left"
+        );
         if tokio::time::timeout(SHUTDOWN_TIMEOUT, running.stop()).await.is_err() {
             tracing::warn!("some parts did not end in time");
         }

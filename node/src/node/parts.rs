@@ -2,11 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use origo_auth::{NodeId, NodeIdentity};
 use origo_cascade::{Mesh, MeshConfig, MeshEvent, View};
+use origo_cascade_core::route::Place;
 use origo_cascade_core::{Node, NodeAddress};
 use origo_node_core::room::{Rooms, RoomsConfig};
 use origo_node_core::{media, worker_of};
@@ -16,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::{load, metrics_page};
 use crate::config::{self, Config, LiveKeys, Sources};
+use crate::drain::{self, Admin, Left, Moving, Orders, Refuges};
 use crate::geo::Geo;
 use crate::http::{self, Surface};
 use crate::metrics::Dropped;
@@ -34,6 +36,11 @@ pub struct Running {
     /// Ends the listeners when it is dropped.
     stop: watch::Sender<()>,
     listeners: [JoinHandle<()>; 2],
+    /// Whether the node drains, and what is on it.
+    admin: Admin,
+    draining: JoinHandle<Left>,
+    /// Where people go on who are here at the end.
+    refuges: Refuges,
     /// Tasks that only look; they end with the node.
     watchers: [JoinHandle<()>; 2],
 }
@@ -92,20 +99,57 @@ impl Running {
             nodes: nodes(&mesh),
             dropped,
         };
+        let admin = Admin { orders: Orders::default(), rooms: app.rooms.clone(), webhooks: app.webhooks.clone() };
+        let place = Place { latitude: config.latitude, longitude: config.longitude };
+        let refuges = Refuges { node, place, nodes: nodes(&mesh) };
+        let moving = Moving { admin: admin.clone(), refuges: refuges.clone(), mesh: weak(&mesh) };
+        let draining = tokio::spawn(drain::run(moving));
         let surface = Surface::new(app, geo);
         let (stop, stopped) = watch::channel(());
-        let page = metrics_page::Source { surface: surface.clone(), workers: weak(&workers), mesh: weak(&mesh) };
+        let page = metrics_page::Source {
+            surface: surface.clone(),
+            workers: weak(&workers),
+            mesh: weak(&mesh),
+            admin: admin.clone(),
+        };
         let listeners = [
             tokio::spawn(http::serve(http_listener, surface, ended(stopped.clone()))),
             tokio::spawn(metrics_page::serve(metrics_listener, page, ended(stopped))),
         ];
         tracing::info!(region = config.region, url = config.url, metrics = %config.metrics, "the node serves");
-        Ok(Self { rooms, mesh, workers, webhooks, stop, listeners, watchers })
+        Ok(Self { rooms, mesh, workers, webhooks, stop, listeners, admin, draining, refuges, watchers })
+    }
+
+    /// Has the node drain within a time; of two times the earlier end counts.
+    pub fn drain(&self, within: Duration) {
+        self.admin.orders.drain(Instant::now(), within);
+    }
+
+    /// What is on the node.
+    pub async fn left(&self) -> Left {
+        self.admin.left().await
+    }
+
+    /// Waits until a drain is over; gives what it has left. Cancel safe.
+    pub async fn drained(&mut self) -> Left {
+        match (&mut self.draining).await {
+            Ok(left) => left,
+            Err(error) => {
+                tracing::error!(%error, "the drain broke");
+                self.left().await
+            }
+        }
     }
 
     /// Ends everything, from the top down.
     pub async fn stop(self) {
-        let Self { rooms, mesh, workers, webhooks, stop, listeners, watchers } = self;
+        let Self { rooms, mesh, workers, webhooks, stop, listeners, admin, draining, refuges, watchers } = self;
+        draining.abort();
+        // Who is still here is told where to go on, and is not taken to have left: the next node takes them over.
+        let refuges = refuges.now();
+        if !refuges.is_empty() {
+            admin.rooms.drain(refuges, usize::MAX).await;
+        }
         watchers.iter().for_each(JoinHandle::abort);
         rooms.stop().await;
         // What the rooms have just told is on disk after this.

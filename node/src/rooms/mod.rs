@@ -17,7 +17,7 @@ use livekit_protocol::SignalRequest;
 use origo_auth::{Identity, NodeId, RoomKey, TrackSid};
 use origo_node_core::SessionId;
 pub use origo_node_core::room::Stats as RoomsStats;
-use origo_node_core::room::{Answer, Ask, Join};
+use origo_node_core::room::{Answer, Ask, Join, Refuge};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -40,6 +40,14 @@ pub struct Refusal {
     pub status: u16,
     /// A sentence.
     pub reason: String,
+    /// The node that has what was asked for, by its server URL.
+    pub elsewhere: Option<String>,
+}
+
+impl Refusal {
+    fn unavailable(reason: &str) -> Self {
+        Self { status: 503, reason: reason.into(), elsewhere: None }
+    }
 }
 
 /// Who takes whose tracks of a room on this node.
@@ -58,6 +66,8 @@ enum Request {
     Path(RoomKey, TrackSid, oneshot::Sender<Option<Vec<NodeId>>>),
     Watching(RoomKey, oneshot::Sender<Watching>),
     Stats(oneshot::Sender<RoomsStats>),
+    /// The node drains, or does not any more; answered when everybody whom it concerns has been told.
+    Drain(Option<(Vec<Refuge>, usize)>, oneshot::Sender<()>),
     /// A call of the server API, for this node or for another.
     Admin(Option<NodeId>, Ask, oneshot::Sender<Answer>),
 }
@@ -111,13 +121,13 @@ impl RoomsHandle {
         let stream = SessionStream::new(join.session, responses, self.closed.clone());
         let asked = self.requests.send(Request::Join(Box::new(join), outgoing, answer)).await;
         if asked.is_err() {
-            return Err(Refusal { status: 503, reason: "the node is shutting down".into() });
+            return Err(Refusal::unavailable("the node is shutting down"));
         }
         match tokio::time::timeout(JOIN_TIMEOUT, answered).await {
             Ok(Ok(Ok(()))) => Ok(stream),
             Ok(Ok(Err(refusal))) => Err(refusal),
-            Ok(Err(_)) => Err(Refusal { status: 503, reason: "the node is shutting down".into() }),
-            Err(_) => Err(Refusal { status: 503, reason: "the room did not answer in time".into() }),
+            Ok(Err(_)) => Err(Refusal::unavailable("the node is shutting down")),
+            Err(_) => Err(Refusal::unavailable("the room did not answer in time")),
         }
     }
 
@@ -156,6 +166,24 @@ impl RoomsHandle {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => unavailable("the node is shutting down"),
             Err(_) => unavailable("a node did not answer in time"),
+        }
+    }
+
+    /// The node drains: lets nobody in any more, and sends up to `people` on to other nodes, the best first.
+    pub async fn drain(&self, refuges: Vec<Refuge>, people: usize) {
+        self.tell_drain(Some((refuges, people))).await;
+    }
+
+    /// The node does not drain any more.
+    pub async fn undrain(&self) {
+        self.tell_drain(None).await;
+    }
+
+    async fn tell_drain(&self, drain: Option<(Vec<Refuge>, usize)>) {
+        let (answer, answered) = oneshot::channel();
+        if self.requests.send(Request::Drain(drain, answer)).await.is_ok() {
+            // Fails only when the node shuts down.
+            let _ = answered.await;
         }
     }
 

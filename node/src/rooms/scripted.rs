@@ -72,7 +72,7 @@ fn answer(
     match request {
         Request::Join(join, outgoing, answer) => {
             if join.identity.0 == REFUSED {
-                let _ = answer.send(Err(Refusal { status: 503, reason: "the node is full".into() }));
+                let _ = answer.send(Err(Refusal { status: 503, reason: "the node is full".into(), elsewhere: None }));
                 return Some(Heard::Join(join));
             }
             if join.identity.0 == LATER {
@@ -116,6 +116,10 @@ fn answer(
             let takes = (Identity("ana".into()), BTreeSet::from([NodeId([1; 16]), NodeId([2; 16])]));
             let watchers = if room.name == EMPTY_ROOM { Vec::new() } else { vec![takes] };
             let _ = answer.send(Watching { watchers, countries: vec!["JP".into()] });
+            None
+        }
+        Request::Drain(_, told) => {
+            let _ = told.send(());
             None
         }
         Request::Stats(answer) => {

@@ -126,6 +126,10 @@ impl Task {
             Request::Watching(room, answer) => drop(answer.send(self.watching(&room))),
             Request::Stats(answer) => drop(answer.send(self.rooms.stats())),
             Request::Admin(node, ask, answer) => self.admin(node, ask, answer),
+            Request::Drain(drain, told) => {
+                self.turn(drain.map_or(Input::Undrain, |(refuges, people)| Input::Drain { refuges, people }));
+                let _ = told.send(());
+            }
         }
     }
 
@@ -195,7 +199,9 @@ impl Task {
         loop {
             match self.rooms.poll_output() {
                 Output::Signal { session, response } => self.signal(session, response),
-                Output::Refuse { session, status, reason } => self.refuse(session, Refusal { status, reason }),
+                Output::Refuse { session, status, reason, elsewhere } => {
+                    self.refuse(session, Refusal { status, reason, elsewhere });
+                }
                 Output::RefreshToken { session, claims } => self.refresh_token(session, &claims),
                 Output::Close(session) => self.close(session),
                 Output::Media { room, command } => (self.command)(&room, command),

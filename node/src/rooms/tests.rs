@@ -74,6 +74,7 @@ impl World {
             may_pause: false,
             fixed_sections: false,
             disable_ice_lite: false,
+            can_be_sent_on: true,
             resume: None,
             offer: None,
             add_tracks: Vec::new(),

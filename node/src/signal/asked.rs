@@ -94,6 +94,7 @@ impl Asked {
             auto_subscribe: self.auto_subscribe,
             may_pause: self.may_pause,
             fixed_sections: false,
+            can_be_sent_on: true,
             disable_ice_lite: self.disable_ice_lite,
             // A session that was never given out is as good as one that is gone: the client joins anew.
             resume: self.resume.map(|sid| sid.parse().unwrap_or_else(|_| ParticipantSid::random(&mut rand::rng()))),

@@ -4,22 +4,23 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
+use hyper::upgrade::OnUpgrade;
 use origo_auth::{Claims, ProjectId, TokenError};
-use origo_node_core::room::Join;
 use tracing::Instrument;
 
 use super::asked::{Asked, AskedError};
 use super::frame::FRAME_BYTES_MAX;
+use super::led::Led;
 use super::{join_request, query, socket};
 use crate::http::{ClientAddress, Parameters, Surface, authorize};
-use crate::rooms::SessionStream;
+use crate::rooms::Refusal;
 
 /// Path of the second generation of the protocol: one PeerConnection.
 const V1: &str = "/rtc/v1";
@@ -60,6 +61,7 @@ async fn connect(
     address: ClientAddress,
     headers: HeaderMap,
     parameters: Parameters,
+    ours: Option<Extension<OnUpgrade>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let Ok(upgrade) = upgrade else {
@@ -83,9 +85,13 @@ async fn connect(
         participant = tracing::field::Empty
     );
     span.in_scope(|| tracing::debug!(client = %address.client, sdk = join.client.sdk, "joining"));
-    let stream = match enter(&surface, join).instrument(span.clone()).await {
+    let stream = match surface.app.rooms.join(join).instrument(span.clone()).await {
         Ok(stream) => stream,
-        Err(refused) => return refused.into_response(),
+        Err(Refusal { elsewhere: Some(url), .. }) if let Some(Extension(ours)) = ours => {
+            let led = Led { url, uri, headers, client: address.client };
+            return led.lead(ours, counted).instrument(span).await;
+        }
+        Err(refusal) => return refuse(&surface, refusal).into_response(),
     };
     upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -104,14 +110,12 @@ async fn connect(
         })
 }
 
-/// Asks the rooms to let the client in.
-async fn enter(surface: &Surface, join: Join) -> Result<SessionStream, Refused> {
-    surface.app.rooms.join(join).await.map_err(|refusal| {
-        surface.app.dropped.count("join", "refused");
-        tracing::info!(status = refusal.status, reason = refusal.reason, "join refused");
-        let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, refusal.reason.into())
-    })
+/// What a client is told that is not let in.
+fn refuse(surface: &Surface, refusal: Refusal) -> Refused {
+    surface.app.dropped.count("join", "refused");
+    tracing::info!(status = refusal.status, reason = refusal.reason, "join refused");
+    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, refusal.reason.into())
 }
 
 /// Checks the token and reads what the client asks for.

@@ -6,6 +6,7 @@ mod frame;
 #[cfg(test)]
 mod http_tests;
 mod join_request;
+mod led;
 mod livekit;
 mod offer;
 mod over_http;

@@ -202,6 +202,7 @@ fn join(surface: &Surface, claims: Claims, owner: &Owner) -> Join {
         auto_subscribe: false,
         may_pause: false,
         disable_ice_lite: false,
+        can_be_sent_on: false,
         resume: None,
         offer: None,
         add_tracks: Vec::new(),

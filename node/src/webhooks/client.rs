@@ -22,15 +22,7 @@ pub struct Client {
 impl Client {
     /// Reads the system's authorities once, and takes these besides.
     pub fn new(authorities: &[CertificateDer<'static>]) -> anyhow::Result<Self> {
-        let mut roots = RootCertStore::empty();
-        for authority in authorities {
-            roots.add(authority.clone())?;
-        }
-        // A machine without authorities can still post to plain HTTP; TLS fails then, and says so.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        Ok(Self { tls: Arc::new(config.with_root_certificates(roots).with_no_client_auth()) })
+        Ok(Self { tls: trusting(authorities)? })
     }
 
     /// Sends a body; gives the status of the answer.
@@ -54,6 +46,19 @@ impl Client {
             send(stream, request).await
         }
     }
+}
+
+/// TLS towards servers that the system's authorities vouch for, or these. A machine without authorities can still use
+/// plain HTTP; TLS fails then, and says so.
+pub fn trusting(authorities: &[CertificateDer<'static>]) -> anyhow::Result<Arc<ClientConfig>> {
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        roots.add(authority.clone())?;
+    }
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
 }
 
 async fn send<S>(stream: S, request: Request<Full<Bytes>>) -> anyhow::Result<u16>

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use livekit_protocol::WebhookEvent;
 use origo_auth::{NodeId, RoomKey};
 use origo_cascade_core::Node;
-use origo_cascade_core::home::homes_of;
+use origo_cascade_core::home::{homes_of, settled};
 use origo_node_core::room::Ask;
 use prost::Message as _;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -88,8 +88,10 @@ impl Sender {
 
     /// The primary home of a room.
     pub fn home(&self, room: &RoomKey) -> NodeId {
-        let alive: Vec<NodeId> = (self.nodes)().into_iter().map(|node| node.id).chain([self.node]).collect();
-        homes_of(room, &alive).first().copied().unwrap_or(self.node)
+        let nodes = (self.nodes)();
+        let is_known = nodes.iter().any(|node| node.id == self.node);
+        let homes = settled(&nodes).into_iter().chain((!is_known).then_some(self.node));
+        homes_of(room, &homes.collect::<Vec<_>>()).first().copied().unwrap_or(self.node)
     }
 
     /// Delivers a lane's events one after the other until it is empty.

@@ -23,6 +23,8 @@ use origo_node_core::room::{Ask, Notice};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+pub use client::trusting;
+
 use crate::config::{LiveKeys, Webhooks as Settings};
 use crate::rooms::{RoomsHandle, ToMesh};
 

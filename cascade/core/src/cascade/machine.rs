@@ -14,7 +14,7 @@ use super::seats::Seats;
 use super::subscriptions::Subscriptions;
 use super::timers::{Timer, Timers};
 use super::{Event, Input, Output};
-use crate::home::homes_of;
+use crate::home::{homes_of, settled};
 use crate::route::{Map, Prices, RelayPolicy, Tree};
 use crate::wire::Malformed;
 use crate::wire::message::{
@@ -55,6 +55,8 @@ pub struct Cascade {
     pub(super) now: Instant,
     /// By gossip; this node is always among them.
     pub(super) alive: BTreeSet<NodeId>,
+    /// Those of them that can be homes: a node that drains hands its rooms over while it can still answer.
+    pub(super) settled: BTreeSet<NodeId>,
     /// Peers with a control connection.
     pub(super) linked: BTreeSet<NodeId>,
     /// Nodes that are neither alive nor linked, since when.
@@ -90,6 +92,7 @@ impl Cascade {
             me,
             now,
             alive: BTreeSet::from([me]),
+            settled: BTreeSet::from([me]),
             linked: BTreeSet::new(),
             lost: BTreeMap::new(),
             rooms: BTreeMap::new(),
@@ -211,6 +214,10 @@ impl Cascade {
 
     fn handle_members(&mut self, nodes: &[Node]) {
         let alive: BTreeSet<NodeId> = nodes.iter().map(|node| node.id).chain([self.me]).collect();
+        self.settled = settled(nodes);
+        if !nodes.iter().any(|node| node.id == self.me) {
+            self.settled.insert(self.me);
+        }
         let before = std::mem::replace(&mut self.alive, alive);
         for gone in before.difference(&self.alive.clone()) {
             self.note_if_lost(*gone);
@@ -283,7 +290,7 @@ impl Cascade {
 
     /// The homes of a room in this node's own view.
     pub(super) fn homes(&self, room: &RoomKey) -> Vec<NodeId> {
-        homes_of(room, &self.alive)
+        homes_of(room, &self.settled)
     }
 
     /// Sends a message, if there is a link; what matters is said again when a link comes up.

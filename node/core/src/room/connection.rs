@@ -135,7 +135,7 @@ impl Room {
 
     fn disconnected(&mut self, cx: &mut Context, identity: &Identity, target: Target) {
         let now = cx.now;
-        let Some(local) = self.locals.get_mut(identity) else { return };
+        let Some(local) = self.locals.get_mut(identity).filter(|local| !local.standing.is_gone()) else { return };
         match local.session.disconnect(target, now) {
             Some(at) => cx.wake(&self.key, at),
             None => self.remove(cx, identity, DisconnectReason::ConnectionTimeout, None),

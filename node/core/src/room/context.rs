@@ -10,7 +10,7 @@ use origo_cascade_core::route::Residency;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::{Output, Stats, limits};
+use super::{Output, Refuge, Stats, limits};
 use crate::{SessionId, media};
 
 /// How a node's rooms are set up.
@@ -52,6 +52,10 @@ pub(super) struct Context {
     pub local_tracks: BTreeMap<TrackSid, RoomKey>,
     /// Whose next session is to use TCP alone, and until when that stands.
     switched: BTreeMap<(RoomKey, Identity), Instant>,
+    /// Where people go on, while the node drains.
+    pub refuges: Option<Vec<Refuge>>,
+    /// Who was sent on, to which URL, and until when that is remembered.
+    sent_on: BTreeMap<(RoomKey, Identity), (Instant, String)>,
     timers: BTreeSet<(Instant, RoomKey)>,
     outputs: VecDeque<Output>,
 }
@@ -68,6 +72,8 @@ impl Context {
             remote_tracks: BTreeMap::new(),
             local_tracks: BTreeMap::new(),
             switched: BTreeMap::new(),
+            refuges: None,
+            sent_on: BTreeMap::new(),
             timers: BTreeSet::new(),
             outputs: VecDeque::new(),
         }
@@ -86,6 +92,25 @@ impl Context {
     pub fn take_switch(&mut self, room: &RoomKey, identity: &Identity) -> bool {
         let until = self.switched.remove(&(room.clone(), identity.clone()));
         until.is_some_and(|until| until > self.now)
+    }
+
+    /// Remembers where a participant went on.
+    pub fn note_sent(&mut self, room: &RoomKey, identity: &Identity, url: &str) {
+        let now = self.now;
+        if self.sent_on.len() >= limits::SENT_MAX {
+            self.sent_on.retain(|_, (until, _)| *until > now);
+        }
+        if self.sent_on.len() < limits::SENT_MAX {
+            let until = now + limits::SENT_REMEMBERED;
+            self.sent_on.insert((room.clone(), identity.clone()), (until, url.to_owned()));
+        }
+    }
+
+    /// Where a participant that was here went on, while the node drains.
+    pub fn sent_to(&self, room: &RoomKey, identity: &Identity) -> Option<&str> {
+        self.refuges.as_ref()?;
+        let (until, url) = self.sent_on.get(&(room.clone(), identity.clone()))?;
+        (*until > self.now).then_some(url)
     }
 
     /// Says something to a client.

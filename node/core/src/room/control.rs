@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use livekit_protocol as proto;
-use origo_auth::{Identity, ParticipantSid, RoomKey};
+use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey};
 use origo_cascade_core as cascade;
 
 use crate::{SessionId, media};
@@ -31,12 +31,27 @@ pub struct Join {
     pub fixed_sections: bool,
     /// The client asked for full ICE.
     pub disable_ice_lite: bool,
+    /// It can be told while it is here to go on at another node. A client of WHIP or WHEP cannot.
+    pub can_be_sent_on: bool,
     /// The session that the client wants to resume.
     pub resume: Option<ParticipantSid>,
     /// v1: the client's first offer rides in the join request.
     pub offer: Option<proto::SessionDescription>,
     /// v1: tracks announced in the join request.
     pub add_tracks: Vec<proto::AddTrackRequest>,
+}
+
+/// Another node, to which people of one that drains go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refuge {
+    /// The node.
+    pub node: NodeId,
+    /// Its region.
+    pub region: String,
+    /// What a LiveKit SDK takes as its server URL.
+    pub url: String,
+    /// The country where it stands; empty when nobody said.
+    pub country: String,
 }
 
 /// What the rooms take in.
@@ -59,6 +74,15 @@ pub enum Input {
     Mesh(cascade::Event),
     /// A call of the server API, as far as it concerns this node. Answered by [`Output::Admin`].
     Admin(cascade::cascade::Ask),
+    /// The node drains: nobody is let in any more, and up to so many of those who are here are sent on.
+    Drain {
+        /// Where to, the best first; nobody is sent on while there is none.
+        refuges: Vec<Refuge>,
+        /// How many at this time.
+        people: usize,
+    },
+    /// The node does not drain any more.
+    Undrain,
     /// The instant of the last [`Output::Timeout`] has come.
     Timeout,
 }
@@ -81,6 +105,8 @@ pub enum Output {
         status: u16,
         /// A sentence.
         reason: String,
+        /// The server URL of the node that has what was asked for: where a front-end may lead the client.
+        elsewhere: Option<String>,
     },
     /// Sign a token with the key that these claims name, and send it to the client.
     RefreshToken {

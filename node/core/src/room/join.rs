@@ -9,6 +9,7 @@ use proto::{DisconnectReason, ParticipantInfo};
 
 use super::context::Context;
 use super::grants::{self, Grants};
+use super::moving::Standing;
 use super::participant::Participant;
 use super::room::{Phase, Room};
 use super::session::Session;
@@ -38,6 +39,8 @@ pub(super) enum JoinError {
     Superseded,
     #[error("the node is full: it has {max} rooms", max = limits::ROOMS_MAX)]
     NodeFull,
+    #[error("the node drains{}", next.as_deref().map(|url| format!(": go on at {url}")).unwrap_or_default())]
+    Draining { next: Option<String>, goes_on: Option<String> },
 }
 
 impl JoinError {
@@ -49,7 +52,7 @@ impl JoinError {
             Self::Missing(_) | Self::TooLong { .. } => 400,
             Self::RoomFull | Self::RoomLimit(_) => 429,
             Self::Superseded => 409,
-            Self::NodeFull => 503,
+            Self::NodeFull | Self::Draining { .. } => 503,
         }
     }
 }
@@ -236,5 +239,6 @@ fn seated(cx: &mut Context, join: &Join, stored_incarnation: u64) -> Participant
         noticed: Default::default(),
         owner_epoch: 0,
         version: 0,
+        standing: Standing::default(),
     }
 }

@@ -98,6 +98,16 @@ pub const HISTORY_BYTES_MAX: usize = 256 * 1024;
 /// How long they are kept: as long as a session lives without its socket, and a while for the way back.
 pub const HISTORY_KEPT: Duration = Duration::from_secs(30);
 
+/// How long a participant that was sent on is kept, so that its next node takes it over before others see it leave. As
+/// long as the records of a dead node stay.
+pub const SENT_KEPT: Duration = Duration::from_secs(20);
+/// How long it is remembered who was sent on, for those who come back to the address that they know.
+pub const SENT_REMEMBERED: Duration = Duration::from_secs(120);
+/// How many of those are remembered.
+pub const SENT_MAX: usize = 10_000;
+/// Nodes that one client is told of.
+pub const REGIONS_MAX: usize = 3;
+
 /// Seconds between a client's pings.
 pub const PING_INTERVAL_S: i32 = 5;
 /// Seconds without an answer after which a client gives up its socket.

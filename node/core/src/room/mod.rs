@@ -4,7 +4,8 @@
 //! letting in (`join`), requests (`request`), negotiation and connections (`connection`), own tracks (`publish`),
 //! received tracks (`subscribe`), whom a publisher lets have them (`audience`) and how they are shown (`shown`), which
 //! layers publishers need send (`dynacast`), who speaks (`speakers`), how good connections are (`quality`), coming back
-//! (`resume`, `history`, `token`), data packets (`data`), faults on request (`simulate`), the server API (`admin`) and
+//! (`resume`, `history`, `token`), going on at another node
+//! (`moving`), data packets (`data`), faults on request (`simulate`), the server API (`admin`) and
 //! other nodes' participants (`remote`).
 
 mod admin;
@@ -21,6 +22,7 @@ mod history;
 mod info;
 mod join;
 pub mod limits;
+mod moving;
 mod notice;
 mod participant;
 mod publication;
@@ -46,7 +48,7 @@ mod token;
 
 pub use admin::{AdminError, Answer, Ask};
 pub use context::RoomsConfig;
-pub use control::{Input, Join, Output};
+pub use control::{Input, Join, Output, Refuge};
 pub use notice::Notice;
 pub use rooms::Rooms;
 pub use stats::Stats;

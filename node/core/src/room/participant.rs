@@ -12,6 +12,7 @@ use proto::participant_info::{Kind, State};
 use super::annex::Annex;
 use super::audience::Audience;
 use super::grants::Grants;
+use super::moving::Standing;
 use super::notice::Noticed;
 use super::publication::Publication;
 use super::quality::Quality;
@@ -53,6 +54,7 @@ pub(super) struct Participant {
     pub noticed: Noticed,
     pub owner_epoch: u32,
     pub version: u32,
+    pub standing: Standing,
 }
 
 impl Participant {

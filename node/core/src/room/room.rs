@@ -120,6 +120,7 @@ impl Room {
             };
             self.remove(cx, &identity, reason, Some(action));
         }
+        self.end_moves(cx);
         self.announce_late(cx);
         self.grant_wishes(cx);
         self.seat_overdue(cx);

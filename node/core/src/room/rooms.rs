@@ -49,6 +49,8 @@ impl Rooms {
                 let answer = self.admin(&ask);
                 self.context.output(Output::Admin(answer));
             }
+            Input::Drain { refuges, people } => self.drain(refuges, people),
+            Input::Undrain => self.context.refuges = None,
             Input::Timeout => {}
         }
         while let Some(key) = self.context.due() {
@@ -106,12 +108,18 @@ impl Rooms {
         if let Err(error) = self.try_join(join) {
             tracing::debug!(session = session.0, %error, "join refused");
             self.context.seats.remove(&session);
-            self.context.output(Output::Refuse { session, status: error.status(), reason: error.to_string() });
+            let (status, reason) = (error.status(), error.to_string());
+            let elsewhere = if let JoinError::Draining { goes_on, .. } = error { goes_on } else { None };
+            self.context.output(Output::Refuse { session, status, reason, elsewhere });
         }
     }
 
     fn try_join(&mut self, join: Join) -> Result<(), JoinError> {
         join::check(&join)?;
+        let stands = |room: &Room| join.resume.is_some() && room.locals.contains_key(&join.identity);
+        if self.context.refuges.is_some() && !self.rooms.get(&join.room).is_some_and(stands) {
+            return Err(self.goes_on(&join));
+        }
         if let Some(sid) = join.resume {
             self.resume(&join, sid);
             return Ok(());

@@ -60,5 +60,5 @@ impl Room {
 
 fn refuse(cx: &mut Context, session: SessionId, error: &JoinError) {
     cx.seats.remove(&session);
-    cx.output(Output::Refuse { session, status: error.status(), reason: error.to_string() });
+    cx.output(Output::Refuse { session, status: error.status(), reason: error.to_string(), elsewhere: None });
 }

@@ -22,6 +22,7 @@ pub(super) struct Session {
     /// The socket that it has now, or had last.
     pub socket: SessionId,
     pub single_connection: bool,
+    pub can_be_sent_on: bool,
     pub auto_subscribe: bool,
     pub client: proto::ClientInfo,
     /// The connection whose coming up makes the participant active.
@@ -69,6 +70,7 @@ impl Session {
             id: join.session,
             socket: join.session,
             single_connection: join.single_connection,
+            can_be_sent_on: join.can_be_sent_on,
             auto_subscribe: join.auto_subscribe,
             client: join.client.clone(),
             primary: if subscriber_primary { Target::Subscriber } else { Target::Publisher },
@@ -144,6 +146,12 @@ impl Session {
     /// Whether it can go on with another socket: no connection of it is over.
     pub fn is_whole(&self) -> bool {
         !matches!(self.deadline, Some((_, Overdue::Media)))
+    }
+
+    /// Its client was told to go on elsewhere: nothing is awaited of it here.
+    pub fn send_on(&mut self) {
+        self.socket_lost = true;
+        self.deadline = None;
     }
 
     /// It has a socket again.

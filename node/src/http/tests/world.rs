@@ -217,6 +217,7 @@ fn config(demo: bool) -> Config {
         advertise: vec![[127, 0, 0, 1].into()],
         seeds: vec![],
         link_rates_bps: Default::default(),
+        drain_deadline: Duration::ZERO,
         mesh_secret: Secret::new("mesh"),
         data_dir: std::env::temp_dir(),
         keys: Keys::only("devkey", SECRET, "default"),

@@ -81,6 +81,7 @@ pub fn join_of(identity: &str) -> Join {
         may_pause: false,
         fixed_sections: false,
         disable_ice_lite: false,
+        can_be_sent_on: true,
         resume: None,
         offer: None,
         add_tracks: Vec::new(),
