@@ -9,6 +9,7 @@ pub mod dice;
 pub mod emulation;
 pub mod gossip;
 pub mod measures;
+pub mod membership;
 pub mod network;
 pub mod outcome;
 pub mod parallel;

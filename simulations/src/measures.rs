@@ -75,6 +75,33 @@ pub const METRICS: &[Metric] = &[
     metric("queue_ms", "ms", "standing queue of a link with a rate, ten times a second"),
     metric("link_loss_percent", "%", "packets that the network lost on a link, of those sent"),
     metric("gossip_ms", "ms", "how late a node's news reach another node"),
+    metric("death_known_ms", "ms", "from a node's death until another node knows of it by gossip"),
+    metric(
+        "video_gap_ms",
+        "ms",
+        "longest pause of a video layer at a node around a fault that lies on its way, both ends alive",
+    ),
+    metric("audio_gap_ms", "ms", "the same of sound"),
+    metric(
+        "failover_gap_ms",
+        "ms",
+        "from the begin of such a fault to the end of that pause, if it was longer than 100 ms",
+    ),
+    metric("keyframes_at_failover", "1", "1 when such a fault cost a video layer at a node its references, else 0"),
+    metric(
+        "gray_avoided_ms",
+        "ms",
+        "from the begin of a gray node until a layer goes round it, at each node that took it over that one",
+    ),
+    metric("drain_lost_packets", "packets", "packets of sound that a node missed because one on their way drained"),
+    metric("heal_ms", "ms", "from the end of a partition until all nodes of a room agree on who is in it"),
+    metric(
+        "ghosts",
+        "participants",
+        "participants whom nodes of a room show and who are not there, or the other way round, 15 s after faults",
+    ),
+    metric("media_back_ms", "ms", "from the end of somebody's node to the first packet of others at the next one"),
+    metric("seen_again_ms", "ms", "from the end of a publisher's node to its first packet at each node that takes it"),
     metric("violations", "violations", "invariants that did not hold, in the whole run"),
 ];
 

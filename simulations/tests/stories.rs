@@ -60,6 +60,12 @@ stories! {
     bursts_of_loss_are_repaired: "bursts",
     a_policer_is_noticed_by_loss_alone: "policer",
     a_satellite_carries_a_conversation: "satellite",
+    a_relay_dies_and_its_children_go_elsewhere: "relay-killed",
+    a_region_is_lost_and_its_people_are_back: "region-lost",
+    a_cut_ocean_is_gone_round: "transatlantic-cut",
+    a_partition_heals_to_one_room: "partition-heals",
+    rooms_outlive_both_their_homes: "homes-lost",
+    a_relay_stands_still_and_goes_on: "relay-held",
 }
 
 /// Rooms differ; the design's figures are of many rooms together.

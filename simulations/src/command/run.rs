@@ -73,8 +73,19 @@ fn run_shown(scenario: &Scenario, quiet: bool) -> Outcome {
 }
 
 /// Metrics that the table shows besides those that are asserted.
-const SHOWN: [&str; 6] =
-    ["one_way_ms", "added_delay_ms", "join_over_rtt_ms", "video_lost_percent", "copies_per_link", "copy_ms_ratio"];
+const SHOWN: [&str; 11] = [
+    "one_way_ms",
+    "added_delay_ms",
+    "join_over_rtt_ms",
+    "video_lost_percent",
+    "copies_per_link",
+    "copy_ms_ratio",
+    "video_gap_ms",
+    "audio_gap_ms",
+    "media_back_ms",
+    "heal_ms",
+    "death_known_ms",
+];
 
 fn table(scenario: &Scenario, outcome: &Outcome, took: Duration) -> String {
     let speed = outcome.duration_s / took.as_secs_f64();

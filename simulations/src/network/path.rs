@@ -26,6 +26,8 @@ pub struct Path {
     last_arrival: u64,
     /// Jitter that keeps the order: the values between which it drifts, and when the later one holds.
     drift: (f64, f64, u64),
+    /// So many faults let nothing through.
+    cuts: u32,
     /// What crossed it.
     pub tally: Tally,
 }
@@ -54,6 +56,7 @@ impl Path {
             busy_until: 0,
             last_arrival: 0,
             drift: (0.0, 0.0, 0),
+            cuts: 0,
             tally: Tally::default(),
         }
     }
@@ -66,6 +69,16 @@ impl Path {
     /// Changes it; a trace goes on where it was.
     pub fn change(&mut self, change: impl Fn(&mut Line)) {
         change(&mut self.line);
+    }
+
+    /// One more fault lets nothing through, or one fewer.
+    pub fn cut(&mut self, is_cut: bool) {
+        self.cuts = self.cuts.saturating_add_signed(if is_cut { 1 } else { -1 });
+    }
+
+    /// Whether something comes through.
+    pub fn is_open(&self) -> bool {
+        self.cuts == 0 && self.line.loss.mean() < 1.0
     }
 
     /// One way without jitter and queues, ns.
@@ -139,6 +152,9 @@ impl Path {
     }
 
     fn loses(&mut self) -> bool {
+        if self.cuts > 0 {
+            return true;
+        }
         match self.line.loss {
             Loss::Random(share) => share > 0.0 && self.dice.random::<f64>() < share,
             Loss::Gilbert { good, bad, p, r } => {

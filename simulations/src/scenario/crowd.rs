@@ -5,7 +5,7 @@ use rand::seq::index::sample;
 
 use super::media::{self, Takes};
 use super::reader::Section;
-use super::room::{Group, Room};
+use super::room::{Group, Room, read_client};
 use super::stay;
 use super::topology::Topology;
 use crate::dice::dice;
@@ -26,7 +26,7 @@ fn read_one(section: Section<'_>, topology: &Topology, seed: u64, number: usize)
     let publishers = section.number("publishing", 0.0, 1.0).unwrap_or(1.0);
     let media = media::read(&section);
     let takes = media::read_takes(&section, Some(Takes { layer: Some(1), audio: true }));
-    let stay = stay::read(&section);
+    let (stay, client) = (stay::read(&section), read_client(&section));
     let name = section.text("name", "a name for these rooms").unwrap_or_else(|| format!("people{number}"));
     if count.is_none() && !section.has("rooms") {
         section.refuse("rooms", "missing", "how many rooms are drawn");
@@ -46,6 +46,7 @@ fn read_one(section: Section<'_>, topology: &Topology, seed: u64, number: usize)
             publishes: (dice.random::<f64>() < publishers || person == 0).then(|| media.clone()),
             takes,
             stay: stay.clone(),
+            client,
         });
         Room { groups: groups.collect(), name: room_name, countries: Vec::new() }
     };

@@ -30,7 +30,7 @@ pub use matrix::Region;
 pub use media::{Layer, Media, Takes};
 pub use mistake::{Mistake, Mistakes};
 pub use policy::Policy;
-pub use room::{Group, Room};
+pub use room::{Client, Group, Room};
 pub use stay::Stay;
 pub use topology::{Node, Reach, Topology, Which};
 pub use trace::{Row, Trace};

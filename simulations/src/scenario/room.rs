@@ -4,6 +4,7 @@ use super::media::{self, Media, Takes};
 use super::reader::Section;
 use super::stay::{self, Stay};
 use super::topology::Topology;
+use super::tree::Value;
 
 /// People of one kind in one scenario.
 const PEOPLE_MAX: u64 = 1_000_000;
@@ -32,6 +33,29 @@ pub struct Group {
     pub takes: Option<Takes>,
     /// When they are there.
     pub stay: Stay,
+    /// What they use.
+    pub client: Client,
+}
+
+/// How long people need until they are back when their node is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Client {
+    /// `@origo/client`, which keeps a second node warm.
+    #[default]
+    Origo,
+    /// Any other SDK of LiveKit.
+    Stock,
+}
+
+const CLIENTS: &str = "\"origo\" or \"stock\"";
+
+pub(super) fn read_client(section: &Section<'_>) -> Client {
+    let client = section.get("client", CLIENTS, |value| match value {
+        Value::Text(name) if name == "origo" => Some(Client::Origo),
+        Value::Text(name) if name == "stock" => Some(Client::Stock),
+        _ => None,
+    });
+    client.unwrap_or_default()
 }
 
 pub(super) fn read(root: &Section<'_>, topology: &Topology) -> Vec<Room> {
@@ -68,7 +92,7 @@ fn read_group(section: Section<'_>, topology: &Topology, publish: bool) -> Vec<G
     let spread = section.switch("spread").unwrap_or(false);
     let publishes = publish.then(|| media::read(&section));
     let takes = media::read_takes(&section, (!publish).then_some(Takes { layer: Some(2), audio: true }));
-    let stay = stay::read(&section);
+    let (stay, client) = (stay::read(&section), read_client(&section));
     section.finish();
     let places = nodes.len().max(1);
     // With `spread` the people are dealt out over the nodes; else each node has as many.
@@ -79,6 +103,7 @@ fn read_group(section: Section<'_>, topology: &Topology, publish: bool) -> Vec<G
         publishes: publishes.clone(),
         takes,
         stay: stay.clone(),
+        client,
     });
     groups.filter(|group| group.count > 0).collect()
 }

@@ -19,7 +19,7 @@ const AT_ONCE: u64 = 1_000;
 
 impl World<'_> {
     /// Gives an input to a node's cascade and does what it asks for.
-    pub(super) fn cascade(&mut self, node: usize, input: Input) {
+    pub(super) fn give_cascade(&mut self, node: usize, input: Input) {
         let now = self.instant();
         self.nodes[node].cascade.handle_input(now, input);
         loop {
@@ -41,7 +41,7 @@ impl World<'_> {
     }
 
     /// Gives an input to a node's links and does what they ask for.
-    pub(super) fn links(&mut self, node: usize, input: links::Input) {
+    pub(super) fn give_links(&mut self, node: usize, input: links::Input) {
         let now = self.instant();
         self.nodes[node].links.handle_input(now, input);
         loop {
@@ -93,14 +93,18 @@ impl World<'_> {
 
     fn post(&mut self, from: usize, to: NodeId, kind: u64, message: Bytes) {
         let Some(&to) = self.places.get(&to) else { return };
+        let connection = self.connection(from, to);
         let stream = &mut self.streams[from * self.nodes.len() + to];
-        let parcel = Parcel { from, to, number: stream.next, lost: 0, kind, message };
+        let parcel = Parcel { from, to, number: stream.next, connection, lost: 0, kind, message };
         stream.next += 1;
         self.send_parcel(Box::new(parcel));
     }
 
     /// Sends a control message, which is sent again for as long as it is lost.
     pub(super) fn send_parcel(&mut self, mut parcel: Box<Parcel>) {
+        if !self.has_connection(parcel.from, parcel.to, parcel.connection) {
+            return;
+        }
         let (count, bytes) = (self.nodes.len(), parcel.message.len() + FRAME_BYTES);
         let back = self.paths[parcel.to * count + parcel.from].delay();
         match self.paths[parcel.from * count + parcel.to].stream(self.now, bytes) {
@@ -116,6 +120,9 @@ impl World<'_> {
 
     pub(super) fn take_control(&mut self, parcel: Parcel) {
         let (from, to) = (parcel.from, parcel.to);
+        if !self.has_connection(to, from, parcel.connection) {
+            return;
+        }
         let place = from * self.nodes.len() + to;
         self.streams[place].held.insert(parcel.number, parcel);
         loop {
@@ -131,8 +138,9 @@ impl World<'_> {
         let Some(&to) = self.places.get(&to) else { return };
         let place = from * self.nodes.len() + to;
         self.note_sent(from, to, &datagram);
+        let Some(late) = self.lateness(from, to, &datagram) else { return };
         if let Some(arrives) = self.paths[place].send(self.now, datagram.len() + OVERHEAD_BYTES) {
-            self.push(arrives, Event::Arrive { path: place as u32, datagram });
+            self.push(arrives + late, Event::Arrive { path: place as u32, datagram });
         }
     }
 
@@ -154,6 +162,9 @@ impl World<'_> {
 
     pub(super) fn arrive(&mut self, path: usize, datagram: Bytes) {
         let (from, to) = (path / self.nodes.len(), path % self.nodes.len());
+        if !self.takes_datagrams(to, from) {
+            return;
+        }
         let peer = self.nodes[from].id;
         self.links(to, links::Input::Link { peer, input: link::Input::Datagram(datagram) });
     }

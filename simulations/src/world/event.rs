@@ -44,6 +44,8 @@ pub(super) enum Event {
     Hear(Box<News>),
     /// Gauges are read.
     Tick,
+    /// What faults bring.
+    Fault(super::fault::Happening),
 }
 
 /// A control message on its way.
@@ -53,6 +55,8 @@ pub(super) struct Parcel {
     pub(super) to: usize,
     /// Its place in the stream.
     pub(super) number: u64,
+    /// Over which connection.
+    pub(super) connection: u32,
     /// How often it was lost.
     pub(super) lost: u32,
     pub(super) kind: u64,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use origo_cascade_core::MediaKind;
+use origo_cascade_core::links::Links;
 
 use super::copies::key;
 use super::event::Event;
@@ -31,12 +32,23 @@ pub(super) struct Before {
     shed: [u64; 3],
 }
 
+impl Before {
+    fn count(&mut self, links: &Links) {
+        for peer in links.peers() {
+            self.repaired += links.stats(peer).map_or(0, |stats| stats.packets[0][4]);
+            let shed = links.dropped(peer).map_or([0; 3], |dropped| dropped.shed);
+            (0..3).for_each(|class| self.shed[class] += shed[class]);
+        }
+    }
+}
+
 impl World<'_> {
     pub(super) fn tick(&mut self) {
         self.ticks += 1;
         self.push(self.now + EVERY, Event::Tick);
         self.follow_traces();
         self.look_at_queues();
+        self.look_at_faults();
         for track in 0..self.tracks.len() {
             if self.tracks[track].alive {
                 self.settle_track(track);
@@ -109,19 +121,20 @@ impl World<'_> {
     }
 
     fn totals(&self) -> Before {
-        let mut totals = Before::default();
+        let mut totals = self.retired;
         for path in &self.paths {
             totals.bytes += path.tally.bytes;
             totals.lost += path.tally.lost + path.tally.dropped;
         }
         for node in &self.nodes {
-            for peer in node.links.peers() {
-                totals.repaired += node.links.stats(peer).map_or(0, |stats| stats.packets[0][4]);
-                let shed = node.links.dropped(peer).map_or([0; 3], |dropped| dropped.shed);
-                (0..3).for_each(|class| totals.shed[class] += shed[class]);
-            }
+            totals.count(&node.links);
         }
         totals
+    }
+
+    /// What a node's links counted stays counted though it dies.
+    pub(super) fn retire(&mut self, node: usize) {
+        self.retired.count(&self.nodes[node].links);
     }
 
     /// Copies against straight ones, keyframe requests, and whether everybody is fed.
@@ -164,6 +177,9 @@ impl World<'_> {
 
     /// Whoever wants a layer has a way to it, unless the room's countries forbid.
     fn check_fed(&mut self, track: usize, layer: usize, node: usize) {
+        if self.now < self.faults.calm_since() + WAITS_MAX || !self.is_calm() {
+            return;
+        }
         let (room, origin) = (self.tracks[track].room, self.tracks[track].node);
         let is_fed = self.is_fed(track, layer, origin, node);
         if is_fed || !self.may_touch(room, node) || !self.may_touch(room, origin) {
@@ -181,7 +197,7 @@ impl World<'_> {
         let policy = &self.scenario.policy;
         let (mut depths, mut stretches, mut broken) = (Vec::new(), Vec::new(), Vec::new());
         for ((room, origin), tree) in &self.trees.trees {
-            let settled = self.now > tree.changed_at + TREE_SETTLES && policy.relay == "tree";
+            let settled = self.now > tree.changed_at + TREE_SETTLES && policy.relay == "tree" && self.is_calm();
             for node in tree.nodes.keys() {
                 let Some(way) = tree.way_up(*origin, *node) else { continue };
                 let depth = way.len() - 1;
@@ -236,7 +252,7 @@ impl World<'_> {
     /// Once everybody has gone nothing is left.
     pub(super) fn check_left_over(&mut self) {
         let nobody = self.locals.iter().all(|local| !local.inside);
-        if !nobody || self.now < self.occupied_at + EMPTIES {
+        if !nobody || self.now < self.occupied_at + EMPTIES || !self.is_calm() {
             return;
         }
         for node in 0..self.nodes.len() {

@@ -23,13 +23,21 @@ const EPOCH: u64 = 1_700_000_000;
 /// A person.
 #[derive(Debug)]
 pub(super) struct Person {
-    room: usize,
-    node: usize,
+    pub(super) room: usize,
+    pub(super) node: usize,
     group: usize,
-    identity: Identity,
-    sid: ParticipantSid,
-    dice: SmallRng,
-    joined_at: Option<u64>,
+    pub(super) identity: Identity,
+    pub(super) sid: ParticipantSid,
+    pub(super) dice: SmallRng,
+    pub(super) joined_at: Option<u64>,
+    /// It is at a node, or on the way in.
+    pub(super) is_in: bool,
+    /// When the session began.
+    pub(super) sid_at: Option<u64>,
+    /// When it last came or went.
+    pub(super) changed_at: u64,
+    /// When its node went, until another has let it in.
+    pub(super) lost_at: Option<u64>,
     pub(super) takes: Option<Takes>,
     pub(super) tracks: Vec<u32>,
 }
@@ -62,12 +70,16 @@ impl World<'_> {
             identity: Identity(name),
             dice,
             joined_at: None,
+            is_in: false,
+            sid_at: None,
+            changed_at: 0,
+            lost_at: None,
             takes: group.takes,
             tracks: Vec::new(),
         });
     }
 
-    fn group(&self, person: u32) -> &Group {
+    pub(super) fn group(&self, person: u32) -> &Group {
         let person = &self.people[person as usize];
         &self.scenario.rooms[person.room].groups[person.group]
     }
@@ -85,6 +97,18 @@ impl World<'_> {
         if let Some(leaves) = drawn.into_iter().chain(ends).min() {
             self.push(leaves, Event::Leave(number));
         }
+        if self.faults.any {
+            let Some(node) = self.place_for(number) else { return self.lose_session(number) };
+            self.people[number as usize].node = node;
+        }
+        self.come_in(number);
+    }
+
+    /// Somebody comes to a node.
+    pub(super) fn come_in(&mut self, number: u32) {
+        let now = self.now;
+        let person = &mut self.people[number as usize];
+        (person.is_in, person.sid_at, person.changed_at) = (true, None, now);
         let (node, room) = (self.people[number as usize].node, self.people[number as usize].room);
         self.tell_person(number, "comes to");
         let local = self.local_at(node, room);
@@ -97,7 +121,7 @@ impl World<'_> {
             let fresh = RoomRecord {
                 room: self.rooms[room].key.clone(),
                 sid: self.rooms[room].sid,
-                created_ms: EPOCH * 1000 + now / 1_000_000,
+                created_ms: self.faults.clock_ms(node, EPOCH * 1000 + now / 1_000_000),
                 metadata: String::new(),
                 version: 0,
                 settings,
@@ -122,14 +146,14 @@ impl World<'_> {
         let records = tracks.iter().map(|track| self.record_of(*track)).collect();
         let sid = ParticipantSid::random(&mut self.people[number as usize].dice);
         let person = &mut self.people[number as usize];
-        (person.sid, person.tracks) = (sid, tracks.clone());
-        let (node, takes) = (person.node, person.takes);
+        (person.sid, person.tracks, person.sid_at) = (sid, tracks.clone(), Some(self.now));
+        let (node, takes, lost_at) = (person.node, person.takes, person.lost_at.take());
         let record = ParticipantRecord {
             room: self.rooms[person.room].key.clone(),
             identity: person.identity.clone(),
             sid,
             owner: NodeId([0; 16]),
-            incarnation: EPOCH + joined / 1_000_000_000,
+            incarnation: self.faults.clock_ms(node, EPOCH * 1000 + joined / 1_000_000) / 1000,
             owner_epoch: 0,
             version: 0,
             info: Vec::new(),
@@ -139,6 +163,7 @@ impl World<'_> {
         self.locals[local].count(takes, 1);
         if takes.is_some() {
             self.locals[local].fresh.push(joined);
+            self.locals[local].returned.extend(lost_at);
         }
         self.occupied_at = self.now;
         self.cascade(node, Input::Publish(record));
@@ -181,6 +206,7 @@ impl World<'_> {
             node: person.node,
             room: person.room,
             alive: true,
+            lost_at: person.lost_at,
             streams: streams.into_iter().map(|packets| Stream::new(packets, first)).collect(),
             layers,
             left_out: Default::default(),
@@ -237,7 +263,16 @@ impl World<'_> {
             let back = self.now + exponential(&mut person.dice, again.as_nanos() as f64);
             self.push(back, Event::Join(number));
         }
-        let person = &self.people[number as usize];
+        self.quit(number);
+    }
+
+    /// Somebody's session ends.
+    pub(super) fn quit(&mut self, number: u32) {
+        let person = &mut self.people[number as usize];
+        if !std::mem::take(&mut person.is_in) {
+            return;
+        }
+        (person.sid_at, person.changed_at) = (None, self.now);
         let (node, room, takes) = (person.node, person.room, person.takes);
         let local = self.local_at(node, room);
         self.tell_person(number, "leaves");
@@ -265,7 +300,7 @@ impl World<'_> {
         self.cascade(person.node, input);
     }
 
-    fn end_track(&mut self, track: usize) {
+    pub(super) fn end_track(&mut self, track: usize) {
         for layer in 0..self.tracks[track].layers.len() {
             let nodes: Vec<usize> = self.tracks[track].layers[layer].watches.keys().copied().collect();
             for node in nodes {
@@ -281,15 +316,20 @@ impl World<'_> {
     /// The last one has left a room on a node.
     fn vacate(&mut self, local: usize) {
         let (node, room) = (self.locals[local].node, self.locals[local].room);
+        self.end_watches_at(local);
+        self.locals[local] = super::local::Local::new(node, room);
+        let key = self.rooms[room].key.clone();
+        self.cascade(node, Input::Exit(key));
+    }
+
+    pub(super) fn end_watches_at(&mut self, local: usize) {
+        let node = self.locals[local].node;
         let wanted: Vec<u32> = self.locals[local].wanted.keys().copied().collect();
         for track in wanted {
             for layer in 0..self.tracks[track as usize].layers.len() {
                 self.end_watch(track as usize, layer as u8, node);
             }
         }
-        self.locals[local] = super::local::Local::new(node, room);
-        let key = self.rooms[room].key.clone();
-        self.cascade(node, Input::Exit(key));
     }
 
     /// People take something else from now on.

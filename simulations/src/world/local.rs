@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use origo_auth::Identity;
+use origo_auth::{Identity, ParticipantSid};
 use origo_cascade_core::{Event, Input, LayerSet, MediaKind, ParticipantRecord};
 
 use super::watch::Watch;
@@ -32,6 +32,10 @@ pub(super) struct Local {
     pub(super) fresh: Vec<u64>,
     /// The same for whom one has just come.
     pub(super) greeted: Vec<u64>,
+    /// When people lost another node who have not had a packet here yet.
+    pub(super) returned: Vec<u64>,
+    /// The session of each person elsewhere that this node shows.
+    pub(super) shown: BTreeMap<Identity, ParticipantSid>,
 }
 
 /// A node of which something is wanted.
@@ -58,6 +62,8 @@ impl Local {
             origins: BTreeMap::new(),
             fresh: Vec::new(),
             greeted: Vec::new(),
+            returned: Vec::new(),
+            shown: BTreeMap::new(),
         }
     }
 
@@ -121,10 +127,11 @@ impl World<'_> {
                 let Some(local) = self.local_of(node, &record.room) else { return };
                 self.learn(local, &record);
             }
-            Event::ParticipantLeft { room, identity, .. } => {
+            Event::ParticipantLeft { room, identity, sid, .. } => {
                 let Some(local) = self.local_of(node, &room) else { return };
-                self.unlearn(local, &identity);
+                self.unlearn(local, &identity, sid);
             }
+            Event::Superseded { room, sid, .. } => self.superseded(node, &room, sid),
             _ => {}
         }
     }
@@ -137,6 +144,7 @@ impl World<'_> {
     fn learn(&mut self, local: usize, record: &ParticipantRecord) {
         let tracks = record.tracks.iter().filter_map(|track| self.tracks_by_sid.get(&track.sid).copied());
         let tracks: Vec<u32> = tracks.collect();
+        self.locals[local].shown.insert(record.identity.clone(), record.sid);
         let before = self.locals[local].known.insert(record.identity.clone(), tracks.clone()).unwrap_or_default();
         for track in before.into_iter().filter(|track| !tracks.contains(track)) {
             self.want(local, track, LayerSet::NONE);
@@ -146,7 +154,12 @@ impl World<'_> {
         }
     }
 
-    fn unlearn(&mut self, local: usize, identity: &Identity) {
+    /// Somebody is gone, unless another session of the same person is shown by now.
+    fn unlearn(&mut self, local: usize, identity: &Identity, sid: ParticipantSid) {
+        if self.locals[local].shown.get(identity) != Some(&sid) {
+            return;
+        }
+        self.locals[local].shown.remove(identity);
         for track in self.locals[local].known.remove(identity).unwrap_or_default() {
             self.want(local, track, LayerSet::NONE);
         }

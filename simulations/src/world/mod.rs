@@ -6,6 +6,7 @@
 mod copies;
 mod drain;
 mod event;
+mod fault;
 mod gauges;
 mod join;
 mod keyframe;
@@ -30,6 +31,7 @@ use origo_cascade_core::link::Flow;
 pub use self::outcome::judge;
 
 use self::event::Event;
+use self::fault::Faults;
 use self::join::Person;
 use self::local::Local;
 use self::node::Node;
@@ -130,6 +132,7 @@ struct World<'a> {
     traced: Vec<usize>,
     ways: Ways,
     gossip: Gossip,
+    faults: Faults,
     rooms: Vec<Room>,
     rooms_by_key: BTreeMap<RoomKey, usize>,
     people: Vec<Person>,
@@ -150,6 +153,8 @@ struct World<'a> {
     delays: Vec<f32>,
     /// Tallies of all paths, and repairs, when the second began.
     before: gauges::Before,
+    /// What links of dead nodes counted.
+    retired: gauges::Before,
     ticks: u64,
     violations: Vec<Violation>,
     violation_count: u64,
@@ -187,6 +192,7 @@ impl<'a> World<'a> {
             traced: Vec::new(),
             ways: Ways::default(),
             gossip: Gossip::new(nodes.len(), scenario.seed),
+            faults: Faults::new(nodes.len(), !scenario.faults.is_empty(), scenario.seed),
             rooms: rooms.collect(),
             rooms_by_key: BTreeMap::new(),
             people: Vec::new(),
@@ -203,6 +209,7 @@ impl<'a> World<'a> {
             seconds: Vec::new(),
             delays: Vec::new(),
             before: gauges::Before::default(),
+            retired: gauges::Before::default(),
             ticks: 0,
             violations: Vec::new(),
             violation_count: 0,
@@ -269,6 +276,7 @@ impl<'a> World<'a> {
             Event::Tell(node) => self.tell_metrics(node as usize),
             Event::Hear(news) => self.hear_metrics(*news),
             Event::Tick => self.tick(),
+            Event::Fault(happening) => self.befall(happening),
         }
     }
 

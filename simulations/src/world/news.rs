@@ -47,10 +47,12 @@ impl World<'_> {
         }
         self.invite();
         self.push(settles, Event::Tick);
+        self.begin_faults();
         self.settle();
     }
 
-    fn connect(&mut self, node: usize, peer: usize) {
+    /// Both ends of a connection are up for one node.
+    pub(super) fn connect(&mut self, node: usize, peer: usize) {
         let count = self.nodes.len();
         let (out, back) = (&self.paths[node * count + peer], &self.paths[peer * count + node]);
         let input = link::Input::Up {
@@ -64,6 +66,9 @@ impl World<'_> {
 
     pub(super) fn tell_metrics(&mut self, node: usize) {
         self.push(self.now + LOOKS_EVERY, Event::Tell(node as u32));
+        if !self.faults.runs(node) {
+            return;
+        }
         let links = self.metrics_of(node);
         let told = &self.nodes[node].told_links;
         let rests = !told.is_empty() && self.now < self.nodes[node].told_at + TELLS_EVERY;
@@ -99,6 +104,9 @@ impl World<'_> {
     }
 
     pub(super) fn hear_metrics(&mut self, news: News) {
+        if !self.knows(news.to, &news.of) {
+            return;
+        }
         let links = news.links.as_ref().clone();
         self.cascade(news.to, Input::Metrics { node: news.of, links });
     }

@@ -38,6 +38,7 @@ impl World<'_> {
     }
 
     fn end_watches(&mut self) {
+        self.end_pauses();
         for track in 0..self.tracks.len() {
             for layer in 0..self.tracks[track].layers.len() {
                 let nodes: Vec<usize> = self.tracks[track].layers[layer].watches.keys().copied().collect();

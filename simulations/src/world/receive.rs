@@ -40,7 +40,11 @@ impl World<'_> {
             let name = self.name(node).to_owned();
             return self.violate(format!("packet {sequence} of {} came twice to {name}", self.layer_name(key)));
         }
-        let is_first = watch.arrived_at.replace(now).is_none();
+        let before = watch.arrived_at.replace(now);
+        if let (Some(pause), Some(before)) = (&mut watch.pause, before) {
+            pause.note(before, now);
+        }
+        let is_first = before.is_none();
         let mut synced_after = None;
         if packet.key {
             watch.key = watch.key.max(sequence);
@@ -53,8 +57,15 @@ impl World<'_> {
             Some((None, since)) => self.measure("join_to_picture_ms", ms(now - since)),
             None => {}
         }
+        let lost_at = self.tracks[number].lost_at.filter(|_| is_first);
         if is_first {
             self.first_packet(node, local, origin);
+        }
+        if let Some(lost_at) = lost_at {
+            self.measure("seen_again_ms", ms(now - lost_at));
+        }
+        for lost_at in std::mem::take(&mut self.locals[local].returned) {
+            self.measure("media_back_ms", ms(now - lost_at));
         }
         self.locals[local].greet(now);
         self.measure_delay(sent.at, best, came);

@@ -26,6 +26,8 @@ pub(super) struct Track {
     pub(super) node: usize,
     pub(super) room: usize,
     pub(super) alive: bool,
+    /// When the publisher lost another node, if it has come back with this.
+    pub(super) lost_at: Option<u64>,
     /// One, or one per layer when they are streams of their own.
     pub(super) streams: Vec<Stream>,
     pub(super) layers: Vec<Layer>,

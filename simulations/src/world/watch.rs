@@ -1,5 +1,6 @@
 //! What a node takes of a layer for its people: which packets came in time, and whether the picture stands.
 
+use super::fault::Pause;
 use super::track::Stream;
 
 /// A picture is no use when it is later than this beyond the best path, ns.
@@ -10,7 +11,7 @@ const AUDIO_IN_TIME: u64 = 120_000_000;
 const START: u64 = 2_000_000_000;
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Watch {
     /// The node's room.
     pub(super) local: usize,
@@ -38,6 +39,8 @@ pub(super) struct Watch {
     pub(super) asks: bool,
     pub(super) freezes: u32,
     pub(super) reported: bool,
+    /// What a fault does to it.
+    pub(super) pause: Option<Pause>,
 }
 
 /// Packets that are settled.
@@ -82,6 +85,7 @@ impl Watch {
             asks: false,
             freezes: 0,
             reported: false,
+            pause: None,
         }
     }
 
