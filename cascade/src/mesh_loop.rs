@@ -150,6 +150,10 @@ impl MeshLoop {
             // What this node measures it has told already.
             News::Metrics { node, .. } if node == self.node.id => {}
             News::Metrics { node, links } => self.input(Input::Metrics { node, links }).await,
+            News::Hearing { peer, hearing, quiet } => {
+                debug!(%peer, ?hearing, ?quiet, "a peer is heard otherwise");
+                self.input(Input::Hearing { peer, hearing, quiet }).await;
+            }
             News::Flowing { peer, flow } => self.input(Input::Flowing { from: peer, flow }).await,
             News::Wanted(address) => {
                 if self.state.wanted.len() < WANTED_MAX {
@@ -198,7 +202,10 @@ impl MeshLoop {
         debug!(?forward, "forwarding changes");
         let room = match &forward {
             Forward::Serve { room, .. } | Forward::StopServe { room, .. } | Forward::Receive { room, .. } => Some(room),
-            Forward::Relay { .. } | Forward::StopRelay { .. } | Forward::StopReceive { .. } => None,
+            Forward::Relay { .. }
+            | Forward::StopRelay { .. }
+            | Forward::StopReceive { .. }
+            | Forward::Refill { .. } => None,
         };
         let sink = room.map_or(0, |room| (self.worker_of)(room, self.workers));
         let for_worker = match &forward {

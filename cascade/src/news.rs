@@ -1,11 +1,12 @@
 //! What connections tell the mesh loop.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use origo_auth::NodeId;
 use origo_cascade_core::Node;
 use origo_cascade_core::cascade::RoomData;
-use origo_cascade_core::link::Flow;
+use origo_cascade_core::link::{Flow, Hearing};
 use origo_cascade_core::metric::LinkMetric;
 use origo_cascade_core::wire::Frame;
 use origo_cascade_core::wire::message::Hello;
@@ -57,6 +58,8 @@ pub(crate) enum News {
     Media { peer: NodeId, up: bool },
     /// The first packet under our number has come.
     Flowing { peer: NodeId, flow: Flow },
+    /// A peer is heard over the media connection otherwise than before.
+    Hearing { peer: NodeId, hearing: Hearing, quiet: Duration },
     /// A data connection is gone.
     DataDown { number: ConnectionNumber, peer: NodeId },
     /// A data packet.

@@ -8,11 +8,13 @@ mod branch;
 mod counters;
 mod data;
 mod directory;
+mod failover;
 mod flows;
 mod intake;
 mod knowledge;
 mod machine;
 mod participants;
+mod patience;
 mod presence;
 mod refusal;
 mod report;
@@ -34,7 +36,7 @@ pub use machine::{Cascade, DEAD_NODE_RECORDS_STAY};
 pub use presence::ENTER_WAITS;
 pub use report::{BranchReport, TreeReport};
 
-use crate::link::Flow;
+use crate::link::{Flow, Hearing};
 use crate::metric::LinkMetric;
 pub use crate::wire::message::{Answer, Ask};
 use crate::{LayerSet, LeaveReason, MediaKind, Node, ParticipantRecord, RoomRecord, TrackLayer};
@@ -132,6 +134,15 @@ pub enum Input {
         from: NodeId,
         /// Our number.
         flow: Flow,
+    },
+    /// A peer is heard over the media connection otherwise than before, whatever the control connection does.
+    Hearing {
+        /// The peer.
+        peer: NodeId,
+        /// How it is heard now.
+        hearing: Hearing,
+        /// How long ago it was last heard.
+        quiet: Duration,
     },
     /// Control connection to a peer is up and its HELLO was taken.
     LinkUp(NodeId),
@@ -256,6 +267,16 @@ pub enum Forward {
         kind: MediaKind,
         /// The track's layers lie within one stream, whose numbers count over all of them.
         in_stream: bool,
+    },
+    /// For the link to that peer alone, right after its `Serve` or `Relay`: the peer comes from a parent that failed and
+    /// lacks what came here within `span`. It goes there once more, before what comes next.
+    Refill {
+        /// The peer.
+        to: NodeId,
+        /// The peer's number for the layer.
+        flow: Flow,
+        /// As the peer told: without the way between.
+        span: Duration,
     },
     /// End a `Relay`.
     StopRelay {

@@ -7,16 +7,18 @@ mod counters;
 mod layer;
 mod machine;
 mod numbers;
+mod recent;
+mod refill;
 mod slab;
 mod stream;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use origo_auth::NodeId;
 
 use crate::Forward;
-use crate::link::{self, Flow, Received, Send};
+use crate::link::{self, Flow, Hearing, Received, Send};
 pub use counters::Counters;
 pub use machine::Links;
 
@@ -67,6 +69,15 @@ pub enum Output {
         from: NodeId,
         /// Our number for it.
         flow: Flow,
+    },
+    /// A peer is heard otherwise than before: for [`crate::Input::Hearing`].
+    Hearing {
+        /// The peer.
+        peer: NodeId,
+        /// How it is heard now.
+        hearing: Hearing,
+        /// How long ago it was last heard.
+        quiet: Duration,
     },
     /// What QUIC's window on the media connection to the peer is to allow.
     Allow {

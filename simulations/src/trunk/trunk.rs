@@ -283,6 +283,8 @@ impl Trunk {
             match link.poll_output() {
                 Output::Transmit(datagram) => self.send_datagram(side, datagram),
                 Output::Allow { bps, silent } => self.ends[side].allowed.set(bps, silent),
+                // Nobody in here has another way to go.
+                Output::Hearing { .. } => {}
                 Output::Received { sink, received, .. } => self.take(now, sink, &received),
                 Output::Timeout(at) => {
                     self.ends[side].link_at = self.stalled(side, self.clock.timer(at).max(now));

@@ -49,6 +49,9 @@ impl World<'_> {
                 self.end_copy(node, *to, *flow);
                 self.key_of(layer).map_or(0, |key| key as usize)
             }
+            Forward::Refill { to, flow, .. } => {
+                self.nodes[node].serving.get(&(*to, *flow)).map_or(0, |key| *key as usize)
+            }
             Forward::Receive { layer, from, flow, .. } => {
                 let Some(key) = self.key_of(layer) else { return 0 };
                 self.nodes[node].receiving.insert((*from, *flow), key);

@@ -48,7 +48,12 @@ impl World<'_> {
             match self.nodes[node].links.poll_output() {
                 links::Output::Transmit { to, datagram } => self.transmit(node, to, datagram),
                 links::Output::Received { sink, received } => self.received(node, sink, received),
-                links::Output::Flowing { from, flow } => self.flowing.push_back((node, from, flow)),
+                links::Output::Flowing { from, flow } => {
+                    self.told.push_back((node, Input::Flowing { from, flow }));
+                }
+                links::Output::Hearing { peer, hearing, quiet } => {
+                    self.told.push_back((node, Input::Hearing { peer, hearing, quiet }));
+                }
                 // QUIC is a model that lets everything go at once.
                 links::Output::Allow { .. } => {}
                 links::Output::Timeout(at) => {
@@ -65,8 +70,8 @@ impl World<'_> {
     /// Does what has piled up while cores were drained, until nothing is left.
     pub(super) fn settle(&mut self) {
         loop {
-            if let Some((node, from, flow)) = self.flowing.pop_front() {
-                self.cascade(node, Input::Flowing { from, flow });
+            if let Some((node, input)) = self.told.pop_front() {
+                self.cascade(node, input);
             } else if let Some((node, event)) = self.heard.pop_front() {
                 self.hear(node, event);
             } else {
@@ -195,6 +200,9 @@ impl World<'_> {
             }
             Forward::StopRelay { layer, to, flow } => {
                 format!("{me} passes {} on to {} as {} no more", what(layer), peer(to), flow.0)
+            }
+            Forward::Refill { to, flow, span } => {
+                format!("{me} sends {} the last {} ms of {} once more", peer(to), span.as_millis(), flow.0)
             }
             Forward::Receive { layer, from, flow, local, .. } => {
                 let whom = if *local { "its people" } else { "others" };

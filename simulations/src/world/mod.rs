@@ -26,7 +26,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use origo_auth::{NodeId, RoomKey, RoomSid, TrackSid};
-use origo_cascade_core::link::Flow;
 
 pub use self::outcome::judge;
 
@@ -145,7 +144,8 @@ struct World<'a> {
     /// Payloads of every length that was needed.
     payloads: Vec<Option<Arc<[u8]>>>,
     heard: VecDeque<(usize, origo_cascade_core::Event)>,
-    flowing: VecDeque<(usize, NodeId, Flow)>,
+    /// What links tell cascades.
+    told: VecDeque<(usize, origo_cascade_core::Input)>,
     measures: Measures,
     second: Second,
     seconds: Vec<Second>,
@@ -203,7 +203,7 @@ impl<'a> World<'a> {
             trees: Trees::default(),
             payloads: Vec::new(),
             heard: VecDeque::new(),
-            flowing: VecDeque::new(),
+            told: VecDeque::new(),
             measures: Measures::default(),
             second: Second::default(),
             seconds: Vec::new(),

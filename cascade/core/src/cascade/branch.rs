@@ -1,12 +1,11 @@
 //! This node's place in the tree of one (room, origin): whom it takes the origin's layers from, and how that changes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use origo_auth::NodeId;
 
-use super::intake::REASON_CHARS_MAX;
 use super::machine::Cascade;
 use super::refusal::Refusal;
 use super::subscriptions::TreeKey;
@@ -19,7 +18,7 @@ use crate::wire::record::{bytes_of, countries_of, node_of, nodes_of, room_of};
 /// Most nodes that a layer passes before it is here; longer paths are refused on both ends.
 pub(super) const PATH_NODES_MAX: usize = 8;
 /// A new parent that does not carry all layers by then is given up.
-const MOVE_WAITS: Duration = Duration::from_secs(5);
+pub(super) const MOVE_WAITS: Duration = Duration::from_secs(5);
 /// A parent that failed is not taken again for this long.
 const HOLD_DOWN: Duration = Duration::from_secs(5);
 /// Changes of what this node takes are told together.
@@ -44,12 +43,12 @@ pub(super) struct Branch {
     pub(super) target: Option<Target>,
     /// What is taken over this branch.
     pub(super) layers: BTreeSet<TrackLayer>,
-    /// A parent that failed, and until when it is not taken.
-    held: Option<(NodeId, Instant)>,
+    /// Parents that failed, and until when each is not taken.
+    held: BTreeMap<NodeId, Instant>,
     /// Why the parent is not the planned one.
-    why: String,
+    pub(super) why: String,
     /// What the origin was last told.
-    told: Option<Attached>,
+    pub(super) told: Option<Attached>,
     /// Without layers: until when this is remembered.
     idle_until: Option<Instant>,
 }
@@ -70,8 +69,10 @@ pub(super) struct Target {
     pub(super) to: NodeId,
     /// As planned, until the new parent itself has told.
     pub(super) path: Vec<NodeId>,
-    confirmed: bool,
-    until: Instant,
+    pub(super) confirmed: bool,
+    pub(super) until: Instant,
+    /// The parent is suspect: this one takes its place if it sends before that one is heard again.
+    pub(super) is_hedge: bool,
 }
 
 impl Branch {
@@ -83,7 +84,7 @@ impl Branch {
             path: vec![origin],
             target: None,
             layers: BTreeSet::new(),
-            held: None,
+            held: BTreeMap::new(),
             why: String::new(),
             told: None,
             idle_until: None,
@@ -112,11 +113,17 @@ impl Branch {
         self.path.contains(&node) || self.target.as_ref().is_some_and(|target| target.path.contains(&node))
     }
 
-    fn is_held(&self, node: NodeId, now: Instant) -> bool {
-        self.held.is_some_and(|(held, until)| held == node && now < until)
+    pub(super) fn is_held(&self, node: NodeId, now: Instant) -> bool {
+        self.held.get(&node).is_some_and(|until| now < *until)
     }
 
-    fn stand_at(&mut self, parent: NodeId, origin: NodeId) {
+    /// Does not take a node as parent for a while.
+    pub(super) fn hold(&mut self, node: NodeId, now: Instant) {
+        self.held.retain(|_, until| now < *until);
+        self.held.insert(node, now + HOLD_DOWN);
+    }
+
+    pub(super) fn stand_at(&mut self, parent: NodeId, origin: NodeId) {
         let known =
             self.planned.as_ref().filter(|planned| planned.parent == parent).map(|planned| planned.path.clone());
         let target = self.target.take().filter(|target| target.to == parent).map(|target| target.path);
@@ -130,12 +137,12 @@ impl Cascade {
     /// A layer is to be taken over this branch; gives its parent.
     pub(super) fn join_branch(&mut self, key: &TreeKey, layer: TrackLayer) -> NodeId {
         let origin = key.1;
+        let planned = self.subscriptions.branches.get(key).and_then(|branch| branch.planned.as_ref());
+        let planned = planned.map(|planned| planned.parent).filter(|planned| self.can_feed(planned));
         let branch = self.subscriptions.branches.entry(key.clone()).or_insert_with(|| Branch::straight(origin));
         if branch.layers.is_empty() {
             // Direct first; a relay that was told its place beforehand goes there.
-            let planned = branch.planned.as_ref().map(|planned| planned.parent);
-            let at_hand =
-                planned.filter(|planned| self.linked.contains(planned) && !branch.is_held(*planned, self.now));
+            let at_hand = planned.filter(|planned| !branch.is_held(*planned, self.now));
             branch.stand_at(at_hand.unwrap_or(origin), origin);
         }
         branch.idle_until = None;
@@ -209,13 +216,18 @@ impl Cascade {
     }
 
     /// Moves to the planned parent, or says why not.
-    fn follow_plan(&mut self, key: &TreeKey) {
+    pub(super) fn follow_plan(&mut self, key: &TreeKey) {
         let now = self.now;
+        let planned = self.subscriptions.branches.get(key).and_then(|branch| branch.planned.clone());
+        let Some(planned) = planned else { return };
+        let (feeds, steady) = (self.can_feed(&planned.parent), self.is_steady(&planned.parent));
+        let stands = self.subscriptions.branches.get(key).is_some_and(|branch| self.can_feed(&branch.parent));
         let Some(branch) = self.subscriptions.branches.get_mut(key) else { return };
-        let Some(planned) = branch.planned.clone() else { return };
         if branch.layers.is_empty() {
             branch.stand_at(planned.parent, key.1);
             self.rest(key);
+        } else if branch.parent == planned.parent && branch.target.as_ref().is_some_and(|target| target.is_hedge) {
+            // It is suspect, and stays if it is heard again in time.
         } else if branch.parent == planned.parent {
             branch.target = None;
             branch.why.clear();
@@ -223,11 +235,14 @@ impl Cascade {
             self.grant_to_all_children(key);
         } else if branch.is_held(planned.parent, now) {
             // The reason why it is held was told, and stands.
-        } else if !self.linked.contains(&planned.parent) {
+        } else if !feeds {
             branch.why = "no link to the planned parent".to_owned();
+        } else if !steady && stands {
+            branch.why = "the link to the planned parent is not steady".to_owned();
         } else if branch.wanted_parent() != planned.parent {
             let until = now + MOVE_WAITS;
-            branch.target = Some(Target { to: planned.parent, path: planned.path, confirmed: false, until });
+            branch.target =
+                Some(Target { to: planned.parent, path: planned.path, confirmed: false, until, is_hedge: false });
             branch.why.clear();
             self.timers.set(until, Timer::Move(key.clone()));
             self.steer_all(key);
@@ -239,7 +254,7 @@ impl Cascade {
         self.tell_origin(key);
     }
 
-    fn steer_all(&mut self, key: &TreeKey) {
+    pub(super) fn steer_all(&mut self, key: &TreeKey) {
         for layer in self.layers_of(key) {
             self.steer(key, layer);
         }
@@ -258,108 +273,18 @@ impl Cascade {
             return;
         }
         if let Some(branch) = self.subscriptions.branches.get_mut(key) {
+            let is_hedge = branch.target.as_ref().is_some_and(|target| target.is_hedge);
+            let left = branch.parent;
             branch.stand_at(to, key.1);
-            branch.why.clear();
-        }
-        self.tell_origin(key);
-        self.tell_children_the_path(key);
-    }
-
-    /// A move may have taken too long.
-    pub(super) fn look_at_move(&mut self, key: &TreeKey) {
-        let target = self.subscriptions.branches.get(key).and_then(|branch| branch.target.as_ref());
-        if target.is_some_and(|target| target.until <= self.now) {
-            self.abandon_move(key, "the planned parent did not send all layers in time");
-        }
-    }
-
-    /// Stays with the parent that there is; layers that have moved come back.
-    fn abandon_move(&mut self, key: &TreeKey, why: &str) {
-        let held_until = self.now + HOLD_DOWN;
-        let Some(branch) = self.subscriptions.branches.get_mut(key) else { return };
-        let Some(target) = branch.target.take() else { return };
-        branch.held = Some((target.to, held_until));
-        branch.why = why.to_owned();
-        self.steer_all(key);
-        self.grant_to_all_children(key);
-        self.tell_origin(key);
-    }
-
-    /// The parent fails: goes to the backup at once, else straight to the origin.
-    pub(super) fn rescue(&mut self, key: &TreeKey, lost: NodeId, why: &str) {
-        let (held_until, chosen) = (self.now + HOLD_DOWN, self.other_parent(key, lost));
-        let Some(branch) = self.subscriptions.branches.get_mut(key).filter(|branch| branch.parent == lost) else {
-            return;
-        };
-        if branch.layers.is_empty() {
-            return;
-        }
-        if lost != key.1 {
-            branch.held = Some((lost, held_until));
-        }
-        branch.why = why.chars().take(REASON_CHARS_MAX).collect();
-        let Some(chosen) = chosen else {
-            // What is taken is asked for again when a link comes up.
-            return self.refuse_children(key, &Refusal::NoWay);
-        };
-        branch.stand_at(chosen, key.1);
-        for layer in self.layers_of(key) {
-            let is_lost = self.subscriptions.intakes.get(&layer).is_some_and(|intake| intake.current.from == lost);
-            if is_lost {
-                self.feed_anew(layer, chosen);
+            if is_hedge && branch.planned.as_ref().is_some_and(|planned| planned.parent == left) {
+                branch.hold(left, self.now);
+                branch.why = "the parent was not heard".to_owned();
             } else {
-                self.steer(key, layer);
+                branch.why.clear();
             }
         }
         self.tell_origin(key);
         self.tell_children_the_path(key);
-    }
-
-    /// Whom to turn to when a parent is lost: where this node was moving to, the backup, the planned parent, the origin.
-    fn other_parent(&self, key: &TreeKey, lost: NodeId) -> Option<NodeId> {
-        let branch = self.subscriptions.branches.get(key)?;
-        let target = branch.target.as_ref().map(|target| target.to);
-        let planned = branch.planned.as_ref();
-        let planned = [planned.and_then(|planned| planned.backup), planned.map(|planned| planned.parent)];
-        let candidates = [target, planned[0], planned[1], Some(key.1)].into_iter().flatten();
-        let children = self.children_of(key);
-        candidates.into_iter().find(|node| {
-            *node != lost && self.linked.contains(node) && !children.contains(node) && !branch.is_held(*node, self.now)
-        })
-    }
-
-    /// A link is gone, and with it what came over it.
-    pub(super) fn branches_lose(&mut self, peer: NodeId) {
-        let is_concerned = |branch: &Branch| branch.parent == peer || branch.wanted_parent() == peer;
-        let keys = self.branches_where(|_, branch| is_concerned(branch));
-        for key in keys {
-            let target = self.subscriptions.branches.get(&key).and_then(|branch| branch.target.as_ref());
-            if target.is_some_and(|target| target.to == peer) {
-                self.abandon_move(&key, "the link to the planned parent is down");
-            } else {
-                self.rescue(&key, peer, "the link to the parent is down");
-            }
-        }
-    }
-
-    /// A link is up. What this node could not do without it, it does now; the peer as an origin may have begun anew.
-    pub(super) fn branches_gain(&mut self, peer: NodeId) {
-        let linked = self.linked.clone();
-        for key in self.branches_where(|_, _| true) {
-            let Some(branch) = self.subscriptions.branches.get_mut(&key) else { continue };
-            if key.1 == peer {
-                branch.epoch = branch.epoch.min(1);
-                branch.told = None;
-            }
-            let parent = branch.parent;
-            let is_planned = branch.planned.as_ref().is_some_and(|planned| planned.parent == peer);
-            if !linked.contains(&parent) {
-                self.rescue(&key, parent, "the link to the parent is down");
-            } else if is_planned {
-                self.follow_plan(&key);
-            }
-            self.tell_origin(&key);
-        }
     }
 
     pub(super) fn branches_where(&self, is_meant: impl Fn(&TreeKey, &Branch) -> bool) -> Vec<TreeKey> {
@@ -422,7 +347,7 @@ impl Cascade {
     }
 
     /// The path has changed: children hear of it, and those that are part of it are not served any more.
-    fn tell_children_the_path(&mut self, key: &TreeKey) {
+    pub(super) fn tell_children_the_path(&mut self, key: &TreeKey) {
         self.refuse_children_where(key, &Refusal::Loop, Branch::passes);
         if self.subscriptions.branches.get(key).is_some_and(|branch| branch.path.len() >= PATH_NODES_MAX) {
             return self.refuse_children(key, &Refusal::TooLong);

@@ -33,6 +33,8 @@ pub struct Counters {
     pub subscription_in_loop: u64,
     /// Subscriptions that would make the way from the origin too long.
     pub subscription_too_deep: u64,
+    /// Subscriptions that asked for what was missing again too soon.
+    pub refill_over_limit: u64,
     /// Subscriptions of this node that another one refused.
     pub subscription_refused_by_peer: u64,
     /// ATTACH that names this node, a stranger or a path that cannot be.
@@ -49,7 +51,7 @@ pub struct Counters {
 
 impl Counters {
     /// As (what, reason, count).
-    pub fn list(&self) -> [(&'static str, &'static str, u64); 21] {
+    pub fn list(&self) -> [(&'static str, &'static str, u64); 22] {
         [
             ("control message", "unknown type", self.unknown_message),
             ("control message", "malformed", self.malformed_message),
@@ -67,6 +69,7 @@ impl Counters {
             ("subscription", "loop", self.subscription_in_loop),
             ("subscription", "path too long", self.subscription_too_deep),
             ("subscription", "refused by the other node", self.subscription_refused_by_peer),
+            ("subscription", "refilled too often", self.refill_over_limit),
             ("attach", "refused", self.refused_attach),
             ("attach", "old epoch", self.old_epoch),
             ("attached", "not a member", self.attached_of_stranger),

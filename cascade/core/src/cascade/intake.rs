@@ -20,6 +20,8 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 const DOUBLINGS_MAX: u32 = 5;
 /// A layer that was granted and does not come for this long is silent (a muted microphone): it counts as moved.
 const SILENT_AFTER: Duration = Duration::from_secs(1);
+/// Packets that are missing for longer are not asked for: nobody keeps them, and a part of them is no use.
+const MISSING_MAX: Duration = Duration::from_millis(900);
 /// A parent that has not answered for this long is left.
 const ANSWER_WAITS: Duration = Duration::from_secs(3);
 
@@ -64,6 +66,10 @@ pub(super) struct Feed {
     pub(super) granted: bool,
     /// The first packet has come, maybe before that word.
     flows: bool,
+    /// That was so once, whatever has become of it.
+    flowed: bool,
+    /// What came to others since then is missing here, as long as it does not flow.
+    missing_since: Option<Instant>,
     /// Refusals in a row.
     refusals: u32,
     /// It is asked again at some instant.
@@ -76,6 +82,11 @@ impl Intake {
         feeds.into_iter().flatten().find(|feed| (feed.from, feed.flow) == (from, flow))
     }
 
+    /// Whether it comes from that peer now, or begins to.
+    pub(super) fn has_moved_to(&self, peer: NodeId) -> bool {
+        self.current.from == peer || self.next.is_some_and(|next| next.from == peer && next.flows)
+    }
+
     /// The sum that goes to the origin has this layer's rate in it when the node takes it for itself.
     pub(super) fn own_rate_bps(&self) -> u64 {
         if self.own { self.source.rate_bps } else { 0 }
@@ -83,10 +94,17 @@ impl Intake {
 }
 
 impl Cascade {
-    pub(super) fn begin_intake(&mut self, layer: TrackLayer, source: Source, own: bool, local: bool) {
+    pub(super) fn begin_intake(
+        &mut self,
+        layer: TrackLayer,
+        source: Source,
+        own: bool,
+        local: bool,
+        missing_since: Option<Instant>,
+    ) {
         let key = source.tree();
         let parent = self.join_branch(&key, layer);
-        let current = self.open_feed(layer, &source, local, parent);
+        let current = Feed { missing_since, ..self.open_feed(layer, &source, local, parent) };
         let intake = Intake { source, own, local, falls_at: None, current, next: None };
         self.subscriptions.intakes.insert(layer, intake);
         self.ask_feed(layer, current.flow);
@@ -110,7 +128,8 @@ impl Cascade {
         if from != source.origin {
             self.timers.set(self.now + ANSWER_WAITS, Timer::Answer(flow));
         }
-        Feed { from, flow, granted: false, flows: false, refusals: 0, retries: false }
+        let (granted, flows, flowed, retries) = (false, false, false, false);
+        Feed { from, flow, granted, flows, flowed, missing_since: None, refusals: 0, retries }
     }
 
     fn close_feed(&mut self, feed: Feed) {
@@ -146,8 +165,31 @@ impl Cascade {
             origin: if feed.from == source.origin { bytes::Bytes::new() } else { bytes_of(source.origin) },
             rate_bps: intake.own_rate_bps(),
             in_stream: source.in_stream,
+            missing_ms: self.missing_ms(feed),
         };
         self.send(feed.from, &message);
+    }
+
+    /// How far back packets are missing that the peer of a feed may still have.
+    fn missing_ms(&self, feed: Feed) -> u32 {
+        let since = feed.missing_since.filter(|_| !feed.flows);
+        let missing = since.map(|since| self.now.saturating_duration_since(since)).unwrap_or_default();
+        if missing > MISSING_MAX { 0 } else { missing.as_millis() as u32 }
+    }
+
+    /// A layer's parent is suspect: the peer that is to take its place is to send what is missing.
+    pub(super) fn ask_for_missed(&mut self, layer: TrackLayer) {
+        let Some(intake) = self.subscriptions.intakes.get(&layer) else { return };
+        let since = self.missing_since(intake.current.from).filter(|_| intake.current.flowed);
+        let Some(intake) = self.subscriptions.intakes.get_mut(&layer) else { return };
+        let Some(next) = intake.next.as_mut().filter(|next| !next.flows && next.missing_since.is_none()) else {
+            return;
+        };
+        let flow = next.flow;
+        next.missing_since = since;
+        if since.is_some() {
+            self.ask_feed(layer, flow);
+        }
     }
 
     /// A link is gone, and with it what its node has granted.
@@ -225,9 +267,11 @@ impl Cascade {
         let after = told.saturating_mul(1 << feed.refusals.min(DOUBLINGS_MAX)).min(RETRY_MAX);
         feed.refusals += 1;
         let retries = std::mem::replace(&mut feed.retries, true);
+        let why: String = message.why.chars().take(REASON_CHARS_MAX).collect();
         if is_current && from != key.1 {
-            let why: String = message.why.chars().take(REASON_CHARS_MAX).collect();
             self.rescue(&key, from, &format!("the parent refuses: {why}"));
+        } else if !is_current {
+            self.hedge_elsewhere(&key, from, &format!("the backup refuses: {why}"));
         }
         // Without another parent the layer is asked for again here too.
         if !retries && self.subscriptions.layers_by_flow.contains_key(&flow) {
@@ -253,7 +297,7 @@ impl Cascade {
         let Some(intake) = self.subscriptions.intakes.get(layer) else { return };
         let Feed { from, granted, .. } = intake.current;
         let is_left_open = intake.current.flow == flow && !granted && from != intake.source.origin;
-        if is_left_open && self.linked.contains(&from) {
+        if is_left_open && self.can_feed(&from) {
             let key = intake.source.tree();
             self.rescue(&key, from, "the parent does not answer");
             self.timers.set(self.now + ANSWER_WAITS, Timer::Answer(flow));
@@ -265,7 +309,7 @@ impl Cascade {
         let Some((layer, _)) = self.feed_of(from, flow) else { return };
         let Some(intake) = self.subscriptions.intakes.get_mut(&layer) else { return };
         if let Some(feed) = intake.feed_mut(from, flow) {
-            feed.flows = true;
+            (feed.flows, feed.flowed) = (true, true);
         }
         self.move_if_it_flows(layer);
     }
@@ -327,14 +371,18 @@ impl Cascade {
         let (old, next) = (intake.current, intake.next.take());
         let (source, local) = (intake.source.clone(), intake.local);
         let promoted = next.filter(|next| next.from == from);
-        let fresh = match promoted {
+        let mut fresh = match promoted {
             Some(feed) => feed,
             None => self.open_feed(layer, &source, local, from),
         };
+        let asks = promoted.is_none() || !fresh.flows && fresh.missing_since.is_none();
+        if asks {
+            fresh.missing_since = self.missing_since(old.from).filter(|_| old.flowed);
+        }
         if let Some(intake) = self.subscriptions.intakes.get_mut(&layer) {
             intake.current = fresh;
         }
-        if promoted.is_none() {
+        if asks {
             self.ask_feed(layer, fresh.flow);
         }
         for feed in [Some(old), next.filter(|_| promoted.is_none())].into_iter().flatten() {

@@ -11,8 +11,6 @@ use crate::metric::LinkMetric;
 
 /// After news of links or load, trees are looked at this much later: news come in bursts.
 const OPTIMISE_WAITS: Duration = Duration::from_secs(1);
-/// How long plans do without a pair of nodes of which the child said that it does not work.
-const DISTRUST_STAYS: Duration = Duration::from_secs(30);
 /// A round trip that changes by less than this share and span is no news.
 const RTT_SHARE: f64 = 0.1;
 const RTT_SPAN: Duration = Duration::from_millis(2);
@@ -71,18 +69,13 @@ impl Cascade {
         self.timers.set(at, Timer::Optimise);
     }
 
-    /// A child says that it cannot take from a parent: plans do without the pair for a while.
+    /// A child says that it cannot take from a parent: plans do without the pair for a while, longer each time.
     pub(super) fn distrust_pair(&mut self, child: NodeId, parent: NodeId) {
         if child != self.me && parent != self.me && !self.map.is_down(child, parent) {
-            self.map.set_down(child, parent, true);
-            self.timers.set(self.now + DISTRUST_STAYS, Timer::Trust(child, parent));
+            let until = self.patience.fail(self.now, child, parent);
+            self.set_ways(child, parent);
+            self.timers.set(until, Timer::Trust(child, parent));
         }
-    }
-
-    /// It may do so again. If it still does not work the child says so again.
-    pub(super) fn trust_pair(&mut self, child: NodeId, parent: NodeId) {
-        self.map.set_down(child, parent, false);
-        self.optimise_soon();
     }
 
     /// Trees may be better with what is known now; the policy knows when a gain is worth a move.

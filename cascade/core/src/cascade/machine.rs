@@ -9,6 +9,8 @@ use origo_auth::{NodeId, RoomKey};
 
 use super::counters::Counters;
 use super::directory::HomeRoom;
+use super::failover::Unheard;
+use super::patience::Patience;
 use super::room::Room;
 use super::seats::Seats;
 use super::subscriptions::Subscriptions;
@@ -59,6 +61,10 @@ pub struct Cascade {
     pub(super) settled: BTreeSet<NodeId>,
     /// Peers with a control connection.
     pub(super) linked: BTreeSet<NodeId>,
+    /// Peers whose media connection is silent.
+    pub(super) unheard: Unheard,
+    /// Links that failed lately.
+    pub(super) patience: Patience,
     /// Nodes that are neither alive nor linked, since when.
     pub(super) lost: BTreeMap<NodeId, Instant>,
     /// Rooms with local participants.
@@ -94,6 +100,8 @@ impl Cascade {
             alive: BTreeSet::from([me]),
             settled: BTreeSet::from([me]),
             linked: BTreeSet::new(),
+            unheard: Unheard::default(),
+            patience: Patience::default(),
             lost: BTreeMap::new(),
             rooms: BTreeMap::new(),
             homed: BTreeMap::new(),
@@ -128,6 +136,7 @@ impl Cascade {
             Input::Members(nodes) => self.handle_members(&nodes),
             Input::Metrics { node, links } => self.handle_metrics(node, &links),
             Input::Flowing { from, flow } => self.handle_flowing(from, flow),
+            Input::Hearing { peer, hearing, quiet } => self.handle_hearing(peer, hearing, quiet),
             Input::LinkUp(peer) => self.handle_link_up(peer),
             Input::LinkDown(peer) => self.handle_link_down(peer),
             Input::Control { from, message, kind } => self.handle_control(from, kind, &message),
@@ -238,7 +247,7 @@ impl Cascade {
         }
         self.linked.insert(peer);
         self.lost.remove(&peer);
-        self.map.set_down(self.me, peer, false);
+        self.trust_later(peer);
         self.introduce_everywhere(peer);
         self.announce_to_new_homes();
         self.subscribe_again(peer);
@@ -248,9 +257,12 @@ impl Cascade {
     }
 
     fn handle_link_down(&mut self, peer: NodeId) {
+        if self.can_feed(&peer) {
+            self.patience.fail(self.now, self.me, peer);
+        }
         self.forget_link(peer);
         self.branches_lose(peer);
-        self.map.set_down(self.me, peer, true);
+        self.set_ways(self.me, peer);
         self.trees_lose(peer);
     }
 
@@ -284,6 +296,8 @@ impl Cascade {
             return;
         }
         self.lost.remove(&node);
+        self.unheard.forget(node);
+        self.patience.forget(node);
         self.forget_node_as_home(node);
         self.forget_node_in_rooms(node);
     }

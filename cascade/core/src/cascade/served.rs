@@ -1,6 +1,7 @@
 //! What this node gives to others: layers of its own tracks, and layers of others that it relays.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use origo_auth::{NodeId, RoomKey};
 
@@ -20,6 +21,10 @@ pub(super) struct Served {
     pub(super) rate_bps: u64,
     /// It has been told that the layer comes.
     pub(super) granted: bool,
+    /// It lacks what came here since then, and has not been sent it.
+    pub(super) missing_since: Option<Instant>,
+    /// When it was last sent what it lacked.
+    pub(super) refilled_at: Option<Instant>,
 }
 
 /// By who gets it and under which number.

@@ -21,6 +21,10 @@ use crate::{Forward, TrackLayer};
 
 /// Layers served to one peer.
 pub(super) const SERVED_PER_PEER_MAX: usize = 16_384;
+/// What lies further back is not kept anywhere.
+const MISSING_MAX_MS: u32 = 1000;
+/// What a peer lacks of a layer is sent to it once in this time: it costs the link up to a second of the layer.
+const REFILLS_EVERY: Duration = Duration::from_secs(1);
 /// What one layer is believed to take at most, bits per second.
 const RATE_MAX_BPS: u64 = 1_000_000_000;
 
@@ -39,6 +43,7 @@ impl Cascade {
         if message.flow == 0 || message.flow > FLOW_MAX || message.layer >= LAYERS_MAX as u32 {
             return Err(Malformed("flow or layer"));
         }
+        let lacks = (1..=MISSING_MAX_MS).contains(&message.missing_ms);
         Ok(Served {
             room: room_of(message.room.clone())?,
             origin: if message.origin.is_empty() { self.me } else { node_of(&message.origin)? },
@@ -47,6 +52,8 @@ impl Cascade {
             in_stream: message.in_stream,
             rate_bps: message.rate_bps.min(RATE_MAX_BPS),
             granted: false,
+            missing_since: self.now.checked_sub(Duration::from_millis(message.missing_ms.into())).filter(|_| lacks),
+            refilled_at: None,
         })
     }
 
@@ -83,9 +90,9 @@ impl Cascade {
             self.may_touch(&room.record.settings.countries, to)?;
         }
         let Some(branch) = self.subscriptions.branches.get(&(asked.room.clone(), asked.origin)) else {
-            return if self.linked.contains(&asked.origin) { Ok(asked) } else { Err(Refusal::NoWay) };
+            return if self.can_feed(&asked.origin) { Ok(asked) } else { Err(Refusal::NoWay) };
         };
-        if !branch.parents().any(|parent| self.linked.contains(&parent)) {
+        if !branch.parents().any(|parent| self.can_feed(&parent)) {
             return Err(Refusal::NoWay);
         }
         if let Some(planned) = &branch.planned {
@@ -116,8 +123,10 @@ impl Cascade {
                 == (&served.room, served.origin, layer, served.kind)
         {
             let before = std::mem::replace(&mut stands.rate_bps, served.rate_bps);
+            stands.missing_since = served.missing_since;
             if stands.granted {
                 self.tell_granted(to, flow);
+                self.refill(to, flow);
             }
             return self.tree_rate_changes(to, &served, before);
         }
@@ -159,7 +168,7 @@ impl Cascade {
         let wants = &self.subscriptions.wants;
         let wanted = wants.get(&(source.room.clone(), layer.track)).copied().unwrap_or_default();
         let local = is_for_viewers(wanted, layer.layer, source.in_stream);
-        self.begin_intake(layer, source, false, local);
+        self.begin_intake(layer, source, false, local, served.missing_since);
     }
 
     /// Tells a subscriber that the layer comes, once it does. What is relayed goes on from then: before, it is not known
@@ -181,6 +190,20 @@ impl Cascade {
             served.granted = true;
         }
         self.tell_granted(to, flow);
+        self.refill(to, flow);
+    }
+
+    /// Sends a subscriber what it lacks once more.
+    fn refill(&mut self, to: NodeId, flow: Flow) {
+        let now = self.now;
+        let Some(served) = self.subscriptions.served.get_mut(to, flow) else { return };
+        let Some(since) = served.missing_since.take() else { return };
+        if served.refilled_at.is_some_and(|at| now < at + REFILLS_EVERY) {
+            self.counters.refill_over_limit += 1;
+            return;
+        }
+        served.refilled_at = Some(now);
+        self.forward(Forward::Refill { to, flow, span: now.saturating_duration_since(since) });
     }
 
     fn tell_granted(&mut self, to: NodeId, flow: Flow) {

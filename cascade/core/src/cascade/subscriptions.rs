@@ -82,7 +82,7 @@ impl Cascade {
             self.end_intake(layer);
         }
         match self.subscriptions.intakes.get(&layer) {
-            None if own => self.begin_intake(layer, source.clone(), own, local),
+            None if own => self.begin_intake(layer, source.clone(), own, local, None),
             None => {}
             Some(intake) if (intake.own, intake.local) == (own, local) => {}
             Some(_) => self.change_own_demand(layer, own, local),

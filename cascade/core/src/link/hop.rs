@@ -136,6 +136,9 @@ impl Hop {
     /// Takes the peer's report; says what it changes.
     pub(super) fn take_report(&mut self, now: Instant, report: &Report, dropped: &mut Dropped) {
         let (taken, sample) = self.reports.take(now, report);
+        if report.echo != 0 && taken != Taken::Stale {
+            self.path.learn_how_it_hears_us(Duration::from_micros(report.since.into()));
+        }
         match taken {
             Taken::Stale => dropped.report_stale += 1,
             Taken::Absurd => dropped.report_absurd += 1,

@@ -14,7 +14,7 @@ use super::message::{self, Message};
 use super::scheduler::{Turn, WRAP_BYTES};
 use super::sequence::extend;
 use super::shedding::{self, Load, Room};
-use super::{Class, Flow, Input, Output, Packet, datagram};
+use super::{Class, Flow, Hearing, Input, Output, Packet, datagram};
 use crate::TrackLayer;
 use crate::metric::LinkMetric;
 use crate::wire::{Malformed, varint};
@@ -23,6 +23,8 @@ use crate::wire::{Malformed, varint};
 const EXPIRES: Duration = Duration::from_millis(250);
 /// Arena that datagrams are cut from: one allocation for about fifty.
 const ARENA_BYTES: usize = 64 << 10;
+/// A link is woken for its reports at least every 50 ms; when it was not for this long, the node slept.
+const SLEPT: Duration = Duration::from_millis(100);
 /// With nothing to do the link asks to be woken this far ahead.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -57,6 +59,8 @@ pub struct Link {
     keyframes_wanted: BTreeSet<Flow>,
     serving: BTreeMap<Flow, Serving>,
     reviewed_at: Instant,
+    /// As it was last told.
+    hearing: Hearing,
     arena: BytesMut,
     outputs: VecDeque<Output>,
     stats: Stats,
@@ -75,6 +79,7 @@ impl Link {
             keyframes_wanted: BTreeSet::new(),
             serving: BTreeMap::new(),
             reviewed_at: now,
+            hearing: Hearing::Well,
             arena: BytesMut::new(),
             outputs: VecDeque::new(),
             stats: Stats::default(),
@@ -84,13 +89,18 @@ impl Link {
 
     /// Takes one input. Afterwards poll until [`Output::Timeout`].
     pub fn handle_input(&mut self, now: Instant, input: Input) {
+        self.forgive_sleep(now);
         self.now = self.now.max(now);
         match input {
             Input::Up { rtt, rate_bps } => {
                 self.down();
                 self.up = Some(Hop::new(self.now, rtt, rate_bps, self.worked));
             }
-            Input::Down => self.down(),
+            Input::Down => {
+                let quiet = self.up.as_ref().map(|hop| hop.path.quiet(self.now));
+                self.down();
+                self.hear(Some(Hearing::Gone), quiet.unwrap_or_default());
+            }
             Input::Packet { flow, class, packet } => self.send_packet(flow, class, packet),
             Input::Keyframe(layer) => self.want_keyframe(layer),
             Input::SenderReport { flow, ntp, rtp } => self.send_sender_report(flow, ntp, rtp),
@@ -150,6 +160,27 @@ impl Link {
         if let Some(hop) = self.up.take() {
             self.worked = Some(hop.worked(self.now));
         }
+    }
+
+    /// What came while this node slept has not been looked at yet: that is no silence of the peer.
+    fn forgive_sleep(&mut self, now: Instant) {
+        let slept = now.saturating_duration_since(self.now);
+        if let Some(hop) = self.up.as_mut().filter(|_| slept > SLEPT) {
+            hop.path.forgive(slept);
+        }
+    }
+
+    /// Tells how the peer is heard, if that is new.
+    fn hear(&mut self, hearing: Option<Hearing>, quiet: Duration) {
+        let Some(hearing) = hearing.filter(|hearing| *hearing != self.hearing) else { return };
+        self.hearing = hearing;
+        self.outputs.push_back(Output::Hearing { hearing, quiet });
+    }
+
+    fn tell_hearing(&mut self) {
+        let Some(hop) = &self.up else { return };
+        let (hearing, quiet) = (hop.path.hearing(self.now, hop.reports.rtt()), hop.path.quiet(self.now));
+        self.hear(hearing, quiet);
     }
 
     fn serve(&mut self, flow: Flow, layer: TrackLayer, sink: usize) {
@@ -264,6 +295,7 @@ impl Link {
         if self.up.is_none() {
             return;
         }
+        self.tell_hearing();
         self.tell_allowed();
         self.drain();
         self.close_block();
@@ -351,13 +383,17 @@ impl Link {
 
     fn next_timeout(&self) -> Instant {
         let Some(hop) = &self.up else { return self.now + IDLE };
-        if self.keyframes_wanted.is_empty() {
-            return hop.next_timeout();
-        }
         let rtt = hop.reports.rtt();
+        let first = match self.hearing {
+            Hearing::Suspect => hop.next_timeout().min(hop.path.limits(rtt).1),
+            Hearing::Well | Hearing::Gone => hop.next_timeout(),
+        };
+        if self.keyframes_wanted.is_empty() {
+            return first;
+        }
         let wanted = self.keyframes_wanted.iter().filter_map(|flow| self.receiving.get(flow));
         let keyframes = wanted.map(|receiving| receiving.keyframes.due_at(self.now, rtt));
-        keyframes.fold(hop.next_timeout(), Instant::min)
+        keyframes.fold(first, Instant::min)
     }
 }
 

@@ -32,7 +32,7 @@ pub use counters::{Dropped, Stats};
 pub use input::Input;
 pub use left_out::{LeftOut, void};
 pub use machine::Link;
-pub use output::Output;
+pub use output::{Hearing, Output};
 pub use packet::{Class, Extensions, Packet, Received, Send};
 
 /// A subscription's number on a media connection, chosen by the subscriber; 0 is for link messages.

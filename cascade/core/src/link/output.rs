@@ -1,10 +1,21 @@
 //! What a link asks its driver for.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::{Class, Flow, Received};
+
+/// How a peer is heard over its media connection, and hears us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hearing {
+    /// Something comes at least every 150 ms.
+    Well,
+    /// It has been silent for longer: another way is to be kept ready.
+    Suspect,
+    /// It has been silent for 300 ms or its connection is closed: media has to go another way.
+    Gone,
+}
 
 /// What a link asks for. Poll until `Timeout`.
 #[derive(Clone, Debug)]
@@ -17,6 +28,13 @@ pub enum Output {
         bps: u64,
         /// Nothing was heard of the peer for a while: QUIC must not hold back the little that is sent meanwhile.
         silent: bool,
+    },
+    /// The peer is heard otherwise than before. First told when it is not heard well.
+    Hearing {
+        /// How it is heard now.
+        hearing: Hearing,
+        /// How long ago it was last heard.
+        quiet: Duration,
     },
     /// For the worker that `sink` stands for.
     Received {

@@ -3,12 +3,18 @@
 use std::time::{Duration, Instant};
 
 use super::message::PathReport;
+use super::output::Hearing;
 use super::scheduler::WRAP_BYTES;
 
 /// The peer is silent after this long and four times the jitter without a datagram.
 const SILENT_AFTER: Duration = Duration::from_millis(150);
 /// Before it was ever heard: its end of a new connection comes up later than ours.
 const UNHEARD_AFTER: Duration = Duration::from_secs(1);
+/// A peer that is silent for this long counts as gone: whoever takes media from it goes elsewhere. Three times what QUIC
+/// would need to notice on a long path (see `docs/decisions/0011-failover.md`).
+const GONE_AFTER: Duration = Duration::from_millis(300);
+/// Where jitter makes silence begin late, it counts as gone this much later still.
+const GONE_LATER: Duration = Duration::from_millis(50);
 /// A peer's clock that jumps must not make silence unnoticeable.
 const JITTER_MAX: Duration = Duration::from_millis(100);
 
@@ -18,6 +24,8 @@ pub(super) struct Path {
     up_at: Instant,
     heard_at: Option<Instant>,
     silent: bool,
+    /// The peer says that it has not heard us for so long.
+    unheard_there: Option<Duration>,
     datagrams: u32,
     bytes: u32,
     /// Least delay since the last report, and among how many.
@@ -34,6 +42,7 @@ impl Path {
             up_at: now,
             heard_at: None,
             silent: false,
+            unheard_there: None,
             datagrams: 0,
             bytes: 0,
             least: None,
@@ -79,11 +88,7 @@ impl Path {
     }
 
     fn silent_at(&self, rtt: Duration) -> Option<Instant> {
-        let at = match self.heard_at {
-            Some(heard) => heard + SILENT_AFTER + 4 * self.jitter(),
-            None => self.up_at + UNHEARD_AFTER + rtt,
-        };
-        (!self.silent).then_some(at)
+        (!self.silent).then_some(self.limits(rtt).0)
     }
 
     /// Whether the peer is silent.
@@ -95,6 +100,52 @@ impl Path {
             self.silent = true;
         }
         self.silent
+    }
+
+    /// The peer says how long ago it heard of us.
+    pub(super) fn learn_how_it_hears_us(&mut self, ago: Duration) {
+        self.unheard_there = Some(ago).filter(|ago| *ago >= GONE_AFTER);
+    }
+
+    /// This node slept for so long: what came meanwhile has not been looked at, so it is no silence of the peer.
+    pub(super) fn forgive(&mut self, slept: Duration) {
+        match &mut self.heard_at {
+            Some(heard) => *heard += slept,
+            None => self.up_at += slept,
+        }
+    }
+
+    /// How long ago the peer was last heard, or heard us: while it does not it sends next to nothing.
+    pub(super) fn quiet(&self, now: Instant) -> Duration {
+        let here = now.saturating_duration_since(self.heard_at.unwrap_or(self.up_at));
+        here.max(self.unheard_there.unwrap_or_default())
+    }
+
+    /// How the peer is heard, both ways; `None` while that cannot be said yet.
+    pub(super) fn hearing(&self, now: Instant, rtt: Duration) -> Option<Hearing> {
+        // Looked at after each datagram, and nearly always so.
+        if self.unheard_there.is_none() && self.heard_at.is_some_and(|heard| now < heard + SILENT_AFTER) {
+            return Some(Hearing::Well);
+        }
+        let (suspect_at, gone_at) = self.limits(rtt);
+        if now >= gone_at || self.heard_at.is_some() && self.unheard_there.is_some() {
+            Some(Hearing::Gone)
+        } else if now >= suspect_at {
+            Some(Hearing::Suspect)
+        } else {
+            self.heard_at.map(|_| Hearing::Well)
+        }
+    }
+
+    /// When the peer counts as suspect and as gone if nothing comes.
+    pub(super) fn limits(&self, rtt: Duration) -> (Instant, Instant) {
+        match self.heard_at {
+            Some(heard) => {
+                let suspect_at = heard + SILENT_AFTER + 4 * self.jitter();
+                (suspect_at, (heard + GONE_AFTER).max(suspect_at + GONE_LATER))
+            }
+            None => (self.up_at + UNHEARD_AFTER + rtt, self.up_at + UNHEARD_AFTER + rtt),
+        }
     }
 
     /// Datagrams that came, wrapping.
@@ -139,5 +190,40 @@ mod tests {
             path.time(delay, 0);
         }
         assert!(!path.is_silent(after(2153), rtt) && path.is_silent(after(2154), rtt), "1 ms of jitter");
+    }
+
+    #[test]
+    fn a_peer_is_suspect_at_150_ms_and_gone_at_300_and_a_shaky_path_gets_more_time() {
+        let (start, rtt) = (Instant::now(), Duration::from_millis(200));
+        let after = |ms| start + Duration::from_millis(ms);
+        let mut path = Path::new(start);
+        assert_eq!((path.hearing(after(1199), rtt), path.hearing(after(1200), rtt)), (None, Some(Hearing::Gone)));
+        path.hear(start, 10);
+        let of = |path: &Path, ms| path.hearing(after(ms), rtt).unwrap();
+        assert_eq!(
+            [149, 150, 299, 300].map(|ms| of(&path, ms)),
+            [Hearing::Well, Hearing::Suspect, Hearing::Suspect, Hearing::Gone]
+        );
+        for _ in 0..100 {
+            path.time(50_000, 0);
+            path.time(0, 0);
+        }
+        assert!(path.jitter() > Duration::from_millis(45), "{:?}", path.jitter());
+        assert_eq!([300, 360].map(|ms| of(&path, ms)), [Hearing::Well, Hearing::Suspect]);
+        path.forgive(Duration::from_secs(1));
+        assert_eq!(of(&path, 1300), Hearing::Well, "this node slept");
+    }
+
+    #[test]
+    fn a_peer_that_does_not_hear_us_is_as_good_as_gone() {
+        let (start, rtt) = (Instant::now(), Duration::from_millis(200));
+        let mut path = Path::new(start);
+        path.hear(start, 10);
+        path.learn_how_it_hears_us(Duration::from_millis(299));
+        assert_eq!(path.hearing(start, rtt), Some(Hearing::Well));
+        path.learn_how_it_hears_us(Duration::from_millis(300));
+        assert_eq!(path.hearing(start, rtt), Some(Hearing::Gone));
+        path.learn_how_it_hears_us(Duration::ZERO);
+        assert_eq!(path.hearing(start, rtt), Some(Hearing::Well));
     }
 }

@@ -7,6 +7,8 @@ pub struct Counters {
     pub relayed: u64,
     /// Packets that two peers sent while a parent changed: the second of each.
     pub doubled: u64,
+    /// Packets sent once more to peers that came from a parent that failed.
+    pub refilled: u64,
     /// Keyframe requests for a layer that no peer sends us right now.
     pub stray_keyframe: u64,
 }

@@ -1,8 +1,9 @@
-//! A layer that other nodes send us: who does, who takes it, and which of its packets came.
+//! A layer that passes here: who sends it to us, who takes it, and which of its packets came.
 
 use std::time::{Duration, Instant};
 
 use super::numbers::Numbers;
+use super::recent::Recent;
 use crate::TrackLayer;
 use crate::link::Flow;
 
@@ -26,7 +27,10 @@ pub(super) struct Layer {
     pub(super) stream: Option<usize>,
     /// Flows that carry it as a part of its stream.
     pub(super) streamed: usize,
+    /// Flows that carry it from this node's worker.
+    pub(super) worked: usize,
     pub(super) numbers: Numbers,
+    pub(super) recent: Recent,
     /// NTP time of the newest sender report, which two sources bring twice.
     pub(super) report: Option<u64>,
     /// Since when nobody sends it and nobody takes it.
@@ -42,14 +46,16 @@ impl Layer {
             children: Vec::new(),
             stream,
             streamed: 0,
+            worked: 0,
             numbers: Numbers::default(),
+            recent: Recent::default(),
             report: None,
             idle: None,
         }
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.sources.is_empty() && self.children.is_empty() && self.streamed == 0
+        self.sources.is_empty() && self.children.is_empty() && self.streamed == 0 && self.worked == 0
     }
 }
 
@@ -85,7 +91,12 @@ pub(super) struct Outgoing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Feed {
     /// A worker of this node.
-    Worker(usize),
+    Worker {
+        /// Which.
+        sink: usize,
+        /// The layer by number.
+        layer: usize,
+    },
     /// Another node.
     Relay {
         /// The layer by number.

@@ -7,6 +7,7 @@ use origo_auth::{NodeId, TrackSid};
 
 use super::counters::Counters;
 use super::layer::{Child, DRAINS, Feed, Incoming, LINGERS, Layer, Outgoing};
+use super::refill::Pending;
 use super::slab::Slab;
 use super::stream::{Pruning, Stream};
 use super::{Input, Output};
@@ -20,34 +21,36 @@ const IDLE: Duration = Duration::from_secs(3600);
 /// All links of one node. Handle one input, then poll until [`Output::Timeout`].
 #[derive(Debug)]
 pub struct Links {
-    now: Instant,
-    links: Vec<Peer>,
+    pub(super) now: Instant,
+    pub(super) links: Vec<Peer>,
     /// When each link wants to be woken, apart from the links: all are looked at after each packet.
     wakes: Vec<Instant>,
     /// The earliest of them, unless it has to be looked for.
     first_wake: Option<Instant>,
     links_by_peer: BTreeMap<NodeId, usize>,
-    layers: Slab<Layer>,
-    layers_by_id: BTreeMap<TrackLayer, usize>,
+    pub(super) layers: Slab<Layer>,
+    pub(super) layers_by_id: BTreeMap<TrackLayer, usize>,
     /// Streams that peers take parts of.
-    streams: Slab<Stream>,
-    streams_by_track: BTreeMap<TrackSid, usize>,
+    pub(super) streams: Slab<Stream>,
+    pub(super) streams_by_track: BTreeMap<TrackSid, usize>,
     incoming: Slab<Incoming>,
     incoming_by_flow: BTreeMap<(usize, Flow), usize>,
-    outgoing: Slab<Outgoing>,
-    outgoing_by_flow: BTreeMap<(usize, Flow), usize>,
+    pub(super) outgoing: Slab<Outgoing>,
+    pub(super) outgoing_by_flow: BTreeMap<(usize, Flow), usize>,
     /// Ended flows whose last packets still count, in the order of their end.
     ending: VecDeque<(Instant, usize)>,
     /// Layers that became idle, in that order.
     idle: VecDeque<(Instant, TrackLayer)>,
+    /// Streams that peers are to be refilled with, in the order of their instants.
+    pub(super) refills: VecDeque<Pending>,
     outputs: VecDeque<Output>,
-    counters: Counters,
+    pub(super) counters: Counters,
 }
 
 #[derive(Debug)]
-struct Peer {
+pub(super) struct Peer {
     node: NodeId,
-    link: Link,
+    pub(super) link: Link,
 }
 
 impl Links {
@@ -69,6 +72,7 @@ impl Links {
             outgoing_by_flow: BTreeMap::new(),
             ending: VecDeque::new(),
             idle: VecDeque::new(),
+            refills: VecDeque::new(),
             outputs: VecDeque::new(),
             counters: Counters::default(),
         }
@@ -122,7 +126,7 @@ impl Links {
         self.links_by_peer.get(&peer).map(|link| &self.links[*link].link)
     }
 
-    fn place_of(&mut self, node: NodeId) -> usize {
+    pub(super) fn place_of(&mut self, node: NodeId) -> usize {
         let (now, links, wakes, first_wake) = (self.now, &mut self.links, &mut self.wakes, &mut self.first_wake);
         *self.links_by_peer.entry(node).or_insert_with(|| {
             links.push(Peer { node, link: Link::new(now) });
@@ -146,7 +150,7 @@ impl Links {
     }
 
     /// Gives one input to a link and takes what it has to say.
-    fn give(&mut self, place: usize, input: link::Input) {
+    pub(super) fn give(&mut self, place: usize, input: link::Input) {
         self.links[place].link.handle_input(self.now, input);
         loop {
             let peer = &mut self.links[place];
@@ -156,6 +160,9 @@ impl Links {
                 }
                 link::Output::Allow { bps, silent } => {
                     self.outputs.push_back(Output::Allow { peer: peer.node, bps, silent });
+                }
+                link::Output::Hearing { hearing, quiet } => {
+                    self.outputs.push_back(Output::Hearing { peer: peer.node, hearing, quiet });
                 }
                 link::Output::Received { sink, class, received, .. } => self.take(sink, class, received),
                 link::Output::Timeout(at) => {
@@ -183,7 +190,7 @@ impl Links {
             Received::Packet { packet, .. } => self.take_packet(place, class, packet),
             Received::SenderReport { ntp, rtp, .. } => self.take_report(place, ntp, rtp),
             Received::Keyframe { layer } => match self.outgoing.get(place).map(|outgoing| outgoing.feed) {
-                Some(Feed::Worker(sink)) => self.outputs.push_back(Output::Received { sink, received }),
+                Some(Feed::Worker { sink, .. }) => self.outputs.push_back(Output::Received { sink, received }),
                 Some(Feed::Relay { .. }) => self.want_keyframe(layer),
                 None => {}
             },
@@ -204,6 +211,7 @@ impl Links {
             return;
         };
         packet.sequence = sequence;
+        layer.recent.push(self.now, class, packet.clone());
         let (id, local, stream, children) = (layer.id, layer.local, layer.stream, layer.children.len());
         if let Some(stream) = stream {
             self.relay_parts(stream, id.layer, class, &packet);
@@ -223,12 +231,19 @@ impl Links {
         let children = self.streams.get(stream).map_or(0, |stream| stream.children.len());
         for child in 0..children {
             let Some(pruning) = self.streams.get_mut(stream).map(|stream| &mut stream.children[child]) else { return };
-            let (link, parts) = (pruning.link, pruning.take(layer, packet));
-            for (flow, packet) in parts.into_iter().flatten() {
-                self.counters.relayed += 1;
-                let class = if packet.payload.is_empty() { Class::Base } else { class };
-                self.give(link, link::Input::Packet { flow, class, packet });
+            if pruning.waits_until.is_some_and(|until| self.now < until) {
+                continue;
             }
+            let (link, parts) = (pruning.link, pruning.take(layer, packet));
+            self.give_parts(link, class, parts);
+        }
+    }
+
+    pub(super) fn give_parts(&mut self, link: usize, class: Class, parts: [Option<(Flow, Packet)>; 2]) {
+        for (flow, packet) in parts.into_iter().flatten() {
+            self.counters.relayed += 1;
+            let class = if packet.payload.is_empty() { Class::Base } else { class };
+            self.give(link, link::Input::Packet { flow, class, packet });
         }
     }
 
@@ -265,6 +280,7 @@ impl Links {
         match send {
             Send::Packet { to, flow, class, packet } => {
                 let link = self.place_of(to);
+                self.keep(link, flow, class, &packet);
                 self.give(link, link::Input::Packet { flow, class, packet });
             }
             Send::Keyframe { layer } => self.want_keyframe(layer),
@@ -281,6 +297,7 @@ impl Links {
             Forward::StopReceive { from, flow } => self.stop_receive(from, flow),
             Forward::Serve { layer, to, flow, kind, .. } => self.serve(layer, to, flow, kind, sink),
             Forward::Relay { layer, to, flow, kind, in_stream } => self.relay(layer, to, flow, kind, in_stream),
+            Forward::Refill { to, flow, span } => self.refill(to, flow, span),
             Forward::StopServe { to, flow, .. } | Forward::StopRelay { to, flow, .. } => self.stop_serve(to, flow),
         }
     }
@@ -330,9 +347,11 @@ impl Links {
         self.give(link, link::Input::StopReceive(flow));
     }
 
-    fn serve(&mut self, layer: TrackLayer, to: NodeId, flow: Flow, kind: MediaKind, sink: usize) {
-        let link = self.place_of(to);
-        self.feed(link, layer, flow, kind, Feed::Worker(sink));
+    fn serve(&mut self, id: TrackLayer, to: NodeId, flow: Flow, kind: MediaKind, sink: usize) {
+        let (link, layer) = (self.place_of(to), self.layer(id));
+        // First, lest the layer seems idle when the flow replaces another.
+        self.layer_mut(layer).worked += 1;
+        self.feed(link, id, flow, kind, Feed::Worker { sink, layer });
     }
 
     fn relay(&mut self, id: TrackLayer, to: NodeId, flow: Flow, kind: MediaKind, in_stream: bool) {
@@ -404,14 +423,19 @@ impl Links {
 
     fn end_serve(&mut self, place: usize, link: usize, flow: Flow) {
         self.outgoing_by_flow.remove(&(link, flow));
-        let Some(Outgoing { feed: Feed::Relay { layer, in_stream } }) = self.outgoing.remove(place) else { return };
-        if in_stream {
-            self.layer_mut(layer).streamed -= 1;
-            let track = self.layer_mut(layer).id.track;
-            self.remove_part(track, link, flow);
-        } else {
-            self.layer_mut(layer).children.retain(|child| (child.link, child.flow) != (link, flow));
+        let Some(Outgoing { feed }) = self.outgoing.remove(place) else { return };
+        match feed {
+            Feed::Worker { layer, .. } => self.layer_mut(layer).worked -= 1,
+            Feed::Relay { layer, in_stream: true } => {
+                self.layer_mut(layer).streamed -= 1;
+                let track = self.layer_mut(layer).id.track;
+                self.remove_part(track, link, flow);
+            }
+            Feed::Relay { layer, in_stream: false } => {
+                self.layer_mut(layer).children.retain(|child| (child.link, child.flow) != (link, flow));
+            }
         }
+        let (Feed::Worker { layer, .. } | Feed::Relay { layer, .. }) = feed;
         self.note_idle(layer);
     }
 
@@ -422,7 +446,7 @@ impl Links {
         place
     }
 
-    fn layer_mut(&mut self, place: usize) -> &mut Layer {
+    pub(super) fn layer_mut(&mut self, place: usize) -> &mut Layer {
         self.layers.get_mut(place).expect("a layer stays as long as a flow or the list of idle ones names it")
     }
 
@@ -442,6 +466,7 @@ impl Links {
                 self.give(place, link::Input::Timeout);
             }
         }
+        self.do_refills();
         while let Some((at, place)) = self.ending.pop_front_if(|(at, _)| *at <= self.now) {
             // Its number may have been given to another flow since.
             if self.incoming.get(place).is_some_and(|incoming| incoming.ended == Some(at)) {
@@ -465,7 +490,8 @@ impl Links {
 
     fn next_timeout(&mut self) -> Instant {
         self.first_wake = self.first_wake.or_else(|| self.wakes.iter().copied().min());
-        let lists = [self.ending.front().map(|(at, _)| *at), self.idle.front().map(|(at, _)| *at)];
+        let refill = self.refills.front().map(|pending| pending.at);
+        let lists = [self.ending.front().map(|(at, _)| *at), self.idle.front().map(|(at, _)| *at), refill];
         self.first_wake.into_iter().chain(lists.into_iter().flatten()).fold(self.now + IDLE, Instant::min)
     }
 }

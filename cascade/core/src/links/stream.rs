@@ -2,6 +2,7 @@
 //! numbers it does not get, and where the pictures end that it gets.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use crate::layer::LAYERS_MAX;
 use crate::link::{Flow, LeftOut, Packet, extend, void};
@@ -36,6 +37,8 @@ pub(super) struct Pruning {
     picture: Option<u32>,
     changes: VecDeque<Change>,
     left_out: LeftOut,
+    /// Nothing goes there before: it is refilled first.
+    pub(super) waits_until: Option<Instant>,
 }
 
 /// What was taken from a picture on.
@@ -50,7 +53,12 @@ struct Change {
 impl Pruning {
     pub(super) fn new(link: usize) -> Self {
         let (changes, left_out) = (VecDeque::with_capacity(CHANGES_MAX), LeftOut::default());
-        Self { link, flows: [None; LAYERS_MAX], taken: None, picture: None, changes, left_out }
+        Self { link, flows: [None; LAYERS_MAX], taken: None, picture: None, changes, left_out, waits_until: None }
+    }
+
+    /// Something of the stream has gone there.
+    pub(super) fn has_begun(&self) -> bool {
+        self.taken.is_some()
     }
 
     /// The peer takes a layer under its number; false when there is no such layer.

@@ -192,8 +192,10 @@ mod tests {
             origin: node(1),
             rate_bps: 500_000,
             in_stream: true,
+            missing_ms: 0,
         };
         assert_eq!(framed(&subscribe), golden("subscribe_at_relay"));
+        assert_eq!(framed(&Subscribe { missing_ms: 220, ..subscribe }), golden("subscribe_at_backup"));
         let path = vec![node(1), node(2)];
         assert_eq!(framed(&SubscribeOk { flow: 6, path: path.clone() }), golden("subscribe_ok_of_relay"));
         let attach = Attach {

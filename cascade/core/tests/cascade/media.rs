@@ -36,6 +36,9 @@ impl Media {
             Forward::StopServe { to, flow, .. } | Forward::StopRelay { to, flow, .. } => {
                 assert!(self.sends.remove(&(of(to), node, *flow)).is_some(), "node {node} stops what it sends");
             }
+            Forward::Refill { to, flow, .. } => {
+                assert!(self.sends.contains_key(&(of(to), node, *flow)), "node {node} refills what it sends");
+            }
             Forward::Receive { layer, from, flow, local, .. } => {
                 let old = self.receives.insert((node, of(from), *flow), (*layer, *local));
                 assert!(old.is_none_or(|(other, _)| other == *layer), "a number means one layer");

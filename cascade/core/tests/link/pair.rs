@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use origo_cascade_core::link::{Class, Extensions, Flow, Input, Link, Output, Packet, Received};
+use origo_cascade_core::link::{Class, Extensions, Flow, Hearing, Input, Link, Output, Packet, Received};
 use origo_cascade_core::{MediaKind, TrackLayer};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -86,6 +86,8 @@ pub struct Pair {
     pub receiver: Link,
     pub received: Vec<Received>,
     pub arrivals: Vec<Arrival>,
+    /// When, which end (whether the receiver) and how it hears the other.
+    pub hearings: Vec<(Instant, bool, Hearing)>,
     pub keyframes_asked: usize,
     /// Layers that keyframes were asked of since this was last looked at.
     pub keyframe_layers: Vec<TrackLayer>,
@@ -136,6 +138,7 @@ impl Pair {
             receiver: Link::new(now),
             received: Vec::new(),
             arrivals: Vec::new(),
+            hearings: Vec::new(),
             keyframes_asked: 0,
             keyframe_layers: Vec::new(),
             lose_next: 0,
@@ -200,6 +203,7 @@ impl Pair {
                 Output::Received { received, flow, .. } => self.take(flow, received),
                 Output::Allow { bps, silent } if !to_receiver => self.allowed = (bps, silent),
                 Output::Allow { .. } => {}
+                Output::Hearing { hearing, .. } => self.hearings.push((self.now, to_receiver, hearing)),
                 Output::Timeout(at) => {
                     self.wake[usize::from(to_receiver)] = at;
                     return;

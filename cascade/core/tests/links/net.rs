@@ -205,7 +205,7 @@ impl Net {
                 Output::Transmit { to, datagram } => self.fly(at, to, datagram),
                 Output::Received { sink, received } => it.received.push((sink, self.now, received)),
                 Output::Flowing { from, flow } => it.flowing.push((from, flow)),
-                Output::Allow { .. } => {}
+                Output::Allow { .. } | Output::Hearing { .. } => {}
                 Output::Timeout(wake_at) => {
                     it.wake_at = wake_at;
                     return;

@@ -324,6 +324,7 @@ impl Worker {
             // The link's own.
             Forward::Receive { .. }
             | Forward::StopReceive { .. }
+            | Forward::Refill { .. }
             | Forward::Relay { .. }
             | Forward::StopRelay { .. } => {}
             Forward::Serve { .. } => self.stats.count_dropped("command", "no such layer"),

@@ -34,6 +34,10 @@ pub struct Subscribe {
     /// The track's layers lie within one stream.
     #[prost(bool, tag = "9")]
     pub in_stream: bool,
+    /// The sender lacks what came of the layer within so many milliseconds before this message, and what comes until it
+    /// arrives; 0 when it lacks nothing.
+    #[prost(uint32, tag = "10")]
+    pub missing_ms: u32,
 }
 
 /// The layer will come.
