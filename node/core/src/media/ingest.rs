@@ -137,11 +137,14 @@ impl Worker {
         let now = self.now;
         if let Some(sent) = inbound.sent
             && let Some(peer) = self.peers.get_mut(index)
-            && let Some(bps) = peer.uplink.note(sent, now)
         {
-            tracing::debug!(session = ?peer.session, bps, "a client is asked to keep to a rate");
-            peer.bound_client(inbound.ssrc, bps);
-            self.enqueue(index);
+            let bound = peer.uplink.note(sent, now);
+            peer.spare_line(peer.uplink.is_full(now));
+            if let Some(bps) = bound {
+                tracing::debug!(session = ?peer.session, bps, "a client is asked to keep to a rate");
+                peer.bound_client(inbound.ssrc, bps);
+                self.enqueue(index);
+            }
         }
         let Some(state) = self.tracks.get_mut(track) else { return };
         if state.kind == Kind::Audio

@@ -17,6 +17,9 @@ const KEYFRAME_SPACING: Duration = Duration::from_millis(500);
 const UNANSWERED_MAX: u32 = 3;
 /// A layer from which nothing came for this long does not flow.
 pub(super) const SILENCE: Duration = Duration::from_millis(1_500);
+/// So many frames in a row that do not come tell the same of a camera sooner, but not before the second: its publisher
+/// had to leave the layer out, and somebody's picture stands still meanwhile.
+const FRAMES_MISSING: (u32, Duration) = (15, Duration::from_millis(600));
 /// A viewer that waits this long for a silent layer behind a link gets the lowest one meanwhile. The first packet of a
 /// layer that is sent takes a round trip between regions.
 const LATE: Duration = Duration::from_millis(500);
@@ -96,6 +99,9 @@ impl Layer {
             (self.broken, self.stalled) = (None, false);
         }
         self.flows = !self.stalled;
+        if self.flows {
+            self.barred_until = None;
+        }
         self.dozes = false;
         (self.wanted_since, self.late) = (None, false);
         self.newest = Some(now);
@@ -105,9 +111,13 @@ impl Layer {
         }
     }
 
-    /// Whether it has stopped flowing by now, from when on it counts as silent.
-    pub fn fall_silent(&mut self, now: Instant) -> bool {
-        let silent = self.newest.is_none_or(|newest| now.saturating_duration_since(newest) > SILENCE);
+    /// Whether it has stopped flowing by now, from when on it counts as silent. A camera (`steady`) has frames all the
+    /// time; a shared screen that nobody touches has none.
+    pub fn fall_silent(&mut self, steady: bool, now: Instant) -> bool {
+        let fps = self.frames.fps().filter(|fps| steady && *fps > 0);
+        let missing = fps.map_or(SILENCE, |fps| FRAMES_MISSING.0 * Duration::from_secs(1) / fps);
+        let limit = missing.clamp(FRAMES_MISSING.1, SILENCE);
+        let silent = self.newest.is_none_or(|newest| now.saturating_duration_since(newest) > limit);
         let falls = self.flows && silent;
         if falls {
             self.flows = false;

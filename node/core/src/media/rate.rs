@@ -56,6 +56,11 @@ impl FrameRate {
         self.counted[usize::from(temporal.min(TEMPORAL_LAYERS - 1))] += 1;
     }
 
+    /// Frames per second over all temporal layers.
+    pub fn fps(&self) -> Option<u32> {
+        self.fps.map(|fps| fps[fps.len() - 1])
+    }
+
     /// The lowest temporal layer with enough frames. One frame in ten is not missed.
     pub fn layer_for(&self, fps: u32) -> Option<u8> {
         let rates = self.fps.filter(|_| fps > 0)?;
@@ -78,5 +83,6 @@ mod tests {
         for (fps, layer) in [(0, None), (5, Some(0)), (8, Some(0)), (15, Some(1)), (20, Some(2)), (60, None)] {
             assert_eq!(rate.layer_for(fps), layer, "{fps}");
         }
+        assert_eq!(rate.fps(), Some(31), "rounded up");
     }
 }

@@ -4,6 +4,7 @@ use origo_cascade_core::LayerSet;
 
 use super::codec::Codec;
 use super::track::Track;
+use super::viewer::Viewer;
 
 impl Track {
     /// Whether its layers come within one stream, which is cut for those who take fewer.
@@ -22,13 +23,25 @@ impl Track {
         let able = self.viewers.iter().filter(|viewer| viewer.stream.is_some());
         let layers = able.flat_map(|viewer| {
             let late = self.is_kept_waiting(viewer).then_some(0);
-            [viewer.forwarder.current(), viewer.forwarder.target(), late]
+            let own = [viewer.forwarder.current(), viewer.forwarder.target(), late];
+            own.into_iter().flatten().chain(self.missed(viewer))
         });
-        let layers = layers.flatten();
         if self.is_layered() {
             return layers.max().map_or(LayerSet::NONE, LayerSet::up_to);
         }
         layers.fold(LayerSet::NONE, LayerSet::with)
+    }
+
+    /// Layers behind a link that a viewer has use for and that were barred for their silence. They stay wanted, so that
+    /// their keyframe is not missed when their publisher sends them again.
+    fn missed(&self, viewer: &Viewer) -> impl Iterator<Item = u8> {
+        let is_missed = |layer: usize| {
+            let state = &self.layers[layer];
+            state.barred_until.is_some() && !state.stalled && layer < self.announced
+        };
+        let far = !self.is_local() && !self.is_layered();
+        let useful = (0..=self.useful(viewer)).filter(|&layer| far && is_missed(layer));
+        useful.fold(LayerSet::NONE, |missed, layer| missed.with(layer as u8)).iter()
     }
 
     /// The layer for whose sake a keyframe of a stream is asked for: of layers within it the highest that a viewer waits

@@ -222,8 +222,9 @@ impl Track {
             idle.for_each(|layer| layer.barred_until = Some(now + RETRY));
             return true;
         }
+        let steady = self.kind == MediaKind::Video && !self.viewers.iter().any(|viewer| viewer.screen);
         // Every layer is looked at, not only those up to the first.
-        self.layers.iter_mut().filter_map(|layer| layer.fall_silent(now).then_some(())).count() > 0
+        self.layers.iter_mut().filter_map(|layer| layer.fall_silent(steady, now).then_some(())).count() > 0
     }
 
     /// Bars layers behind a link that were wanted for some time without a packet, and frees those that were barred long
@@ -408,6 +409,22 @@ mod tests {
         assert!(far.layers[0].flows);
         assert!(far.bar_silent(ms(250) + RETRY), "viewers think again");
         assert!(far.can_flow(2) && far.can_flow(1));
+    }
+
+    #[test]
+    fn a_camera_whose_frames_stay_away_is_silent_sooner_than_a_screen() {
+        let now = Instant::now();
+        let ms = |ms| now + Duration::from_millis(ms);
+        let name = "TR_abcdefghjkmn".parse().unwrap();
+        for (screen, silent_after) in [(false, 625), (true, 1_500)] {
+            let mut track = local();
+            track.viewers.push(Viewer::new(SessionId(2), name, 1, Forwarder::new(Codec::Vp8, false), screen));
+            let frames = (0..60).map(|frame| frame * 1_000 / 24);
+            frames.for_each(|at| track.layers[0].came(&packet_at(1 + at, ms(at)), Some(0), ms(at)));
+            let last = 59 * 1_000 / 24;
+            assert!(!track.find_silent(ms(last + silent_after - 10)), "{screen}");
+            assert!(track.find_silent(ms(last + silent_after + 60)), "{screen}");
+        }
     }
 
     #[test]

@@ -11,19 +11,31 @@ use std::time::{Duration, Instant};
 /// One look at the queue.
 const ROUND: Duration = Duration::from_millis(200);
 /// A queue that stands this high in every packet of two rounds is too much for a conversation.
-const QUEUE_MAX: Duration = Duration::from_millis(60);
+const QUEUE_MAX: Duration = Duration::from_millis(45);
+/// A queue that shrinks by this much in a round is left to itself.
+const SHRINKS: Duration = Duration::from_millis(5);
 /// A queue below this is none.
 const CALM: Duration = Duration::from_millis(25);
-/// What is asked for, of what comes through: enough less that the queue empties within a second or two.
-const EASE: f64 = 0.85;
+/// What is asked for, of what comes through: so much less that the queue, told in seconds, is gone after one.
+const EASE: f64 = 0.98;
+/// Bounds of that share.
+const EASES: (f64, f64) = (0.8, 0.95);
 /// How fast the bound grows while there is no queue, per round; a browser's own growth is slower.
 const GROWTH: f64 = 1.04;
-/// The same near what was too much last time.
-const CAREFUL_GROWTH: f64 = 1.01;
+/// The same near what was too much last time. So slow that the queue is seen here before the browser's own estimator
+/// sees it grow, and falls: it would take ten seconds to be back when the line widens.
+const CAREFUL_GROWTH: f64 = 1.004;
 /// From this share of what was too much on the growth is careful, and beyond the second that is forgotten.
-const NEAR: (f64, f64) = (0.85, 1.15);
+const NEAR: (f64, f64) = (0.85, 1.02);
 /// Calm for this long lifts the bound.
 const LIFT: Duration = Duration::from_secs(6);
+/// A queue this high in every packet of a glance drops packets, or is about to.
+const FULL: Duration = Duration::from_millis(80);
+/// How long a glance takes: a full queue costs sound as much as pictures.
+const GLANCE: Duration = Duration::from_millis(60);
+/// A line counts as full for this long after it was. Browsers can send again what they sent within about three seconds:
+/// later than that, asking for what was lost meanwhile brings nothing into the queue.
+const STALE: Duration = Duration::from_secs(3);
 /// Before a new bound shows, a round trip must pass and the queue empty.
 const HOLD: Duration = Duration::from_millis(900);
 /// Sound and the smallest picture.
@@ -41,12 +53,17 @@ const MIDDLE: Duration = Duration::from_secs(1 << 20);
 #[derive(Debug, Default)]
 pub(crate) struct Uplink {
     round: Option<Round>,
+    glance: Option<Round>,
+    full_until: Option<Instant>,
     /// Bytes of this round, padding and repairs too.
     bytes: usize,
     /// The shortest relative delay of past rounds.
     shortest: VecDeque<Duration>,
-    /// Rounds in a row with a standing queue.
+    /// The least of these: the way without a queue.
+    base: Option<Duration>,
+    /// Rounds in a row with a queue that stands and does not shrink.
     standing: u32,
+    queue: Duration,
     /// What the client was asked to keep to.
     bound_bps: Option<u64>,
     /// What was too much last time.
@@ -55,10 +72,18 @@ pub(crate) struct Uplink {
     calm_since: Option<Instant>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Round {
     since: Instant,
     shortest: Duration,
+}
+
+impl Round {
+    /// Takes a packet of that delay. Gives the shortest of all when that much time has passed.
+    fn note(&mut self, delay: Duration, now: Instant, lasts: Duration) -> Option<Duration> {
+        self.shortest = self.shortest.min(delay);
+        (now.saturating_duration_since(self.since) >= lasts).then_some(self.shortest)
+    }
 }
 
 impl Uplink {
@@ -71,28 +96,41 @@ impl Uplink {
     /// client is to be asked for, when that has changed.
     pub fn note(&mut self, sent: Instant, now: Instant) -> Option<u64> {
         let delay = MIDDLE + now.saturating_duration_since(sent) - sent.saturating_duration_since(now);
-        let round = self.round.get_or_insert(Round { since: now, shortest: delay });
+        let fresh = Round { since: now, shortest: delay };
+        let round = self.round.get_or_insert(fresh);
         if delay.abs_diff(round.shortest) > JUMP {
             *self = Self { bound_bps: self.bound_bps, calm_since: self.calm_since, ..Self::default() };
             return None;
         }
-        round.shortest = round.shortest.min(delay);
-        let span = now.saturating_duration_since(round.since);
-        if span < ROUND {
-            return None;
+        let (since, ended) = (round.since, round.note(delay, now, ROUND));
+        if let Some(shortest) = self.glance.get_or_insert(fresh).note(delay, now, GLANCE) {
+            self.glance = None;
+            if self.base.is_some_and(|base| shortest.saturating_sub(base) > FULL) {
+                self.full_until = Some(now + STALE);
+            }
         }
-        let (shortest, bps) = (round.shortest, self.bytes as f64 * 8.0 / span.as_secs_f64());
+        let shortest = ended?;
+        let bps = self.bytes as f64 * 8.0 / now.saturating_duration_since(since).as_secs_f64();
         (self.round, self.bytes) = (None, 0);
         self.shortest.push_back(shortest);
         if self.shortest.len() > MEMORY {
             self.shortest.pop_front();
         }
         let base = self.shortest.iter().min().copied().unwrap_or(shortest);
+        self.base = Some(base);
         self.judge(now, shortest.saturating_sub(base), bps as u64)
     }
 
+    /// Whether the line's queue is, or was a moment ago, so full that it drops. What is lost then of a layer that is not
+    /// the lowest is not worth asking for: it would take the place of the lowest and of sound (three quarters of all that
+    /// came in the first two seconds behind a step to 500 kbit/s, measured with Chromium 148).
+    pub fn is_full(&self, now: Instant) -> bool {
+        self.full_until.is_some_and(|until| now < until)
+    }
+
     fn judge(&mut self, now: Instant, queue: Duration, bps: u64) -> Option<u64> {
-        self.standing = if queue > QUEUE_MAX { self.standing + 1 } else { 0 };
+        let shrinks = queue + SHRINKS < std::mem::replace(&mut self.queue, queue);
+        self.standing = if queue > QUEUE_MAX && !shrinks { self.standing + 1 } else { 0 };
         self.calm_since = (queue < CALM).then(|| self.calm_since.unwrap_or(now));
         if self.hold_until.is_some_and(|until| now < until) {
             return None;
@@ -100,7 +138,8 @@ impl Uplink {
         let bound = self.bound_bps;
         if self.standing >= 2 {
             let come = bound.map_or(bps, |bound| bound.min(bps));
-            self.bound_bps = Some(((come as f64 * EASE) as u64).max(LEAST_BPS));
+            let ease = (EASE - queue.as_secs_f64()).clamp(EASES.0, EASES.1);
+            self.bound_bps = Some(((come as f64 * ease) as u64).max(LEAST_BPS));
             self.too_much_bps = Some(come);
             self.hold_until = Some(now + HOLD);
         } else if self.calm_since.is_some_and(|since| now.saturating_duration_since(since) >= LIFT) {
@@ -165,6 +204,23 @@ mod tests {
     }
 
     #[test]
+    fn a_line_is_full_while_its_queue_stands_and_a_while_longer() {
+        let start = Instant::now() + Duration::from_secs(100);
+        let mut uplink = Uplink::default();
+        let mut full = Vec::new();
+        for number in 0..5_000_u64 {
+            let late = if (500..1_000).contains(&number) { 150 } else { 10 };
+            let now = start + Duration::from_millis(2 * number + late);
+            uplink.note(start + Duration::from_millis(2 * number), now);
+            if uplink.is_full(now) {
+                full.push(2 * number);
+            }
+        }
+        assert!((1_050..1_250).contains(&full[0]), "full from {} ms on", full[0]);
+        assert!((4_900..5_200).contains(full.last().unwrap()), "full until {:?} ms", full.last());
+    }
+
+    #[test]
     fn a_line_without_a_queue_is_never_bounded() {
         let start = Instant::now() + Duration::from_secs(100);
         let mut uplink = Uplink::default();
@@ -172,6 +228,7 @@ mod tests {
             // Every packet late by up to 40 ms, but never all of a round.
             let (sent, late) = (start + Duration::from_millis(2 * number), Duration::from_millis(number * 7 % 40));
             assert_eq!(uplink.note(sent, sent + late), None);
+            assert!(!uplink.is_full(sent + late));
         }
     }
 

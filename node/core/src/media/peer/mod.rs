@@ -90,6 +90,8 @@ pub(super) struct Peer {
     pub inbound: Vec<(u32, usize, u8)>,
     /// What its client's line carries.
     pub uplink: Uplink,
+    /// See [`Peer::spare_line`].
+    spares_line: bool,
 }
 
 use channels::Channels;
@@ -167,6 +169,7 @@ impl Peer {
             dead: false,
             inbound: Vec::new(),
             uplink: Uplink::default(),
+            spares_line: false,
         }
     }
 
@@ -410,6 +413,18 @@ impl Peer {
     pub fn bound_client(&mut self, ssrc: u32, bps: u64) {
         if let Some(stream) = self.rtc.direct_api().stream_rx(&Ssrc::from(ssrc)) {
             stream.request_remb(Bitrate::bps(bps));
+        }
+    }
+
+    /// Whether to leave unasked what is lost of all layers but the lowest.
+    pub fn spare_line(&mut self, spare: bool) {
+        if std::mem::replace(&mut self.spares_line, spare) == spare {
+            return;
+        }
+        for (ssrc, _, _) in self.inbound.iter().filter(|(_, _, layer)| *layer > 0) {
+            if let Some(stream) = self.rtc.direct_api().stream_rx(&Ssrc::from(*ssrc)) {
+                stream.suppress_nack(spare);
+            }
         }
     }
 
