@@ -14,11 +14,10 @@ mod stream;
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use origo_auth::NodeId;
 
 use crate::Forward;
-use crate::link::{self, Flow, Hearing, Received, Send};
+use crate::link::{self, Datagram, Flow, Hearing, Received, Send};
 pub use counters::Counters;
 pub use machine::Links;
 
@@ -54,7 +53,7 @@ pub enum Output {
         /// The peer.
         to: NodeId,
         /// What to send.
-        datagram: Bytes,
+        datagram: Datagram,
     },
     /// For the worker that `sink` stands for.
     Received {

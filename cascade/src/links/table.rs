@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use crossbeam_channel::Receiver;
 use origo_auth::NodeId;
 use origo_cascade_core::link::{self, Send};
@@ -34,11 +34,15 @@ const KNOWN_WAIT: Duration = Duration::from_secs(2);
 const KNOWN_POLL: Duration = Duration::from_millis(20);
 /// How often counters are copied to where the node reads them.
 const STATS_EVERY: Duration = Duration::from_millis(100);
+/// The arena grows by so much.
+const ARENA_BYTES: usize = 64 << 10;
 
 /// The links of all peers, and the connections that carry them.
 pub(crate) struct Table {
     me: NodeId,
     links: Links,
+    /// Where datagrams are joined to one piece for QUIC: one allocation for about fifty.
+    arena: BytesMut,
     wake_at: Instant,
     media: BTreeMap<NodeId, Media>,
     rates_bps: BTreeMap<String, u64>,
@@ -68,8 +72,8 @@ impl Table {
         shared: Arc<Shared>,
     ) -> Self {
         let now = Instant::now();
-        let (links, media) = (Links::new(now), BTreeMap::new());
-        Self { me, links, wake_at: now, media, rates_bps, changes, inboxes, news, shared, stats_at: now }
+        let (links, media, arena) = (Links::new(now), BTreeMap::new(), BytesMut::with_capacity(ARENA_BYTES));
+        Self { me, links, arena, wake_at: now, media, rates_bps, changes, inboxes, news, shared, stats_at: now }
     }
 
     /// Gives one input to the links and does what they ask for.
@@ -79,7 +83,7 @@ impl Table {
             match self.links.poll_output() {
                 Output::Transmit { to, datagram } => {
                     if let Some(media) = self.media.get(&to) {
-                        media.transmit(datagram, &self.shared);
+                        media.transmit(datagram.join(&mut self.arena), &self.shared);
                     }
                 }
                 Output::Received { sink, received } => self.inboxes.push(sink, received),

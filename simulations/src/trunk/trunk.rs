@@ -281,7 +281,7 @@ impl Trunk {
         loop {
             let Some(link) = &mut self.ends[side].link else { return };
             match link.poll_output() {
-                Output::Transmit(datagram) => self.send_datagram(side, datagram),
+                Output::Transmit(datagram) => self.send_datagram(side, datagram.to_bytes()),
                 Output::Allow { bps, silent } => self.ends[side].allowed.set(bps, silent),
                 // Nobody in here has another way to go.
                 Output::Hearing { .. } => {}

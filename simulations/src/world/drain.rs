@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use origo_auth::NodeId;
+use origo_cascade_core::link::Datagram;
 use origo_cascade_core::{Forward, Input, Output, TrackLayer, link, links};
 
 use super::event::{Event, Parcel};
@@ -57,7 +58,10 @@ impl World<'_> {
                 // QUIC is a model that lets everything go at once.
                 links::Output::Allow { .. } => {}
                 links::Output::Timeout(at) => {
-                    let due = self.nanos(at).max(self.now + AT_ONCE);
+                    if self.nodes[node].links_due.0 != at {
+                        self.nodes[node].links_due = (at, self.nanos(at));
+                    }
+                    let due = self.nodes[node].links_due.1.max(self.now + AT_ONCE);
                     if self.nodes[node].links_wake.set(due) {
                         self.push(due, Event::WakeLinks(node as u32));
                     }
@@ -139,7 +143,7 @@ impl World<'_> {
         }
     }
 
-    fn transmit(&mut self, from: usize, to: NodeId, datagram: Bytes) {
+    fn transmit(&mut self, from: usize, to: NodeId, datagram: Datagram) {
         let Some(&to) = self.places.get(&to) else { return };
         let place = from * self.nodes.len() + to;
         self.note_sent(from, to, &datagram);
@@ -149,7 +153,7 @@ impl World<'_> {
         }
     }
 
-    fn note_sent(&mut self, from: usize, to: usize, datagram: &Bytes) {
+    fn note_sent(&mut self, from: usize, to: usize, datagram: &Datagram) {
         let sent = &mut self.nodes[from].sent[to];
         sent.datagrams += 1;
         let Some(packet) = wire::look(datagram) else { return };
@@ -165,12 +169,12 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn arrive(&mut self, path: usize, datagram: Bytes) {
+    pub(super) fn arrive(&mut self, path: usize, datagram: Datagram) {
         let (from, to) = (path / self.nodes.len(), path % self.nodes.len());
         if !self.takes_datagrams(to, from) {
             return;
         }
-        let peer = self.nodes[from].id;
+        let (peer, datagram) = (self.nodes[from].id, datagram.join(&mut self.arena));
         self.links(to, links::Input::Link { peer, input: link::Input::Datagram(datagram) });
     }
 

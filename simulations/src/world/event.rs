@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use origo_auth::NodeId;
+use origo_cascade_core::link::Datagram;
 use origo_cascade_core::metric::LinkMetric;
 
 /// One thing that happens at an instant.
 #[derive(Debug)]
 pub(super) enum Event {
     /// A datagram has crossed a path.
-    Arrive { path: u32, datagram: Bytes },
+    Arrive { path: u32, datagram: Datagram },
     /// A control message has crossed a path.
     Control(Box<Parcel>),
     /// A control message that a path lost is sent again.

@@ -14,6 +14,7 @@ mod local;
 mod news;
 mod node;
 mod outcome;
+mod places;
 mod publish;
 mod receive;
 mod track;
@@ -25,6 +26,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use origo_auth::{NodeId, RoomKey, RoomSid, TrackSid};
 
 pub use self::outcome::judge;
@@ -34,6 +36,7 @@ use self::fault::Faults;
 use self::join::Person;
 use self::local::Local;
 use self::node::Node;
+use self::places::Places;
 use self::track::Track;
 use self::tree::Trees;
 use crate::calendar::Calendar;
@@ -46,6 +49,8 @@ use crate::scenario::{Scenario, What};
 
 /// A mesh runs for this long before a scenario begins, so that nodes have measured their links and told of it.
 const SETTLES: Duration = Duration::from_secs(3);
+/// So small that the processor's nearest cache holds it: it is used again and again.
+const ARENA_BYTES: usize = 8 << 10;
 /// Violations that are kept; a broken invariant tends to be broken again with each packet.
 const VIOLATIONS_MAX: usize = 200;
 
@@ -122,7 +127,7 @@ struct World<'a> {
     calendar: Calendar<Event>,
     events: u64,
     nodes: Vec<Node>,
-    places: BTreeMap<NodeId, usize>,
+    places: Places,
     /// By sending node times count plus receiving node.
     paths: Vec<Path>,
     /// Control messages, by path.
@@ -143,6 +148,8 @@ struct World<'a> {
     trees: Trees,
     /// Payloads of every length that was needed.
     payloads: Vec<Option<Arc<[u8]>>>,
+    /// Where datagrams that arrive are joined to one piece.
+    arena: BytesMut,
     heard: VecDeque<(usize, origo_cascade_core::Event)>,
     /// What links tell cascades.
     told: VecDeque<(usize, origo_cascade_core::Input)>,
@@ -202,6 +209,7 @@ impl<'a> World<'a> {
             tracks_by_sid: BTreeMap::new(),
             trees: Trees::default(),
             payloads: Vec::new(),
+            arena: BytesMut::with_capacity(ARENA_BYTES),
             heard: VecDeque::new(),
             told: VecDeque::new(),
             measures: Measures::default(),

@@ -24,6 +24,8 @@ pub(super) struct Node {
     pub(super) links: Links,
     pub(super) cascade_wakes: Wake,
     pub(super) links_wake: Wake,
+    /// What the links said last of when that is, and the same in nanoseconds: mostly they say it again.
+    pub(super) links_due: (Instant, u64),
     /// Layers that go out, by peer and its number.
     pub(super) serving: BTreeMap<(NodeId, Flow), u32>,
     /// Layers that come in, by peer and our number.
@@ -111,6 +113,7 @@ impl Node {
             links: Links::new(start),
             cascade_wakes: Wake::default(),
             links_wake: Wake::default(),
+            links_due: (start, 0),
             serving: BTreeMap::new(),
             receiving: BTreeMap::new(),
             told_links: Vec::new(),

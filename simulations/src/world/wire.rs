@@ -1,5 +1,7 @@
 //! Looks into datagrams that nodes send, as far as measures need it (`docs/wire.md`, 2.1).
 
+use origo_cascade_core::link::Datagram;
+
 /// What RTP's own header takes, bytes.
 pub(super) const RTP_HEAD_BYTES: usize = 12;
 
@@ -14,7 +16,8 @@ pub(super) struct Seen {
 }
 
 /// Looks at a datagram; `None` for link messages.
-pub(super) fn look(datagram: &[u8]) -> Option<Seen> {
+pub(super) fn look(sent: &Datagram) -> Option<Seen> {
+    let datagram = sent.head();
     let mut at = 0;
     if varint(datagram, &mut at)? == 0 {
         return None;
@@ -36,7 +39,7 @@ pub(super) fn look(datagram: &[u8]) -> Option<Seen> {
         }
         at += if present & 0x08 != 0 { 8 } else { 0 } + if present & 0x10 != 0 { 3 } else { 0 };
     }
-    Some(Seen { is_audio: flags & 0x03 == 1, again, payload: datagram.len().checked_sub(at)? })
+    Some(Seen { is_audio: flags & 0x03 == 1, again, payload: sent.len().checked_sub(at)? })
 }
 
 fn varint(bytes: &[u8], at: &mut usize) -> Option<u64> {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, BytesMut};
 
-use super::{Class, Extensions, Flow, Packet};
+use super::{Class, Datagram, Extensions, Flow, Packet};
 use crate::wire::{Malformed, varint};
 
 const CLASS: u8 = 0x03;
@@ -40,10 +40,10 @@ pub(super) struct Head {
     pub(super) sent: Option<u32>,
 }
 
-/// A packet as it goes on the wire the first time. `out` is an arena: its memory is shared by many datagrams.
-pub(super) fn encode(out: &mut BytesMut, head: &Head, packet: &Packet) -> Bytes {
+/// A packet as it goes on the wire the first time. `out` is an arena: its memory is shared by many heads.
+pub(super) fn encode(out: &mut BytesMut, head: &Head, packet: &Packet) -> Datagram {
     let &Head { flow, class, hop_seq, original: _, sent } = head;
-    out.reserve(HEAD_BYTES_MAX + packet.payload.len());
+    out.reserve(HEAD_BYTES_MAX);
     let extended = extensions_present(&packet.extensions);
     let flag = |set: bool, flag: u8| if set { flag } else { 0 };
     varint::write(flow.0.into(), out);
@@ -67,12 +67,12 @@ pub(super) fn encode(out: &mut BytesMut, head: &Head, packet: &Packet) -> Bytes 
     if extended != 0 {
         encode_extensions(out, extended, &packet.extensions);
     }
-    out.put_slice(&packet.payload);
-    out.split().freeze()
+    Datagram::new(out.split().freeze(), packet.payload.clone())
 }
 
 /// The retransmission of a datagram that [`encode`] made.
-pub(super) fn encode_again(out: &mut BytesMut, sent: &Bytes, retransmission: u16) -> Bytes {
+pub(super) fn encode_again(out: &mut BytesMut, datagram: &Datagram, retransmission: u16) -> Datagram {
+    let sent = datagram.head();
     let (flow_bytes, flags) = flags_of(sent);
     let number = flow_bytes + 1..flow_bytes + 3;
     // The time of the first sending says nothing of this one.
@@ -83,12 +83,12 @@ pub(super) fn encode_again(out: &mut BytesMut, sent: &Bytes, retransmission: u16
     out.put_u16(retransmission);
     out.put_slice(&sent[number]);
     out.put_slice(&sent[rest..]);
-    out.split().freeze()
+    datagram.with_head(out.split().freeze())
 }
 
 /// The flow of a datagram that [`encode`] made.
-pub(super) fn flow_of(mut sent: &[u8]) -> Flow {
-    Flow(varint::read(&mut sent).unwrap_or(0) as u32)
+pub(super) fn flow_of(sent: &Datagram) -> Flow {
+    Flow(varint::read(&mut sent.head()).unwrap_or(0) as u32)
 }
 
 /// How many bytes the flow number takes, and the flags behind it.
@@ -238,13 +238,13 @@ mod tests {
         let (now, mut arena) = (Instant::now(), BytesMut::new());
         let first = Head { flow: Flow(5), class: Class::Base, hop_seq: 258, original: None, sent: None };
         let sent = encode(&mut arena, &first, &packet(now));
-        assert_eq!(sent, golden("packet"));
+        assert_eq!(sent.to_bytes(), golden("packet"));
         let timed = Head { sent: Some(1000), ..first };
         let sent_timed = encode(&mut arena, &timed, &packet(now));
-        assert_eq!(sent_timed, golden("packet_timed"));
-        assert_eq!(decode(&sent_timed, now).unwrap(), (timed, packet(now)));
+        assert_eq!(sent_timed.to_bytes(), golden("packet_timed"));
+        assert_eq!(decode(&sent_timed.to_bytes(), now).unwrap(), (timed, packet(now)));
         for sent in [sent, sent_timed] {
-            assert_eq!(encode_again(&mut arena, &sent, 7), golden("retransmission"));
+            assert_eq!(encode_again(&mut arena, &sent, 7).to_bytes(), golden("retransmission"));
             assert_eq!(flow_of(&sent), Flow(5));
         }
         let (head, again) = decode(&golden("retransmission"), now).unwrap();
@@ -262,7 +262,7 @@ mod tests {
             arrived: now,
         };
         let head = Head { flow: Flow(300), class: Class::Audio, hop_seq: 0, original: None, sent: None };
-        assert_eq!(encode(&mut arena, &head, &audio), golden("audio"));
+        assert_eq!(encode(&mut arena, &head, &audio).to_bytes(), golden("audio"));
         assert_eq!(decode(&golden("audio"), now).unwrap().1, audio);
     }
 
@@ -308,10 +308,10 @@ mod tests {
             let mut arena = BytesMut::new();
             let first = Head { flow: Flow(flow), class, hop_seq, original: None, sent: time };
             let sent = encode(&mut arena, &first, &packet);
-            let (head, read) = decode(&sent, now).unwrap();
+            let (head, read) = decode(&sent.to_bytes(), now).unwrap();
             prop_assert_eq!(&read, &packet);
             prop_assert_eq!(head, first);
-            let (head, again) = decode(&encode_again(&mut arena, &sent, 9), now).unwrap();
+            let (head, again) = decode(&encode_again(&mut arena, &sent, 9).to_bytes(), now).unwrap();
             prop_assert_eq!(again, packet);
             prop_assert_eq!(head, Head { hop_seq: 9, original: Some(hop_seq), sent: None, ..first });
         }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::message::{FEC_BYTES_MAX, Parity};
+use super::outgoing::Datagram;
 
 /// Packets in one block: 5 % more bytes, and two lost packets in one block are rare around 1 % loss...
 const BLOCK_PACKETS: u8 = 20;
@@ -49,7 +50,7 @@ impl Encoder {
     }
 
     /// Takes a datagram that was sent for the first time.
-    pub(super) fn add(&mut self, now: Instant, place: usize, number: u16, datagram: &[u8]) {
+    pub(super) fn add(&mut self, now: Instant, place: usize, number: u16, datagram: &Datagram) {
         if !self.on || datagram.len() > FEC_BYTES_MAX {
             return;
         }
@@ -66,8 +67,14 @@ impl Encoder {
         *count += 1;
         self.packets += 1;
         block.length ^= datagram.len() as u16;
-        xor_into(&mut block.bytes, datagram);
+        xor_into(&mut block.bytes, 0, datagram.head());
+        xor_into(&mut block.bytes, datagram.head().len(), datagram.payload());
         self.due_at.get_or_insert(now + BLOCK_SPAN);
+    }
+
+    /// Whether a datagram more changes nothing.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.on && self.due_at.is_none()
     }
 
     /// When a block that does not fill is to be closed.
@@ -124,6 +131,11 @@ impl Decoder {
     pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
         self.heard.filter(|at| now - *at < LATELY)?;
         Some((self.period * 3 / 2 + Duration::from_millis(4)).min(WAIT_MAX))
+    }
+
+    /// Whether a packet more changes nothing: the peer sends no parities, and none waits.
+    pub(super) fn is_idle(&self, now: Instant) -> bool {
+        self.pending.is_empty() && self.wait(now).is_none()
     }
 
     /// Keeps a datagram as it was first sent.
@@ -186,7 +198,7 @@ impl Decoder {
         for (place, number) in numbers_of(parity) {
             if let Some(datagram) = self.kept(place, number) {
                 length ^= datagram.len() as u16;
-                xor_into(&mut bytes, datagram);
+                xor_into(&mut bytes, 0, datagram);
             }
         }
         // What the XOR is longer than must be zeros, and no packet can be longer than it.
@@ -206,11 +218,12 @@ fn numbers_of(parity: &Parity) -> impl Iterator<Item = (usize, u16)> {
     ranges.flat_map(|(place, (first, count))| (0..count).map(move |step| (place, first.wrapping_add(step.into()))))
 }
 
-fn xor_into(sum: &mut Vec<u8>, bytes: &[u8]) {
-    if sum.len() < bytes.len() {
-        sum.resize(bytes.len(), 0);
+fn xor_into(sum: &mut Vec<u8>, from: usize, bytes: &[u8]) {
+    let end = from + bytes.len();
+    if sum.len() < end {
+        sum.resize(end, 0);
     }
-    for (sum, byte) in sum.iter_mut().zip(bytes) {
+    for (sum, byte) in sum[from..].iter_mut().zip(bytes) {
         *sum ^= byte;
     }
 }
@@ -229,6 +242,12 @@ mod tests {
         encoder
     }
 
+    /// A datagram whose payload begins somewhere.
+    fn of(bytes: &[u8]) -> Datagram {
+        let (head, payload) = bytes.split_at(bytes.len() / 3);
+        Datagram::new(Bytes::copy_from_slice(head), payload.into())
+    }
+
     /// A decoder that has heard of FEC.
     fn listening(now: Instant) -> Decoder {
         Decoder { heard: Some(now), ..Decoder::default() }
@@ -239,7 +258,7 @@ mod tests {
         let now = Instant::now();
         let is_on = |encoder: &mut Encoder, rtt, loss| {
             encoder.decide(Duration::from_millis(rtt), loss);
-            encoder.add(now, 1, 0, &[1]);
+            encoder.add(now, 1, 0, &of(&[1]));
             encoder.take_due(now + BLOCK_SPAN).is_some()
         };
         let mut encoder = Encoder::default();
@@ -255,15 +274,15 @@ mod tests {
         let (now, mut encoder) = (Instant::now(), lossy());
         for number in 0..20 {
             assert_eq!(encoder.take_due(now), None);
-            encoder.add(now, usize::from(number % 3), number / 3, &[number as u8; 100]);
+            encoder.add(now, usize::from(number % 3), number / 3, &of(&[number as u8; 100]));
         }
         assert_eq!(encoder.take_due(now).unwrap().ranges, [(0, 7), (0, 7), (0, 6)]);
-        encoder.add(now, 0, 7, &[1]);
+        encoder.add(now, 0, 7, &of(&[1]));
         assert_eq!(encoder.next_timeout(), Some(now + BLOCK_SPAN));
         assert_eq!(encoder.take_due(now + BLOCK_SPAN).unwrap().ranges, [(7, 1), (0, 0), (0, 0)]);
         assert_eq!(encoder.next_timeout(), None);
         encoder.decide(LOSSY.0, 0.03);
-        (0..10).for_each(|number| encoder.add(now, 2, number, &[1]));
+        (0..10).for_each(|number| encoder.add(now, 2, number, &of(&[1])));
         assert_eq!(encoder.take_due(now).unwrap().ranges[2], (0, 10));
     }
 
@@ -273,7 +292,7 @@ mod tests {
         let datagrams: Vec<Bytes> =
             (0..20).map(|number| Bytes::from(vec![number + 1; 50 + usize::from(number)])).collect();
         for (number, datagram) in (65_530..=65_535_u16).chain(0..14).zip(&datagrams) {
-            encoder.add(now, 2, number, datagram);
+            encoder.add(now, 2, number, &of(datagram));
             if ![65_533, 2].contains(&number) {
                 decoder.keep(now, 2, number, datagram);
             }
@@ -309,7 +328,7 @@ mod tests {
                 let number = next[*place];
                 next[*place] = number.wrapping_add(1);
                 let datagram = Bytes::from((0..*size).map(|byte| (byte * 7 + index) as u8).collect::<Vec<_>>());
-                encoder.add(now, *place, number, &datagram);
+                encoder.add(now, *place, number, &of(&datagram));
                 if index == lost {
                     expected = Some(Restored { place: *place, number, datagram });
                 } else {

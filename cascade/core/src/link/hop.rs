@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use super::counters::Dropped;
 use super::estimator::{Demand, Estimator, start_bps};
@@ -14,7 +14,7 @@ use super::receiver::{Receiver, nacks_of};
 use super::report::{EVERY, EVERY_SILENT, Reports, Taken};
 use super::ring::Ring;
 use super::scheduler::Scheduler;
-use super::{Class, Flow, Packet, datagram};
+use super::{Class, Datagram, Flow, Packet, datagram};
 use crate::metric::LinkMetric;
 
 /// The classes that carry packets, in the order of rings and receivers.
@@ -113,8 +113,8 @@ impl Hop {
         place: usize,
         flow: Flow,
         packet: &Packet,
-    ) -> Bytes {
-        let is_timed = self.timed_at.is_none_or(|at| now - at >= TIMED_EVERY);
+    ) -> Datagram {
+        let is_timed = self.timed_at.is_none_or(|at| at + TIMED_EVERY <= now);
         if is_timed {
             self.timed_at = Some(now);
         }
@@ -210,11 +210,11 @@ impl Hop {
         Some((bps as u64, silent))
     }
 
-    pub(super) fn next_timeout(&self) -> Instant {
+    /// When something is due, but for the peer's silence.
+    pub(super) fn due_at(&self) -> Instant {
         let receivers = self.receivers.iter().filter_map(Receiver::next_timeout);
         let others = [self.scheduler.next_timeout(), self.encoder.next_timeout()];
-        let first = receivers.chain(others.into_iter().flatten()).fold(self.report_at, Instant::min);
-        self.path.silent_before(first, self.reports.rtt()).unwrap_or(first)
+        receivers.chain(others.into_iter().flatten()).fold(self.report_at, Instant::min)
     }
 
     pub(super) fn metric(&self) -> LinkMetric {

@@ -5,7 +5,7 @@ mod arrival;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use super::counters::{Dropped, OUT, Stats};
 use super::hop::{CLASSES, Hop, Worked, place_of};
@@ -14,15 +14,15 @@ use super::message::{self, Message};
 use super::scheduler::{Turn, WRAP_BYTES};
 use super::sequence::extend;
 use super::shedding::{self, Load, Room};
-use super::{Class, Flow, Hearing, Input, Output, Packet, datagram};
+use super::{Class, Datagram, Flow, Hearing, Input, Output, Packet, datagram};
 use crate::TrackLayer;
 use crate::metric::LinkMetric;
 use crate::wire::{Malformed, varint};
 
 /// Longest time from a packet's arrival at this node to the link: an older one stood in a stalled worker.
 const EXPIRES: Duration = Duration::from_millis(250);
-/// Arena that datagrams are cut from: one allocation for about fifty.
-const ARENA_BYTES: usize = 64 << 10;
+/// Arena that heads are cut from: one allocation for about two hundred.
+const ARENA_BYTES: usize = 4 << 10;
 /// A link is woken for its reports at least every 50 ms; when it was not for this long, the node slept.
 const SLEPT: Duration = Duration::from_millis(100);
 /// With nothing to do the link asks to be woken this far ahead.
@@ -61,6 +61,8 @@ pub struct Link {
     reviewed_at: Instant,
     /// As it was last told.
     hearing: Hearing,
+    /// Until then a plain packet, sent or received, makes nothing due and puts nothing off.
+    plain_until: Option<Instant>,
     arena: BytesMut,
     outputs: VecDeque<Output>,
     stats: Stats,
@@ -80,6 +82,7 @@ impl Link {
             serving: BTreeMap::new(),
             reviewed_at: now,
             hearing: Hearing::Well,
+            plain_until: None,
             arena: BytesMut::new(),
             outputs: VecDeque::new(),
             stats: Stats::default(),
@@ -91,6 +94,26 @@ impl Link {
     pub fn handle_input(&mut self, now: Instant, input: Input) {
         self.forgive_sleep(now);
         self.now = self.now.max(now);
+        let is_plain = match input {
+            Input::Packet { flow, class, packet } => self.send_packet(flow, class, packet),
+            Input::Datagram(datagram) => self.handle_datagram(&datagram).unwrap_or_else(|_| {
+                self.dropped.malformed += 1;
+                false
+            }),
+            input => {
+                self.change(input);
+                false
+            }
+        };
+        if is_plain && self.plain_until.is_some_and(|until| self.now < until) {
+            debug_assert_eq!(self.plain_until, self.up.as_ref().map(Hop::due_at), "a plain packet changed what is due");
+            return;
+        }
+        self.plain_until = None;
+        self.do_due();
+    }
+
+    fn change(&mut self, input: Input) {
         match input {
             Input::Up { rtt, rate_bps } => {
                 self.down();
@@ -101,14 +124,8 @@ impl Link {
                 self.down();
                 self.hear(Some(Hearing::Gone), quiet.unwrap_or_default());
             }
-            Input::Packet { flow, class, packet } => self.send_packet(flow, class, packet),
             Input::Keyframe(layer) => self.want_keyframe(layer),
             Input::SenderReport { flow, ntp, rtp } => self.send_sender_report(flow, ntp, rtp),
-            Input::Datagram(datagram) => {
-                if self.handle_datagram(&datagram).is_err() {
-                    self.dropped.malformed += 1;
-                }
-            }
             Input::Queued(bytes) => {
                 if let Some(hop) = &mut self.up {
                     hop.scheduler.set_queued(bytes);
@@ -118,17 +135,18 @@ impl Link {
             Input::StopReceive(flow) => self.stop_receive(flow),
             Input::Serve { flow, layer, kind: _, sink } => self.serve(flow, layer, sink),
             Input::StopServe(flow) => self.stop_serve(flow),
-            Input::Timeout => {}
+            Input::Packet { .. } | Input::Datagram(_) | Input::Timeout => {}
         }
-        self.do_due();
     }
 
     /// The next thing to do.
     pub fn poll_output(&mut self) -> Output {
-        match self.outputs.pop_front() {
-            Some(output) => output,
-            None => Output::Timeout(self.next_timeout()),
+        if let Some(output) = self.outputs.pop_front() {
+            return output;
         }
+        // The queue begins again at its first place, which the processor's cache still holds.
+        self.outputs.clear();
+        Output::Timeout(self.next_timeout())
     }
 
     /// What was sent and received so far.
@@ -199,29 +217,31 @@ impl Link {
         }
     }
 
-    fn send_packet(&mut self, flow: Flow, class: Class, packet: Packet) {
+    /// Whether nothing else has come of it than that it went.
+    fn send_packet(&mut self, flow: Flow, class: Class, packet: Packet) -> bool {
         let Some(hop) = &mut self.up else {
             self.dropped.link_down += 1;
-            return;
+            return false;
         };
         let serving = self.serving.get_mut(&flow);
         let (Some(place), Some(serving)) = (place_of(class), serving) else {
             self.dropped.unknown_flow += 1;
-            return;
+            return false;
         };
-        if self.now.saturating_duration_since(packet.arrived) > EXPIRES {
+        if packet.arrived + EXPIRES < self.now {
             self.dropped.expired += 1;
-            return;
+            return false;
         }
         let bytes = packet.payload.len() + WRAP_BYTES;
         if !serving.load.pass(self.now, class, bytes, &packet) {
             self.dropped.shed[place] += 1;
             hop.scheduler.want(self.now, bytes);
-            return;
+            return false;
         }
-        if let Some(packet) = hop.scheduler.offer(self.now, place, flow, packet) {
-            self.transmit(place, flow, &packet);
-        }
+        let Some(packet) = hop.scheduler.offer(self.now, place, flow, packet) else { return false };
+        let is_plain = hop.encoder.is_idle();
+        self.transmit(place, flow, &packet);
+        is_plain
     }
 
     /// A packet's turn has come.
@@ -241,7 +261,7 @@ impl Link {
         }
     }
 
-    fn transmit_again(&mut self, place: usize, sent: &Bytes) {
+    fn transmit_again(&mut self, place: usize, sent: &Datagram) {
         let Some(hop) = &mut self.up else { return };
         reserve(&mut self.arena);
         let again = datagram::encode_again(&mut self.arena, sent, hop.retransmissions);
@@ -258,7 +278,7 @@ impl Link {
         hop.scheduler.want(self.now, sent.len() + WRAP_BYTES);
         hop.scheduler.count_sent(self.now, None, sent.len());
         self.stats.count_packet(OUT, Class::Link, false, sent.len());
-        self.outputs.push_back(Output::Transmit(sent));
+        self.outputs.push_back(Output::Transmit(sent.into()));
     }
 
     fn send_sender_report(&mut self, flow: Flow, ntp: u64, rtp: u32) {
@@ -381,16 +401,21 @@ impl Link {
         }
     }
 
-    fn next_timeout(&self) -> Instant {
-        let Some(hop) = &self.up else { return self.now + IDLE };
-        let rtt = hop.reports.rtt();
-        let first = match self.hearing {
-            Hearing::Suspect => hop.next_timeout().min(hop.path.limits(rtt).1),
-            Hearing::Well | Hearing::Gone => hop.next_timeout(),
-        };
-        if self.keyframes_wanted.is_empty() {
-            return first;
+    fn next_timeout(&mut self) -> Instant {
+        if let Some(until) = self.plain_until {
+            return until;
         }
+        let Some(hop) = &self.up else { return self.now + IDLE };
+        let (due, rtt) = (hop.due_at(), hop.reports.rtt());
+        let silent = hop.path.silent_before(due, rtt);
+        if silent.is_none() && self.keyframes_wanted.is_empty() && self.hearing == Hearing::Well {
+            self.plain_until = Some(due);
+            return due;
+        }
+        let first = match self.hearing {
+            Hearing::Suspect => silent.unwrap_or(due).min(hop.path.limits(rtt).1),
+            Hearing::Well | Hearing::Gone => silent.unwrap_or(due),
+        };
         let wanted = self.keyframes_wanted.iter().filter_map(|flow| self.receiving.get(flow));
         let keyframes = wanted.map(|receiving| receiving.keyframes.due_at(self.now, rtt));
         keyframes.fold(first, Instant::min)
@@ -413,10 +438,10 @@ fn read_flow(bytes: &mut &[u8]) -> Result<Flow, Malformed> {
     u32::try_from(flow).map(Flow).map_err(|_| Malformed("flow"))
 }
 
-/// Keeps the arena's next datagram from allocating on its own.
+/// Keeps the arena's next head from allocating on its own.
 fn reserve(arena: &mut BytesMut) {
-    const DATAGRAM: usize = 1500;
-    if arena.capacity() < DATAGRAM {
+    const HEAD: usize = 300;
+    if arena.capacity() < HEAD {
         *arena = BytesMut::with_capacity(ARENA_BYTES);
     }
 }

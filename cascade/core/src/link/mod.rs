@@ -16,6 +16,7 @@ mod left_out;
 mod machine;
 mod message;
 mod meter;
+mod outgoing;
 mod output;
 mod packet;
 mod path;
@@ -32,6 +33,7 @@ pub use counters::{Dropped, Stats};
 pub use input::Input;
 pub use left_out::{LeftOut, void};
 pub use machine::Link;
+pub use outgoing::Datagram;
 pub use output::{Hearing, Output};
 pub use packet::{Class, Extensions, Packet, Received, Send};
 

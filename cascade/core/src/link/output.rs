@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
-use super::{Class, Flow, Received};
+use super::{Class, Datagram, Flow, Received};
 
 /// How a peer is heard over its media connection, and hears us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,7 +19,7 @@ pub enum Hearing {
 #[derive(Clone, Debug)]
 pub enum Output {
     /// Send this datagram on the media connection.
-    Transmit(Bytes),
+    Transmit(Datagram),
     /// What QUIC's window is to allow has changed.
     Allow {
         /// Bits per second, everything included.

@@ -52,11 +52,12 @@ impl Path {
         }
     }
 
-    /// Takes note of a datagram.
-    pub(super) fn hear(&mut self, now: Instant, bytes: usize) {
-        (self.heard_at, self.silent) = (Some(now), false);
+    /// Takes note of a datagram. Whether it ends a silence.
+    pub(super) fn hear(&mut self, now: Instant, bytes: usize) -> bool {
+        self.heard_at = Some(now);
         self.datagrams = self.datagrams.wrapping_add(1);
         self.bytes = self.bytes.wrapping_add((bytes + WRAP_BYTES) as u32);
+        std::mem::take(&mut self.silent)
     }
 
     /// Takes note of when something that came at `clock` by our clock was sent by the peer's.

@@ -3,8 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
+use super::outgoing::Datagram;
 use super::sequence::extend;
 
 /// Packets kept in one class: 300 ms of 200 Mb/s in packets of 1200 bytes.
@@ -22,7 +21,7 @@ pub(super) struct Ring {
 #[derive(Debug)]
 struct Sent {
     at: Instant,
-    datagram: Bytes,
+    datagram: Datagram,
     resends: u8,
 }
 
@@ -34,8 +33,8 @@ impl Ring {
 
     /// Keeps the packet with the number [`Self::next`], and lets go of those that are older than `keeps`: their memory
     /// is wanted for packets to come.
-    pub(super) fn push(&mut self, now: Instant, datagram: Bytes, keeps: Duration) {
-        while self.sent.front().is_some_and(|sent| now - sent.at > keeps) || self.sent.len() >= PACKETS_MAX {
+    pub(super) fn push(&mut self, now: Instant, datagram: Datagram, keeps: Duration) {
+        while self.sent.front().is_some_and(|sent| sent.at + keeps < now) || self.sent.len() >= PACKETS_MAX {
             self.sent.pop_front();
             self.first += 1;
         }
@@ -43,7 +42,7 @@ impl Ring {
     }
 
     /// When the packet with that number was first sent, and what was sent, if it is kept, not older than `age_max` and has not been sent too often.
-    pub(super) fn take_again(&mut self, now: Instant, number: u16, age_max: Duration) -> Option<(Instant, Bytes)> {
+    pub(super) fn take_again(&mut self, now: Instant, number: u16, age_max: Duration) -> Option<(Instant, Datagram)> {
         let number = extend(self.next(), number)?;
         let place = number.checked_sub(self.first)?;
         let sent = self.sent.get_mut(usize::try_from(place).ok()?)?;
@@ -57,16 +56,22 @@ impl Ring {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+
+    fn datagram(number: u32) -> Datagram {
+        Bytes::copy_from_slice(&number.to_be_bytes()).into()
+    }
 
     #[test]
     fn a_packet_is_found_by_its_number_until_it_is_too_old_or_was_asked_for_too_often() {
         let (start, mut ring) = (Instant::now(), Ring::default());
         let age_max = Duration::from_millis(300);
         for number in 0..70_000_u32 {
-            ring.push(start, Bytes::copy_from_slice(&number.to_be_bytes()), age_max);
+            ring.push(start, datagram(number), age_max);
         }
-        let of = |number: u32| Some((start, Bytes::copy_from_slice(&number.to_be_bytes())));
+        let of = |number: u32| Some((start, datagram(number)));
         assert_eq!(ring.take_again(start, 69_999_u32 as u16, age_max), of(69_999));
         assert_eq!(ring.take_again(start, 65_530, age_max), of(65_530));
         assert_eq!(ring.take_again(start, 60_000, age_max), None, "no longer kept");

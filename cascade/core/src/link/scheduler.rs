@@ -6,12 +6,10 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 use super::bucket::Bucket;
 use super::estimator::Demand;
 use super::meter::Meter;
-use super::{Flow, Packet};
+use super::{Datagram, Flow, Packet};
 
 /// Bytes of IP, UDP and QUIC around a datagram.
 pub(super) const WRAP_BYTES: usize = 58;
@@ -63,6 +61,8 @@ pub(super) struct Scheduler {
     again: VecDeque<Again>,
     rate: f64,
     silent_since: Option<Instant>,
+    /// When the buckets were filled last.
+    filled_at: Instant,
     bucket: Bucket,
     urgent: Bucket,
     repairs: Bucket,
@@ -81,7 +81,7 @@ pub(super) enum Turn {
     /// For the first time: place of its class, flow, packet.
     First(usize, Flow, Packet),
     /// A repair: place of its class, the datagram as it was first sent.
-    Again(usize, Bytes),
+    Again(usize, Datagram),
 }
 
 #[derive(Debug)]
@@ -96,7 +96,7 @@ struct Waiting {
 struct Again {
     until: Instant,
     place: usize,
-    datagram: Bytes,
+    datagram: Datagram,
 }
 
 impl Scheduler {
@@ -108,9 +108,10 @@ impl Scheduler {
             again: VecDeque::new(),
             rate,
             silent_since: None,
-            bucket: Bucket::new(now, DEPTH_MIN),
-            urgent: Bucket::new(now, DEPTH_MIN),
-            repairs: Bucket::new(now, AGAIN_DEPTH_MIN),
+            filled_at: now,
+            bucket: Bucket::new(DEPTH_MIN),
+            urgent: Bucket::new(DEPTH_MIN),
+            repairs: Bucket::new(AGAIN_DEPTH_MIN),
             credit: 0.0,
             quic_bytes: 0,
             tick_at: None,
@@ -221,7 +222,7 @@ impl Scheduler {
     }
 
     /// Takes a repair that is of use until then. False when there are too many.
-    pub(super) fn offer_again(&mut self, now: Instant, place: usize, datagram: Bytes, until: Instant) -> bool {
+    pub(super) fn offer_again(&mut self, now: Instant, place: usize, datagram: Datagram, until: Instant) -> bool {
         self.fill(now);
         let spent = !self.repairs.has_tokens();
         if spent || self.again.len() >= AGAIN_MAX {
@@ -254,12 +255,17 @@ impl Scheduler {
     }
 
     fn fill(&mut self, now: Instant) {
+        let passed = (now - std::mem::replace(&mut self.filled_at, now)).as_secs_f64();
         let per_second = self.rate / 8.0;
         let depth = if self.tick_at.is_some() { CATCH_UP } else { DEPTH };
-        self.bucket.fill(now, self.rate, (per_second * depth).max(DEPTH_MIN));
+        self.bucket.fill(passed, self.rate, (per_second * depth).max(DEPTH_MIN));
         let share = if self.is_silent() { SILENT_SHARE } else { URGENT_SHARE };
-        self.urgent.fill(now, self.rate * share, DEPTH_MIN);
-        self.repairs.fill(now, self.rate * AGAIN_SHARE, (per_second * AGAIN_SHARE * AGAIN_DEPTH).max(AGAIN_DEPTH_MIN));
+        self.urgent.fill(passed, self.rate * share, DEPTH_MIN);
+        self.repairs.fill(
+            passed,
+            self.rate * AGAIN_SHARE,
+            (per_second * AGAIN_SHARE * AGAIN_DEPTH).max(AGAIN_DEPTH_MIN),
+        );
     }
 
     /// Opens a tick if one is due; then [`Self::next`] gives what goes in it.

@@ -27,7 +27,8 @@ pub struct Links {
     wakes: Vec<Instant>,
     /// The earliest of them, unless it has to be looked for.
     first_wake: Option<Instant>,
-    links_by_peer: BTreeMap<NodeId, usize>,
+    /// Ascending.
+    links_by_peer: Vec<(NodeId, usize)>,
     pub(super) layers: Slab<Layer>,
     pub(super) layers_by_id: BTreeMap<TrackLayer, usize>,
     /// Streams that peers take parts of.
@@ -61,7 +62,7 @@ impl Links {
             links: Vec::new(),
             wakes: Vec::new(),
             first_wake: None,
-            links_by_peer: BTreeMap::new(),
+            links_by_peer: Vec::new(),
             layers: Slab::default(),
             layers_by_id: BTreeMap::new(),
             streams: Slab::default(),
@@ -91,15 +92,16 @@ impl Links {
 
     /// The next thing to do.
     pub fn poll_output(&mut self) -> Output {
-        match self.outputs.pop_front() {
-            Some(output) => output,
-            None => Output::Timeout(self.next_timeout()),
+        if let Some(output) = self.outputs.pop_front() {
+            return output;
         }
+        self.outputs.clear();
+        Output::Timeout(self.next_timeout())
     }
 
     /// Everybody to whom there is or was a link.
     pub fn peers(&self) -> impl Iterator<Item = NodeId> {
-        self.links_by_peer.keys().copied()
+        self.links_by_peer.iter().map(|(peer, _)| *peer)
     }
 
     /// What was sent to and received from a peer so far.
@@ -123,17 +125,24 @@ impl Links {
     }
 
     fn link(&self, peer: NodeId) -> Option<&Link> {
-        self.links_by_peer.get(&peer).map(|link| &self.links[*link].link)
+        self.find(peer).ok().map(|place| &self.links[self.links_by_peer[place].1].link)
     }
 
     pub(super) fn place_of(&mut self, node: NodeId) -> usize {
-        let (now, links, wakes, first_wake) = (self.now, &mut self.links, &mut self.wakes, &mut self.first_wake);
-        *self.links_by_peer.entry(node).or_insert_with(|| {
-            links.push(Peer { node, link: Link::new(now) });
-            wakes.push(now);
-            *first_wake = None;
-            links.len() - 1
-        })
+        match self.find(node) {
+            Ok(place) => self.links_by_peer[place].1,
+            Err(place) => {
+                self.links.push(Peer { node, link: Link::new(self.now) });
+                self.wakes.push(self.now);
+                self.first_wake = None;
+                self.links_by_peer.insert(place, (node, self.links.len() - 1));
+                self.links.len() - 1
+            }
+        }
+    }
+
+    fn find(&self, node: NodeId) -> Result<usize, usize> {
+        self.links_by_peer.binary_search_by_key(&node, |(peer, _)| *peer)
     }
 
     fn link_input(&mut self, peer: NodeId, input: link::Input) {

@@ -195,7 +195,7 @@ impl Pair {
         loop {
             let link = if to_receiver { &mut self.receiver } else { &mut self.sender };
             match link.poll_output() {
-                Output::Transmit(datagram) => self.fly(!to_receiver, datagram),
+                Output::Transmit(datagram) => self.fly(!to_receiver, datagram.to_bytes()),
                 Output::Received { received: Received::Keyframe { layer }, .. } => {
                     self.keyframes_asked += 1;
                     self.keyframe_layers.push(layer);

@@ -86,7 +86,7 @@ fn a_replayed_datagram_is_counted_and_not_handed_on_again() {
     let mut sent = Vec::new();
     loop {
         match pair.sender.poll_output() {
-            Output::Transmit(datagram) => sent.push(datagram),
+            Output::Transmit(datagram) => sent.push(datagram.to_bytes()),
             Output::Timeout(_) => break,
             _ => {}
         }

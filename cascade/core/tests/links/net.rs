@@ -202,7 +202,7 @@ impl Net {
         loop {
             let it = &mut self.nodes[at];
             match it.links.poll_output() {
-                Output::Transmit { to, datagram } => self.fly(at, to, datagram),
+                Output::Transmit { to, datagram } => self.fly(at, to, datagram.to_bytes()),
                 Output::Received { sink, received } => it.received.push((sink, self.now, received)),
                 Output::Flowing { from, flow } => it.flowing.push((from, flow)),
                 Output::Allow { .. } | Output::Hearing { .. } => {}

@@ -1,13 +1,13 @@
 //! Nodes that answer and do not forward media as they should.
 
-use bytes::Bytes;
+use origo_cascade_core::link::Datagram;
 
 use super::super::{World, wire};
 use crate::scenario::Gray;
 
 impl World<'_> {
     /// How much later than it should a datagram leaves a node, ns; `None` when it does not.
-    pub(in super::super) fn lateness(&self, from: usize, to: usize, datagram: &Bytes) -> Option<u64> {
+    pub(in super::super) fn lateness(&self, from: usize, to: usize, datagram: &Datagram) -> Option<u64> {
         let grays = &self.faults.nodes[from].grays;
         if grays.is_empty() || wire::look(datagram).is_none() {
             return Some(0);

@@ -12,14 +12,13 @@ use super::{Link, read_flow};
 use crate::wire::Malformed;
 
 impl Link {
-    pub(super) fn handle_datagram(&mut self, datagram: &Bytes) -> Result<(), Malformed> {
-        if let Some(hop) = &mut self.up {
-            hop.path.hear(self.now, datagram.len());
-        }
+    /// Whether nothing else has come of it than a packet for its receiver.
+    pub(super) fn handle_datagram(&mut self, datagram: &Bytes) -> Result<bool, Malformed> {
+        let ends_silence = self.up.as_mut().is_some_and(|hop| hop.path.hear(self.now, datagram.len()));
         let mut rest = &datagram[..];
         let flow = read_flow(&mut rest)?;
         if flow.0 != 0 {
-            return self.handle_packet(flow, rest, datagram);
+            return Ok(self.handle_packet(flow, rest, datagram)? && !ends_silence);
         }
         self.stats.count_packet(IN, Class::Link, false, datagram.len());
         while !rest.is_empty() {
@@ -28,13 +27,13 @@ impl Link {
                 None => self.dropped.unknown_message += 1,
             }
         }
-        Ok(())
+        Ok(false)
     }
 
-    fn handle_packet(&mut self, flow: Flow, mut rest: &[u8], datagram: &Bytes) -> Result<(), Malformed> {
+    fn handle_packet(&mut self, flow: Flow, mut rest: &[u8], datagram: &Bytes) -> Result<bool, Malformed> {
         let (head, flags) = datagram::decode_head(flow, &mut rest)?;
-        let Some(hop) = &mut self.up else { return Ok(()) };
-        let Some(place) = place_of(head.class) else { return Ok(()) };
+        let Some(hop) = &mut self.up else { return Ok(false) };
+        let Some(place) = place_of(head.class) else { return Ok(false) };
         self.stats.count_packet(IN, head.class, head.original.is_some(), datagram.len());
         let (number, how) = match head.original {
             Some(original) => {
@@ -50,14 +49,18 @@ impl Link {
             }
         };
         let wait = hop.decoder.wait(self.now);
-        if !hop.receivers[place].accept(self.now, number, how, wait) {
+        let receiver = &mut hop.receivers[place];
+        let misses_some = receiver.next_timeout().is_some();
+        if !receiver.accept(self.now, number, how, wait) {
             self.dropped.duplicate += 1;
-            return Ok(());
+            return Ok(false);
         }
+        let is_plain = !misses_some && receiver.next_timeout().is_none() && hop.decoder.is_idle(self.now);
         if let Some(restored) = hop.decoder.take_late(place, number).filter(|_| how == How::First) {
             self.restore(&restored);
         }
-        self.deliver(flow, head.class, flags, rest)
+        self.deliver(flow, head.class, flags, rest)?;
+        Ok(is_plain)
     }
 
     fn deliver(&mut self, flow: Flow, class: Class, flags: u8, mut rest: &[u8]) -> Result<(), Malformed> {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::*;
 use crate::link::Extensions;
 
@@ -156,7 +158,7 @@ fn repairs_take_fifteen_percent_and_what_is_more_is_refused() {
     for _ in 0..2000 {
         now += MS;
         for _ in 0..20 {
-            let datagram = Bytes::from(vec![0; 1000]);
+            let datagram = Bytes::from(vec![0; 1000]).into();
             if scheduler.offer_again(now, BASE, datagram, now + 100 * MS) { taken += 1 } else { refused += 1 }
         }
         sent += tick(&mut scheduler, now)[3];
