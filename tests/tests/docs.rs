@@ -76,6 +76,45 @@ fn every_metric_is_explained_and_no_other_is() {
     assert_eq!(explained, metrics());
 }
 
+/// Every (what, reason) in which the parts of a node list what they drop, and those that they count one by one.
+fn drops() -> BTreeSet<(String, String)> {
+    let mut drops = BTreeSet::new();
+    let pair = |text: &str| {
+        let mut words = text.trim().trim_start_matches('"').splitn(3, '"');
+        let (what, comma, rest) = (words.next()?, words.next()?, words.next()?);
+        let reason = rest.split('"').next().filter(|_| comma.trim() == ",")?;
+        Some((what.to_owned(), reason.to_owned()))
+    };
+    for list in [
+        "cascade/core/src/cascade/counters.rs",
+        "cascade/core/src/link/counters.rs",
+        "cascade/core/src/links/counters.rs",
+        "cascade/src/stats.rs",
+    ] {
+        let source = read(list);
+        let (_, list) = source.split_once("(&'static str, &'static str, u64);").expect("a list of what is dropped");
+        drops.extend(between(list, "(\"", "\n").filter_map(pair));
+    }
+    for source in ["node/core/src/media/command.rs", "node/core/src/media/ingest.rs", "node/src/worker/thread.rs"] {
+        let source = read(source);
+        drops.extend(between(&source, "count_dropped(\"", ")").filter_map(pair));
+    }
+    drops
+}
+
+#[test]
+fn every_reason_for_which_nodes_and_workers_drop_something_is_explained() {
+    let pages = [read("docs/metrics.md"), read("docs/livekit-compatibility.md")].concat();
+    let explained = |what: &str, reason: &str| {
+        let has = |row: &str, word: &str| row.contains(&format!("`{word}`"));
+        pages.lines().any(|row| row.starts_with('|') && has(row, what) && has(row, reason))
+    };
+    let drops = drops();
+    assert!(drops.len() > 50, "found {drops:?}");
+    let unexplained: Vec<_> = drops.iter().filter(|(what, reason)| !explained(what, reason)).collect();
+    assert!(unexplained.is_empty(), "docs/metrics.md does not explain {unexplained:?}");
+}
+
 #[test]
 fn every_link_between_documents_leads_somewhere() {
     let files = markdown_files();

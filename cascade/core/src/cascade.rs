@@ -227,6 +227,8 @@ pub enum Forward {
         flow: Flow,
         /// Sound or picture.
         kind: MediaKind,
+        /// The track's layers lie within one stream, whose numbers count over all of them.
+        in_stream: bool,
     },
     /// End a `Serve`.
     StopServe {

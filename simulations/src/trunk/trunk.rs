@@ -252,7 +252,7 @@ impl Trunk {
                     now,
                     side,
                     match side {
-                        0 => Input::Serve { flow, layer, kind: MediaKind::Video, sink },
+                        0 => Input::Serve { flow, layer, kind: MediaKind::Video, in_stream: false, sink },
                         _ => Input::Receive { flow, layer, sink },
                     },
                 );

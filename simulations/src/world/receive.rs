@@ -25,6 +25,10 @@ impl World<'_> {
     }
 
     fn receive(&mut self, node: usize, number: usize, layer: usize, packet: &Packet) {
+        // It only tells that numbers were left out.
+        if packet.payload.is_empty() {
+            return;
+        }
         let now = self.now;
         let track = &mut self.tracks[number];
         let (origin, stream) = (track.node, track.stream_of(layer as u8));

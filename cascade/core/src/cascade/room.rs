@@ -142,10 +142,10 @@ impl Room {
         Record { data: self.data.last_of(record.sid), ..record.into() }
     }
 
-    /// The kind of a track that a local participant publishes.
-    pub(super) fn local_track(&self, track: TrackSid) -> Option<MediaKind> {
+    /// The kind of a track that a local participant publishes, and whether its layers lie within one stream.
+    pub(super) fn local_track(&self, track: TrackSid) -> Option<(MediaKind, bool)> {
         let mut tracks = self.local.values().flat_map(|record| &record.tracks);
-        tracks.find(|other| other.sid == track).map(|track| track.kind)
+        tracks.find(|other| other.sid == track).map(|track| (track.kind, track.has_layers_in_stream()))
     }
 }
 

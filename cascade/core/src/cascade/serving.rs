@@ -69,14 +69,14 @@ impl Cascade {
 
     fn may_give(&self, to: NodeId, asked: Served) -> Result<Served, Refusal> {
         let room = self.rooms.get(&asked.room).ok_or(Refusal::NoSuchTrack)?;
-        let kind = room.local_track(asked.layer.track).ok_or(Refusal::NoSuchTrack)?;
+        let (kind, in_stream) = room.local_track(asked.layer.track).ok_or(Refusal::NoSuchTrack)?;
         for node in [to, self.me] {
             self.may_touch(&room.record.settings.countries, node)?;
         }
         if let Some(why) = self.subscriptions.trees.get(&asked.room).and_then(|tree| tree.refusal_of(to)) {
             return Err(Refusal::NotAllowed(why));
         }
-        Ok(Served { kind, ..asked })
+        Ok(Served { kind, in_stream, ..asked })
     }
 
     fn may_relay(&self, to: NodeId, asked: Served) -> Result<Served, Refusal> {
@@ -137,8 +137,8 @@ impl Cascade {
         }
         self.subscriptions.served.insert(to, flow, served.clone());
         if served.origin == self.me {
-            let (room, kind) = (served.room.clone(), served.kind);
-            self.forward(Forward::Serve { room, layer, to, flow, kind });
+            let (room, kind, in_stream) = (served.room.clone(), served.kind, served.in_stream);
+            self.forward(Forward::Serve { room, layer, to, flow, kind, in_stream });
             self.tree_gains(to, &served);
         } else {
             self.take_for_child(&served);

@@ -91,6 +91,13 @@ pub(super) fn flow_of(sent: &Datagram) -> Flow {
     Flow(varint::read(&mut sent.head()).unwrap_or(0) as u32)
 }
 
+/// The packet in a datagram that [`encode`] made, with the low bits of its number.
+pub(super) fn decode(mut sent: &[u8], now: Instant) -> Result<(Flow, Packet), Malformed> {
+    let flow = Flow(varint::read(&mut sent).ok_or(Malformed("flow"))? as u32);
+    let (_, flags) = decode_head(flow, &mut sent)?;
+    Ok((flow, decode_packet(flags, &mut sent, now)?))
+}
+
 /// How many bytes the flow number takes, and the flags behind it.
 fn flags_of(sent: &[u8]) -> (usize, u8) {
     let flow_bytes = 1 << (sent[0] >> 6);

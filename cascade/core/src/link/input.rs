@@ -63,6 +63,8 @@ pub enum Input {
         layer: TrackLayer,
         /// Sound or picture.
         kind: MediaKind,
+        /// The track's layers lie within one stream, whose numbers count over all of them.
+        in_stream: bool,
         /// Given back with keyframe requests.
         sink: usize,
     },

@@ -35,7 +35,8 @@ impl LeftOut {
         if back >= u64::from(u128::BITS) {
             return 0;
         }
-        self.recent |= bit << back;
+        let below = u128::MAX.checked_shr(u128::BITS - u32::from(skipped).min(u128::BITS)).unwrap_or(0);
+        self.recent |= (below << back << 1) | (bit << back);
         self.run = self.run.max(self.recent.trailing_ones() as u16);
         (self.recent >> back >> 1).trailing_ones() as u16
     }

@@ -1,11 +1,13 @@
 //! The core of a link: packets of workers become datagrams, datagrams of the peer become packets, once each.
 
 mod arrival;
+mod streams;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use origo_auth::TrackSid;
 
 use super::counters::{Dropped, OUT, Stats};
 use super::hop::{CLASSES, Hop, Worked, place_of};
@@ -14,6 +16,7 @@ use super::message::{self, Message};
 use super::scheduler::{Turn, WRAP_BYTES};
 use super::sequence::extend;
 use super::shedding::{self, Load, Room};
+use super::stream::Stream;
 use super::{Class, Datagram, Flow, Hearing, Input, Output, Packet, datagram};
 use crate::TrackLayer;
 use crate::metric::LinkMetric;
@@ -43,6 +46,8 @@ struct Receiving {
 pub(super) struct Serving {
     pub(super) layer: TrackLayer,
     sink: usize,
+    /// It is one of several layers within one stream.
+    in_stream: bool,
     keyframes: Downstream,
     pub(super) load: Load,
 }
@@ -58,6 +63,8 @@ pub struct Link {
     /// Flows of which a keyframe is wanted.
     keyframes_wanted: BTreeSet<Flow>,
     serving: BTreeMap<Flow, Serving>,
+    /// Streams whose layers are among them.
+    streams: BTreeMap<TrackSid, Stream>,
     reviewed_at: Instant,
     /// As it was last told.
     hearing: Hearing,
@@ -80,6 +87,7 @@ impl Link {
             flows_by_layer: BTreeMap::new(),
             keyframes_wanted: BTreeSet::new(),
             serving: BTreeMap::new(),
+            streams: BTreeMap::new(),
             reviewed_at: now,
             hearing: Hearing::Well,
             plain_until: None,
@@ -133,7 +141,7 @@ impl Link {
             }
             Input::Receive { flow, layer, sink } => self.receive(flow, layer, sink),
             Input::StopReceive(flow) => self.stop_receive(flow),
-            Input::Serve { flow, layer, kind: _, sink } => self.serve(flow, layer, sink),
+            Input::Serve { flow, layer, kind: _, in_stream, sink } => self.serve(flow, layer, in_stream, sink),
             Input::StopServe(flow) => self.stop_serve(flow),
             Input::Packet { .. } | Input::Datagram(_) | Input::Timeout => {}
         }
@@ -201,20 +209,31 @@ impl Link {
         self.hear(hearing, quiet);
     }
 
-    fn serve(&mut self, flow: Flow, layer: TrackLayer, sink: usize) {
-        let serving = Serving { layer, sink, keyframes: Downstream::default(), load: Load::default() };
-        self.serving.insert(flow, serving);
+    fn serve(&mut self, flow: Flow, layer: TrackLayer, in_stream: bool, sink: usize) {
+        let serving = Serving { layer, sink, in_stream, keyframes: Downstream::default(), load: Load::default() };
+        if let Some(before) = self.serving.insert(flow, serving) {
+            self.leave_stream(before.layer.track, flow);
+        }
+        if in_stream {
+            self.streams.entry(layer.track).or_default().add(layer.layer, flow);
+        }
         self.stats.copies = self.serving.len() as u64;
     }
 
     fn stop_serve(&mut self, flow: Flow) {
-        self.serving.remove(&flow);
+        let stopped = self.serving.remove(&flow);
         self.stats.copies = self.serving.len() as u64;
-        if let Some(hop) = &mut self.up {
-            for place in 0..CLASSES.len() {
-                hop.scheduler.remove(place, flow);
-            }
+        let removed = self.remove_waiting(flow);
+        if let Some(Serving { layer, .. }) = stopped {
+            self.leave_stream(layer.track, flow);
+            self.tell_left_out(layer.track, removed.into_iter().flatten().collect());
         }
+    }
+
+    /// Takes away what waits of a flow, by class.
+    fn remove_waiting(&mut self, flow: Flow) -> [Vec<Packet>; CLASSES.len()] {
+        let up = &mut self.up;
+        std::array::from_fn(|place| up.as_mut().map_or(Vec::new(), |hop| hop.scheduler.remove(place, flow)))
     }
 
     /// Whether nothing else has come of it than that it went.
@@ -233,11 +252,22 @@ impl Link {
             return false;
         }
         let bytes = packet.payload.len() + WRAP_BYTES;
-        if !serving.load.pass(self.now, class, bytes, &packet) {
+        let goes = serving.load.pass(self.now, class, bytes, &packet);
+        if !goes {
             self.dropped.shed[place] += 1;
             hop.scheduler.want(self.now, bytes);
+        }
+        if serving.in_stream {
+            let layer = serving.layer;
+            self.send_of_stream(layer, flow, place, packet, goes);
             return false;
         }
+        goes && self.offer(place, flow, packet)
+    }
+
+    /// A packet is sent now or when its turn comes. Says whether nothing else has come of it than that it went.
+    fn offer(&mut self, place: usize, flow: Flow, packet: Packet) -> bool {
+        let Some(hop) = &mut self.up else { return false };
         let Some(packet) = hop.scheduler.offer(self.now, place, flow, packet) else { return false };
         let is_plain = hop.encoder.is_idle();
         self.transmit(place, flow, &packet);
@@ -348,6 +378,8 @@ impl Link {
         for (shed, expired) in self.dropped.shed.iter_mut().zip(hop.scheduler.take_expired()) {
             *shed += expired;
         }
+        let expired = hop.scheduler.take_expired_packets();
+        self.tell_expired(expired);
     }
 
     fn ask_for_repairs(&mut self) {
@@ -392,9 +424,11 @@ impl Link {
         let changes = shedding::review(self.now, span, room, &mut self.serving);
         hop.next_bps = changes.next_bps;
         for flow in changes.away {
-            for place in 0..CLASSES.len() {
-                self.dropped.shed[place] += hop.scheduler.remove(place, flow);
+            let removed = self.remove_waiting(flow);
+            for (shed, removed) in self.dropped.shed.iter_mut().zip(&removed) {
+                *shed += removed.len() as u64;
             }
+            self.tell_shed(flow, removed.into_iter().flatten().collect());
         }
         for flow in changes.back {
             self.ask_publisher(flow);

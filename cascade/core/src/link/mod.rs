@@ -26,6 +26,7 @@ mod ring;
 mod scheduler;
 mod sequence;
 mod shedding;
+mod stream;
 
 pub(crate) use sequence::extend;
 

@@ -73,6 +73,8 @@ pub(super) struct Scheduler {
     sent: Meter,
     /// Packets that waited too long, by class, since they were last asked for.
     expired: [u64; 3],
+    /// Those among them that others may be told of.
+    expired_packets: Vec<(Flow, Packet)>,
 }
 
 /// A packet on its turn.
@@ -118,6 +120,7 @@ impl Scheduler {
             offered: Meter::new(now),
             sent: Meter::new(now),
             expired: [0; 3],
+            expired_packets: Vec::new(),
         }
     }
 
@@ -177,6 +180,11 @@ impl Scheduler {
     /// Takes the count of packets that waited too long: audio, base, enhancement.
     pub(super) fn take_expired(&mut self) -> [u64; 3] {
         std::mem::take(&mut self.expired)
+    }
+
+    /// Takes the packets of enhancement layers that waited too long.
+    pub(super) fn take_expired_packets(&mut self) -> Vec<(Flow, Packet)> {
+        std::mem::take(&mut self.expired_packets)
     }
 
     /// Counts bytes that somebody wants to be sent, whatever becomes of them.
@@ -348,6 +356,9 @@ impl Scheduler {
         if let Some(dropped) = self.waiting[place].pop_front() {
             self.waiting_bytes -= dropped.bytes;
             self.expired[place] += 1;
+            if place == ENHANCEMENT {
+                self.expired_packets.push((dropped.flow, dropped.packet));
+            }
         }
     }
 
@@ -359,16 +370,19 @@ impl Scheduler {
         }
     }
 
-    /// Drops what waits of a flow that gives way. Says how many packets.
-    pub(super) fn remove(&mut self, place: usize, flow: Flow) -> u64 {
-        let before = self.waiting[place].len();
+    /// Takes away what waits of a flow that gives way.
+    pub(super) fn remove(&mut self, place: usize, flow: Flow) -> Vec<Packet> {
         let bytes = &mut self.waiting_bytes;
+        let mut removed = Vec::new();
         self.waiting[place].retain(|waiting| {
             let stays = waiting.flow != flow;
-            *bytes -= if stays { 0 } else { waiting.bytes };
+            if !stays {
+                *bytes -= waiting.bytes;
+                removed.push(waiting.packet.clone());
+            }
             stays
         });
-        (before - self.waiting[place].len()) as u64
+        removed
     }
 }
 

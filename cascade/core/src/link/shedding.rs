@@ -85,10 +85,17 @@ impl Load {
             State::Returns { at, .. } => {
                 let returns = packet.key || now >= at;
                 if returns {
-                    (self.state, self.back_at) = (State::Goes, Some(now));
+                    self.begin_anew(now);
                 }
                 returns
             }
+        }
+    }
+
+    /// The stream that it is a layer of begins anew: if it is to come back, now.
+    pub(super) fn begin_anew(&mut self, now: Instant) {
+        if matches!(self.state, State::Returns { .. }) {
+            (self.state, self.back_at) = (State::Goes, Some(now));
         }
     }
 

@@ -304,7 +304,9 @@ impl Links {
         match forward {
             Forward::Receive { layer, from, flow, local, .. } => self.receive(layer, from, flow, local.then_some(sink)),
             Forward::StopReceive { from, flow } => self.stop_receive(from, flow),
-            Forward::Serve { layer, to, flow, kind, .. } => self.serve(layer, to, flow, kind, sink),
+            Forward::Serve { layer, to, flow, kind, in_stream, .. } => {
+                self.serve(layer, to, flow, (kind, in_stream), sink);
+            }
             Forward::Relay { layer, to, flow, kind, in_stream } => self.relay(layer, to, flow, kind, in_stream),
             Forward::Refill { to, flow, span } => self.refill(to, flow, span),
             Forward::StopServe { to, flow, .. } | Forward::StopRelay { to, flow, .. } => self.stop_serve(to, flow),
@@ -356,11 +358,11 @@ impl Links {
         self.give(link, link::Input::StopReceive(flow));
     }
 
-    fn serve(&mut self, id: TrackLayer, to: NodeId, flow: Flow, kind: MediaKind, sink: usize) {
+    fn serve(&mut self, id: TrackLayer, to: NodeId, flow: Flow, (kind, in_stream): (MediaKind, bool), sink: usize) {
         let (link, layer) = (self.place_of(to), self.layer(id));
         // First, lest the layer seems idle when the flow replaces another.
         self.layer_mut(layer).worked += 1;
-        self.feed(link, id, flow, kind, Feed::Worker { sink, layer });
+        self.feed(link, id, flow, (kind, in_stream), Feed::Worker { sink, layer });
     }
 
     fn relay(&mut self, id: TrackLayer, to: NodeId, flow: Flow, kind: MediaKind, in_stream: bool) {
@@ -370,7 +372,7 @@ impl Links {
         if known.is_some_and(|outgoing| outgoing.feed == feed) {
             return;
         }
-        self.feed(link, id, flow, kind, feed);
+        self.feed(link, id, flow, (kind, in_stream), feed);
         if in_stream {
             self.add_part(id, link, flow);
             self.layer_mut(layer).streamed += 1;
@@ -414,13 +416,13 @@ impl Links {
         }
     }
 
-    fn feed(&mut self, link: usize, layer: TrackLayer, flow: Flow, kind: MediaKind, feed: Feed) {
+    fn feed(&mut self, link: usize, layer: TrackLayer, flow: Flow, (kind, in_stream): (MediaKind, bool), feed: Feed) {
         if let Some(&place) = self.outgoing_by_flow.get(&(link, flow)) {
             self.end_serve(place, link, flow);
         }
         let place = self.outgoing.insert(Outgoing { feed });
         self.outgoing_by_flow.insert((link, flow), place);
-        self.give(link, link::Input::Serve { flow, layer, kind, sink: place });
+        self.give(link, link::Input::Serve { flow, layer, kind, in_stream, sink: place });
     }
 
     fn stop_serve(&mut self, to: NodeId, flow: Flow) {

@@ -53,7 +53,7 @@ fn the_cost_of_a_packet_in_both_cores() {
         let track = format!("TR_23456789A{:03}", number + 200).replace(['0', '1'], "Z").parse();
         let layer = TrackLayer { track: track.expect("a track's id"), layer: 0 };
         let flow = Flow(number);
-        links[0].handle_input(start, Input::Serve { flow, layer, kind: MediaKind::Video, sink: 0 });
+        links[0].handle_input(start, Input::Serve { flow, layer, kind: MediaKind::Video, in_stream: false, sink: 0 });
         links[1].handle_input(start, Input::Receive { flow, layer, sink: 0 });
     }
     let (mut now, template) = (start, packet(start, 0, 1150));

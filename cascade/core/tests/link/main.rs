@@ -9,6 +9,7 @@ mod cubic;
 mod pair;
 mod refusals;
 mod shared;
+mod streams;
 mod trunk;
 
 use std::collections::BTreeSet;

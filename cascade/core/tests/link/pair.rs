@@ -164,7 +164,12 @@ impl Pair {
 
     /// Lets a flow carry a layer.
     pub fn carry(&mut self, flow: Flow, layer: TrackLayer) {
-        self.input(false, Input::Serve { flow, layer, kind: MediaKind::Video, sink: 0 });
+        self.carry_as(flow, layer, false);
+    }
+
+    /// The same, as one layer of a stream or not.
+    pub fn carry_as(&mut self, flow: Flow, layer: TrackLayer, in_stream: bool) {
+        self.input(false, Input::Serve { flow, layer, kind: MediaKind::Video, in_stream, sink: 0 });
         self.input(true, Input::Receive { flow, layer, sink: 0 });
     }
 

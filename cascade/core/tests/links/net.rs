@@ -123,7 +123,10 @@ impl Net {
 
     pub fn serve(&mut self, at: usize, to: usize, of: u8, flow: u32) {
         let (room, kind) = (room(), MediaKind::Video);
-        self.forward(at, Forward::Serve { room, layer: layer(of), to: node(to), flow: Flow(flow), kind });
+        self.forward(
+            at,
+            Forward::Serve { room, layer: layer(of), to: node(to), flow: Flow(flow), kind, in_stream: false },
+        );
     }
 
     pub fn relay(&mut self, at: usize, to: usize, of: u8, flow: u32, in_stream: bool) {

@@ -256,13 +256,16 @@ mod tests {
         let mut forwards = Vec::new();
         for of in 0..3_u8 {
             let (room, flow, layer) = (room.clone(), Flow(10 + u32::from(of)), layer(of));
-            forwards.push((0, Forward::Serve { room: room.clone(), layer, to: node(1), flow, kind }));
+            forwards.push((0, Forward::Serve { room: room.clone(), layer, to: node(1), flow, kind, in_stream: true }));
             forwards.push((1, Forward::Receive { room, layer, from: node(0), flow, kind, local: false }));
         }
         for of in 0..2_u8 {
             let (direct, relayed) = (Flow(20 + u32::from(of)), Flow(30 + u32::from(of)));
             let (room, at) = (room.clone(), layer(of));
-            forwards.push((0, Forward::Serve { room: room.clone(), layer: at, to: node(2), flow: direct, kind }));
+            forwards.push((
+                0,
+                Forward::Serve { room: room.clone(), layer: at, to: node(2), flow: direct, kind, in_stream: true },
+            ));
             forwards.push((1, Forward::Relay { layer: at, to: node(2), flow: relayed, kind, in_stream: true }));
             let again = TrackLayer { track: other, layer: of };
             for (layer, from, flow) in [(at, node(0), direct), (again, node(1), relayed)] {

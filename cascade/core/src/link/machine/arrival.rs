@@ -144,15 +144,19 @@ impl Link {
         let Some(hop) = &mut self.up else { return };
         let Some(place) = CLASSES.iter().position(|other| *other as u8 == class) else { return };
         let age_max = deadline_of(CLASSES[place]);
+        let mut refused = Vec::new();
         for number in numbers_of(first, bitmap) {
             let Some((sent_at, sent)) = hop.rings[place].take_again(self.now, number, age_max) else { continue };
             // What is no longer served was still sent before: its receiver may be waiting for it.
             let serving = self.serving.get(&datagram::flow_of(&sent));
             let is_away = serving.is_some_and(|serving| serving.load.is_away());
-            if is_away || !hop.scheduler.offer_again(self.now, place, sent, sent_at + age_max) {
+            let in_stream = serving.is_some_and(|serving| serving.in_stream);
+            if is_away || !hop.scheduler.offer_again(self.now, place, sent.clone(), sent_at + age_max) {
                 self.dropped.repair_refused += 1;
+                refused.extend(in_stream.then(|| datagram::decode(&sent, self.now).ok()).flatten());
             }
         }
+        self.tell_expired(refused);
     }
 
     fn pass_keyframe_request(&mut self, flow: Flow) {

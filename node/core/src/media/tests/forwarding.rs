@@ -28,6 +28,7 @@ pub(super) fn serve(letter: char, number: u8, flow: u32, kind: Kind) -> Command 
         to: NodeId([9; 16]),
         flow: Flow(flow),
         kind,
+        in_stream: false,
     })
 }
 

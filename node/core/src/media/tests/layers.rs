@@ -212,7 +212,14 @@ fn what_peers_take_counts_among_what_is_demanded() {
     call.send(30);
     let (layer, to, flow) = (TrackLayer { track: sid('v'), layer: 2 }, NodeId([9; 16]), Flow(3));
     let room = RoomKey::new("p", "r");
-    call.world.command(Command::Forward(Forward::Serve { room: room.clone(), layer, to, flow, kind: Kind::Video }));
+    call.world.command(Command::Forward(Forward::Serve {
+        room: room.clone(),
+        layer,
+        to,
+        flow,
+        kind: Kind::Video,
+        in_stream: false,
+    }));
     call.world.run_ms(10);
     assert_eq!(call.demand(), Some(LayerSet::only(0).with(2)));
     call.world.command(Command::Forward(Forward::StopServe { room, layer, to, flow }));
@@ -339,7 +346,7 @@ fn layers_within_one_stream_follow_the_tile_and_go_to_peers_apart() {
     for layer in 0..2 {
         let (to, flow) = (NodeId([9; 16]), Flow(20 + u32::from(layer)));
         let (room, layer) = (RoomKey::new("p", "r"), TrackLayer { track: sid('v'), layer });
-        world.command(Command::Forward(Forward::Serve { room, layer, to, flow, kind: Kind::Video }));
+        world.command(Command::Forward(Forward::Serve { room, layer, to, flow, kind: Kind::Video, in_stream: false }));
     }
     send(&mut world, 30);
     assert_eq!(send(&mut world, 2).1, [20, 21, 20, 21]);
