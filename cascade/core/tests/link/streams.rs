@@ -30,8 +30,8 @@ impl Camera {
     fn run(&mut self, pair: &mut Pair, pictures: u64) {
         for picture in 0..pictures {
             let key = picture == 0 || !std::mem::take(&mut pair.keyframe_layers).is_empty();
-            for of in 0..3 {
-                for place in 0..PICTURE[of] {
+            for (of, packets) in PICTURE.into_iter().enumerate() {
+                for place in 0..packets {
                     let class = if of == 0 { Class::Base } else { Class::Enhancement };
                     let key = key && of == 0 && place == 0;
                     let packet = Packet { key, ..packet(pair.now(), self.next, 1000) };
