@@ -66,6 +66,7 @@ stories! {
     a_partition_heals_to_one_room: "partition-heals",
     rooms_outlive_both_their_homes: "homes-lost",
     a_relay_stands_still_and_goes_on: "relay-held",
+    clocks_that_disagree_keep_nobody_out: "clocks-disagree",
 }
 
 /// Rooms differ; the design's figures are of many rooms together.

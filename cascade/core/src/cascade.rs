@@ -18,6 +18,7 @@ mod patience;
 mod presence;
 mod refusal;
 mod report;
+mod rivals;
 mod room;
 mod seats;
 mod served;

@@ -18,7 +18,8 @@ pub struct ParticipantRecord {
     /// The node that serves it and alone writes this record.
     pub owner: NodeId,
     /// Which life of the identity this is: `max(stored + 1, unix seconds)` at its join. Of two sessions of one
-    /// identity the higher incarnation stays.
+    /// identity the higher incarnation stays; the owner of one that began later than another raises it above that one's,
+    /// whatever clocks say.
     pub incarnation: u64,
     /// Grows when another node takes the participant over.
     pub owner_epoch: u32,

@@ -8,7 +8,7 @@ use super::Run;
 use crate::outcome::Outcome;
 use crate::report::figure;
 use crate::scenario::{Choices, Scenario};
-use crate::swarm::{Seed, cut_down, draw, keep, swarm};
+use crate::swarm::{Seed, cut_down, draw, draw_with_faults, keep, swarm};
 
 /// Draws a random scenario from each seed, runs it and checks all invariants.
 #[derive(clap::Args, Debug)]
@@ -16,6 +16,9 @@ pub struct Args {
     /// How many seeds.
     #[arg(long, default_value_t = 100)]
     seeds: u64,
+    /// Nodes die, lines are cut, processes stand still: random faults too, and what must hold once they are over.
+    #[arg(long)]
+    faults: bool,
     /// The first one.
     #[arg(long, default_value_t = 0)]
     from: u64,
@@ -37,8 +40,9 @@ pub fn run(args: &Args, run: &Run) -> anyhow::Result<bool> {
         let scenario = Scenario::parse(Path::new("drawn.toml"), text, &Choices::default());
         scenario.map(|scenario| run(&scenario)).map_err(|mistakes| mistakes.to_string())
     };
+    let draw = if args.faults { draw_with_faults } else { draw };
     let (mut ended, mut broken) = (0, 0);
-    let seeds = swarm(args.from..args.from.saturating_add(args.seeds), one, |seed| {
+    let seeds = swarm(args.from..args.from.saturating_add(args.seeds), draw, one, |seed| {
         ended += 1;
         broken += u64::from(!seed.broken.is_empty());
         if ended % PROGRESS == 0 || ended == args.seeds {

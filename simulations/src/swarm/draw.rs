@@ -35,8 +35,15 @@ const LOSSES: [&str; 6] = [
 
 /// The text of a seed's scenario.
 pub fn draw(seed: u64) -> String {
-    Draw { dice: dice(seed, "swarm"), nodes: Vec::new(), countries: Vec::new(), seconds: 0, out: String::new() }
-        .all(seed)
+    let draw = Draw::all(seed);
+    format!("[run]\nduration = \"{}s\"\nseed = {seed}\n{}", draw.seconds, draw.out)
+}
+
+/// The same scenario, with faults.
+pub fn draw_with_faults(seed: u64) -> String {
+    let draw = Draw::all(seed);
+    let (faults, ends_ms) = super::fault::draw(seed, &draw.nodes);
+    format!("[run]\nduration = \"{ends_ms}ms\"\nseed = {seed}\n{}{faults}", draw.out)
 }
 
 struct Draw {
@@ -51,18 +58,19 @@ struct Draw {
 }
 
 impl Draw {
-    fn all(mut self, seed: u64) -> String {
-        self.seconds = self.dice.random_range(4..=8);
-        let _ = write!(self.out, "[run]\nduration = \"{}s\"\nseed = {seed}\n", self.seconds);
-        self.topology();
-        self.lines();
-        let rooms = self.dice.random_range(1..=3);
+    fn all(seed: u64) -> Self {
+        let mut dice = dice(seed, "swarm");
+        let seconds = dice.random_range(4..=8);
+        let mut all = Self { dice, nodes: Vec::new(), countries: Vec::new(), seconds, out: String::new() };
+        all.topology();
+        all.lines();
+        let rooms = all.dice.random_range(1..=3);
         for room in 1..=rooms {
-            self.room(room);
+            all.room(room);
         }
-        self.policy();
-        self.changes(rooms);
-        self.out
+        all.policy();
+        all.changes(rooms);
+        all
     }
 
     fn topology(&mut self) {

@@ -2,6 +2,7 @@
 
 mod cut;
 mod draw;
+mod fault;
 
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use crate::parallel;
 use crate::report::{WriteError, figure, write_file};
 
 pub use cut::cut_down;
-pub use draw::draw;
+pub use draw::{draw, draw_with_faults};
 
 /// What became of one seed.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +27,7 @@ pub struct Seed {
 /// Runs seeds over all cores. `done` hears of each as it ends.
 pub fn swarm(
     seeds: std::ops::Range<u64>,
+    draw: fn(u64) -> String,
     run: impl Fn(&str) -> Result<Outcome, String> + Sync,
     mut done: impl FnMut(&Seed) + Send,
 ) -> Vec<Seed> {
@@ -62,7 +64,8 @@ pub fn keep(seed: &Seed, text: &str, dir: &Path) -> Result<String, WriteError> {
     let name = format!("swarm-{}.toml", seed.seed);
     let told = seed.broken.iter().take(TOLD).map(|what| format!("# {}\n", what.replace('\n', " ")));
     let text = format!(
-        "# Drawn by `origo-sim swarm --seeds 1 --from {}`; it broke:\n{}\n{}",
+        "# Drawn by `origo-sim swarm {}--seeds 1 --from {}`; it broke:\n{}\n{}",
+        if text.contains("[[fault]]") { "--faults " } else { "" },
         seed.seed,
         told.collect::<String>(),
         text
@@ -81,7 +84,7 @@ mod tests {
     #[test]
     fn every_drawn_scenario_is_without_mistake_and_the_same_again() {
         let mut relays = std::collections::BTreeSet::new();
-        for seed in 0..300 {
+        for (seed, draw) in (0..300).flat_map(|seed| [(seed, draw as fn(u64) -> String), (seed, draw_with_faults)]) {
             let text = draw(seed);
             assert_eq!(text, draw(seed));
             let scenario = Scenario::parse(Path::new("drawn.toml"), &text, &Choices::default())
@@ -105,7 +108,7 @@ mod tests {
             }
         };
         let mut heard = 0;
-        let seeds = swarm(10..14, run, |_| heard += 1);
+        let seeds = swarm(10..14, draw, run, |_| heard += 1);
         assert_eq!(heard, 4);
         let broken: Vec<&[String]> = seeds.iter().map(|seed| &seed.broken[..]).collect();
         assert_eq!(broken[0].len(), 0);

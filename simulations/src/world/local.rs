@@ -248,6 +248,7 @@ impl World<'_> {
         let (kind, in_stream) = (self.tracks[track].kind, self.tracks[track].in_stream());
         let mut watch = Watch::new(local, now, best, kind == MediaKind::Audio);
         watch.synced |= in_stream && layer > 0;
+        watch.late = (self.faults.any && kind == MediaKind::Video).then(Default::default);
         let at = &mut self.tracks[track].layers[usize::from(layer)];
         if at.watches.is_empty() && !at.is_wanted() && !at.active {
             at.asked_at = Some((now, straight));

@@ -10,6 +10,7 @@ mod fault;
 mod gauges;
 mod join;
 mod keyframe;
+mod late;
 mod local;
 mod news;
 mod node;

@@ -121,6 +121,7 @@ impl World<'_> {
             for (node, watch) in &mut layer.watches {
                 let (missed, last) = watch.settle(stream, place as u8, now, warm);
                 self.second.missed += missed;
+                let (missed, last) = watch.late.as_mut().map_or((missed, last), |late| late.give_up(now));
                 let stands = missed > 0 && is_picture && (place == 0 || !in_stream) && watch.synced && last > watch.key;
                 if stands {
                     (watch.synced, watch.frozen) = (false, Some(now));

@@ -1,6 +1,7 @@
 //! What a node takes of a layer for its people: which packets came in time, and whether the picture stands.
 
 use super::fault::Pause;
+use super::late::Late;
 use super::track::Stream;
 
 /// A picture is no use when it is later than this beyond the best path, ns.
@@ -39,6 +40,8 @@ pub(super) struct Watch {
     pub(super) asks: bool,
     pub(super) freezes: u32,
     pub(super) reported: bool,
+    /// What may still come late: with faults a parent sends again what another one lost.
+    pub(super) late: Option<Late>,
     /// What a fault does to it.
     pub(super) pause: Option<Pause>,
 }
@@ -85,6 +88,7 @@ impl Watch {
             asks: false,
             freezes: 0,
             reported: false,
+            late: None,
             pause: None,
         }
     }
@@ -100,6 +104,7 @@ impl Watch {
     pub(super) fn take(&mut self, stream: &Stream, number: u64, sent: u64, now: u64) -> Came {
         self.begin(number, now);
         if number < self.next {
+            self.come_late(number);
             return Came::TooLate;
         }
         let words = (stream.length() / 64) as usize;
@@ -111,6 +116,7 @@ impl Watch {
             return Came::Twice;
         }
         if now > sent + self.best + self.in_time() {
+            self.come_late(number);
             return Came::TooLate;
         }
         self.seen[word] |= bit;
@@ -140,6 +146,9 @@ impl Watch {
             }
             if !came {
                 missed = (missed.0 + 1, number);
+                if let Some(late) = &mut self.late {
+                    late.miss(number, sent.at + waits);
+                }
             }
             if sent.at >= from {
                 let is_start = sent.at < began + START;
@@ -149,6 +158,12 @@ impl Watch {
             }
         }
         missed
+    }
+
+    fn come_late(&mut self, number: u64) {
+        if let Some(late) = &mut self.late {
+            late.come(number);
+        }
     }
 
     fn in_time(&self) -> u64 {

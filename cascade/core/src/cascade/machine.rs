@@ -21,7 +21,7 @@ use crate::route::{Map, Prices, RelayPolicy, Tree};
 use crate::wire::Malformed;
 use crate::wire::message::{
     Announce, Answer, Ask, Attach, Attached, Body, DataAgain, DataGone, DataHead, Exit, Kind, Leave, Members, Path,
-    Record, Snapshot, Subscribe, SubscribeErr, SubscribeOk, Unsubscribe,
+    Record, Rival, Snapshot, Subscribe, SubscribeErr, SubscribeOk, Unsubscribe,
 };
 use crate::{Forward, Node};
 
@@ -196,6 +196,7 @@ impl Cascade {
             Kind::Attach => self.handle_attach(from, Attach::from_body(body)?)?,
             Kind::Attached => self.handle_attached(from, Attached::from_body(body)?)?,
             Kind::Path => self.handle_path(from, Path::from_body(body)?)?,
+            Kind::Rival => self.handle_rival(Rival::from_body(body)?)?,
         }
         Ok(())
     }

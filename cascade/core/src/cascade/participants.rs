@@ -1,6 +1,7 @@
 //! Participants' records: written by the node that serves them, copied by the others.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey, TrackSid};
 
@@ -30,12 +31,14 @@ impl Cascade {
             if stored.sid == record.sid {
                 record.incarnation = stored.incarnation;
             } else {
-                record.incarnation = record.incarnation.max(stored.incarnation + 1);
+                record.incarnation = record.incarnation.max(stored.incarnation.saturating_add(1));
             }
         }
         let elsewhere = room.take_remote(&record.identity);
         let before = room.local.insert(record.identity.clone(), record.clone());
-        let message = room.record_to_tell(&record);
+        room.refused.remove(&record.identity);
+        room.note_begin(&record, self.now, Duration::ZERO);
+        let message = room.record_to_tell(&record, self.now);
         let peers: Vec<NodeId> = room.peers.iter().filter(|(_, peer)| peer.introduced).map(|(id, _)| *id).collect();
         for to in peers {
             self.send(to, &message);
@@ -55,6 +58,7 @@ impl Cascade {
             return;
         }
         let record = room.local.remove(identity);
+        room.began.remove(identity);
         let peers: Vec<NodeId> = room.peers.keys().copied().collect();
         let reason = match reason {
             LeaveReason::Left(reason) => reason,
@@ -69,7 +73,7 @@ impl Cascade {
 
     /// An owner's word about its participant.
     pub(super) fn handle_record(&mut self, from: NodeId, message: Record) -> Result<(), Malformed> {
-        let last_data = message.data;
+        let (last_data, age) = (message.data, Duration::from_millis(message.age_ms));
         let record = record_of(message, from)?;
         let (key, identity, sid) = (record.room.clone(), record.identity.clone(), record.sid);
         if !self.rooms.contains_key(&key) {
@@ -77,7 +81,7 @@ impl Cascade {
             return Ok(());
         }
         self.add_peer(from, &key);
-        self.take_record(&key, record);
+        self.take_record(&key, record, age);
         let taken = self.rooms.get(&key).and_then(|room| room.remote.get(&identity));
         if taken.is_some_and(|taken| taken.owner == from && taken.sid == sid) {
             self.begin_data(from, &key, sid, last_data);
@@ -85,27 +89,39 @@ impl Cascade {
         Ok(())
     }
 
-    fn take_record(&mut self, key: &RoomKey, record: ParticipantRecord) {
+    /// `age` is how long ago the session began, at least.
+    pub(super) fn take_record(&mut self, key: &RoomKey, record: ParticipantRecord, age: Duration) {
         let Some(room) = self.rooms.get_mut(key) else { return };
         match room.local.get(&record.identity) {
             Some(local) if supersedes(&record, local) => {
+                let is_other = local.sid != record.sid;
+                if is_other && self.raise_if_younger(key, &record.identity, record.incarnation, age) {
+                    return;
+                }
+                let Some(room) = self.rooms.get_mut(key) else { return };
                 let local = room.local.remove(&record.identity);
                 self.give_up(key, local);
             }
-            // The other node hears of ours by itself and gives its own up.
-            Some(_) => return,
+            // The other node hears of ours by itself, and gives its own up unless that is the younger.
+            Some(_) => return self.refuse_record(key, record),
             None => {}
         }
         let Some(room) = self.rooms.get_mut(key) else { return };
         let stored = room.remote.get(&record.identity);
-        if stored.is_some_and(|stored| *stored == record || !supersedes(&record, stored)) {
+        if stored.is_some_and(|stored| *stored == record) {
             return;
+        }
+        if stored.is_some_and(|stored| !supersedes(&record, stored)) {
+            return self.refuse_record(key, record);
         }
         if stored.is_none() && room.remote.len() >= REMOTE_RECORDS_MAX {
             self.counters.over_limit += 1;
             return;
         }
+        let known = room.remote.get(&record.identity).is_some_and(|known| known.sid == record.sid);
+        let age = if known { room.age_of(&record, self.now) } else { age };
         let before = room.put_remote(record.clone());
+        room.note_begin(&record, self.now, age);
         if let Some(before) = before.as_ref().filter(|before| before.sid != record.sid) {
             self.tell_left(before, LeaveReason::Left(DUPLICATE_IDENTITY));
         }
@@ -139,6 +155,7 @@ impl Cascade {
         is_gone: impl Fn(&ParticipantRecord) -> bool,
     ) {
         let Some(room) = self.rooms.get_mut(key) else { return };
+        room.refused.retain(|_, record| !is_gone(record));
         let gone: Vec<Identity> =
             room.remote.values().filter(|record| is_gone(record)).map(|record| record.identity.clone()).collect();
         for identity in gone {
@@ -146,6 +163,7 @@ impl Cascade {
             self.after_remote_change(key, Some(&record), None);
             self.tell_left(&record, reason);
             self.end_data(key, record.sid, reason);
+            self.revive(key, &identity);
         }
     }
 

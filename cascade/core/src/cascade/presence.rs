@@ -192,7 +192,7 @@ impl Cascade {
         let Some(peer) = room.peers.get_mut(&to).filter(|peer| is_linked && !peer.introduced) else { return };
         peer.introduced = true;
         let room = &*room;
-        let records: Vec<Record> = room.local.values().map(|record| room.record_to_tell(record)).collect();
+        let records: Vec<Record> = room.local.values().map(|record| room.record_to_tell(record, self.now)).collect();
         let snapshot = Snapshot {
             room: Some(key.into()),
             record: Some((&room.record).into()),

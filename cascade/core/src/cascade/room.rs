@@ -7,6 +7,7 @@ use std::time::Instant;
 use origo_auth::{Identity, NodeId, TrackSid};
 
 use super::data::Data;
+use super::rivals::Began;
 use crate::wire::message::Record;
 use crate::{MediaKind, ParticipantRecord, RoomRecord, TrackRecord};
 
@@ -27,6 +28,10 @@ pub(super) struct Room {
     /// Homes that have heard of us over the link they have now.
     pub(super) told_homes: BTreeSet<NodeId>,
     pub(super) data: Data,
+    /// When the session of each identity began.
+    pub(super) began: BTreeMap<Identity, Began>,
+    /// Records that lost against one that stands, the best of each identity.
+    pub(super) refused: BTreeMap<Identity, ParticipantRecord>,
 }
 
 /// An `Enter` that waits for its answer.
@@ -97,6 +102,8 @@ impl Room {
             peers: BTreeMap::new(),
             told_homes: BTreeSet::new(),
             data: Data::default(),
+            began: BTreeMap::new(),
+            refused: BTreeMap::new(),
         }
     }
 
@@ -129,6 +136,9 @@ impl Room {
     /// Takes out a record of another node.
     pub(super) fn take_remote(&mut self, identity: &Identity) -> Option<ParticipantRecord> {
         let record = self.remote.remove(identity)?;
+        if self.began.get(identity).is_some_and(|began| began.is_of(record.sid)) {
+            self.began.remove(identity);
+        }
         for track in &record.tracks {
             if self.remote_tracks.get(&track.sid).is_some_and(|known| known.owner == record.owner) {
                 self.remote_tracks.remove(&track.sid);
@@ -138,8 +148,9 @@ impl Room {
     }
 
     /// A local participant's record as other nodes are told it.
-    pub(super) fn record_to_tell(&self, record: &ParticipantRecord) -> Record {
-        Record { data: self.data.last_of(record.sid), ..record.into() }
+    pub(super) fn record_to_tell(&self, record: &ParticipantRecord, now: Instant) -> Record {
+        let age_ms = self.age_of(record, now).as_millis() as u64;
+        Record { data: self.data.last_of(record.sid), age_ms, ..record.into() }
     }
 
     /// The kind of a track that a local participant publishes, and whether its layers lie within one stream.

@@ -7,7 +7,7 @@ mod subscription;
 
 use bytes::Bytes;
 
-pub use participant::{Leave, Record, Snapshot, Track};
+pub use participant::{Leave, Record, Rival, Snapshot, Track};
 pub use question::{Answer, Ask};
 pub use room::{Announce, Exit, Members, Room, RoomRecord};
 pub use subscription::{Attach, Attached, Path, Subscribe, SubscribeErr, SubscribeOk, Unsubscribe};
@@ -84,6 +84,7 @@ kinds! {
     Attach = 17,
     Attached = 18,
     Path = 19,
+    Rival = 21,
 }
 
 /// First frame of each side.
@@ -166,8 +167,12 @@ mod tests {
             info: vec![1, 2],
             tracks: vec![track],
             data: 0,
+            age_ms: 0,
         };
         assert_eq!(framed(&record), golden("record"));
+        let rival =
+            Rival { room: room(), identity: "ada".into(), sid: "PA_23456789ABCD".into(), incarnation: 7, age_ms: 1000 };
+        assert_eq!(framed(&rival), golden("rival"));
         let track = "TR_23456789ABCD".into();
         let subscribe = Subscribe { room: room(), track, layer: 1, flow: 5, kind: 1, ..Subscribe::default() };
         assert_eq!(framed(&subscribe), golden("subscribe"));
@@ -228,6 +233,7 @@ mod tests {
             let owner = origo_auth::NodeId([0; 16]);
             let _ = Record::from_body(&bytes).map(|body| super::super::record::record_of(body, owner));
             let _ = Snapshot::from_body(&bytes);
+            let _ = Rival::from_body(&bytes);
             let _ = Subscribe::from_body(&bytes);
             let _ = SubscribeOk::from_body(&bytes);
             let _ = Attach::from_body(&bytes);

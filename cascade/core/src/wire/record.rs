@@ -96,6 +96,7 @@ impl From<&ParticipantRecord> for body::Record {
             info: record.info.clone(),
             tracks: record.tracks.iter().map(Into::into).collect(),
             data: 0,
+            age_ms: 0,
         }
     }
 }

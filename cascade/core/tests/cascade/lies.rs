@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use origo_cascade_core::wire::message::{Attach, Attached, Body, Kind, Path, Subscribe, SubscribeOk};
+use origo_cascade_core::wire::message::{Attach, Attached, Body, Kind, Path, Rival, Subscribe, SubscribeOk};
 use origo_cascade_core::{Cascade, Input, LayerSet, Output};
 use proptest::prelude::*;
 
@@ -268,4 +268,25 @@ proptest! {
             prop_assert!(world.is_fed(node, 1, 0), "{node}");
         }
     }
+}
+
+#[test]
+fn rivals_that_do_not_exist_raise_a_session_a_few_times_and_no_more() {
+    let mut world = World::new(3, 4);
+    for node in 0..3 {
+        world.enter(node);
+    }
+    world.join(0, "ada", &[1]);
+    world.run_for(Duration::from_secs(1));
+    let before = world.heard[2].events.len();
+    let mut incarnation = u64::MAX - 50;
+    for _ in 0..100 {
+        incarnation = incarnation.saturating_add(1);
+        let sid = crate::world::sid_of("ada0").to_string();
+        let rival = Rival { room: Some((&room()).into()), identity: "ada".into(), sid, incarnation, age_ms: u64::MAX };
+        say(&mut world, 1, 0, &rival);
+    }
+    world.run_for(Duration::from_secs(1));
+    assert!(world.heard[2].events.len() - before <= 8, "{:?}", &world.heard[2].events[before..]);
+    assert!(world.seen(2).contains("ada") && world.seen(1).contains("ada"));
 }

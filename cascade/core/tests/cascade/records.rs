@@ -163,3 +163,84 @@ fn the_last_participant_takes_the_room_off_the_node() {
     world.run_for(SECOND);
     assert!(world.sent[before..].iter().all(|(_, to, _)| *to != 0), "node 0 is not told any more");
 }
+
+/// A session whose node's clock shows `incarnation`.
+fn join_at(world: &mut World, node: usize, incarnation: u64) {
+    let record = participant("ada", &format!("ada{node}"), &[node + 1]);
+    world.ask(node, Input::Publish(origo_cascade_core::ParticipantRecord { incarnation, ..record }));
+}
+
+/// The session of ada that a node told its rooms of last.
+fn shown(world: &World, node: usize) -> Option<origo_auth::ParticipantSid> {
+    let sid = |(_, event): &(Duration, Event)| match event {
+        Event::ParticipantChanged(record) => Some(record.sid),
+        Event::Entered { participants, .. } => participants.first().map(|record| record.sid),
+        _ => None,
+    };
+    world.heard[node].events.iter().filter_map(sid).next_back()
+}
+
+#[test]
+fn a_session_after_a_death_stands_though_the_dead_nodes_clock_was_ahead() {
+    for seed in 0..20 {
+        let mut world = World::new(3, seed);
+        world.enter(0);
+        world.enter(2);
+        join_at(&mut world, 0, 5000);
+        world.run_for(SECOND);
+        world.kill(0);
+        world.enter(1);
+        world.run_for(SECOND);
+        // Node 1 was not in the room before, so that it knows nothing of the old session.
+        join_at(&mut world, 1, 1000);
+        world.run_for(SECOND);
+        assert_eq!(shown(&world, 2), Some(sid_of("ada1")), "seed {seed}");
+        world.run_for(40 * SECOND);
+        assert!(world.seen(2).contains("ada") && superseded(&world, 1) == 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_session_that_moved_while_its_node_was_cut_off_stands_though_that_nodes_clock_is_ahead() {
+    for seed in 0..20 {
+        let mut world = three(seed);
+        join_at(&mut world, 0, 5000);
+        world.run_for(SECOND);
+        world.disconnect(0, 1);
+        world.disconnect(0, 2);
+        world.gossip(1, [1, 2]);
+        world.gossip(2, [1, 2]);
+        world.run_for(25 * SECOND);
+        join_at(&mut world, 1, 1000);
+        world.run_for(SECOND);
+        world.gossip(1, [0, 1, 2]);
+        world.gossip(2, [0, 1, 2]);
+        world.connect(0, 1);
+        world.connect(0, 2);
+        world.run_for(2 * SECOND);
+        assert_eq!((superseded(&world, 0), superseded(&world, 1)), (1, 0), "seed {seed}");
+        assert_eq!(shown(&world, 2), Some(sid_of("ada1")), "seed {seed}");
+    }
+}
+
+#[test]
+fn an_older_session_that_lost_is_shown_once_the_one_that_won_is_gone() {
+    let mut world = World::new(3, 3);
+    world.disconnect(0, 1);
+    world.disconnect(1, 2);
+    for node in 0..3 {
+        world.enter(node);
+    }
+    world.run_for(SECOND);
+    join_at(&mut world, 1, 1000);
+    world.run_for(3 * SECOND);
+    join_at(&mut world, 0, 5000);
+    world.run_for(SECOND);
+    world.connect(1, 2);
+    world.run_for(2 * SECOND);
+    assert_eq!(shown(&world, 2), Some(sid_of("ada0")), "the later one stands");
+    world.kill(0);
+    world.run_for(25 * SECOND);
+    assert_eq!(shown(&world, 2), Some(sid_of("ada1")));
+    assert!(world.seen(2).contains("ada"));
+}

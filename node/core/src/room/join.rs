@@ -219,7 +219,7 @@ fn seated(cx: &mut Context, join: &Join, stored_incarnation: u64) -> Participant
     Participant {
         identity: join.identity.clone(),
         sid: ParticipantSid::random(&mut cx.rng),
-        incarnation: (stored_incarnation + 1).max(cx.unix_ms / 1_000),
+        incarnation: stored_incarnation.saturating_add(1).max(cx.unix_ms / 1_000),
         name: join.claims.name.clone(),
         metadata: join.claims.metadata.clone(),
         attributes: join.claims.attributes.clone(),

@@ -110,7 +110,8 @@ impl World<'_> {
         }
         let mut hungry = Vec::new();
         for (number, track) in self.tracks.iter_mut().enumerate().filter(|(_, track)| track.alive) {
-            for (place, layer) in track.layers.iter_mut().enumerate().filter(|(_, layer)| layer.active) {
+            // Upper layers may be held back for long where a link loses much.
+            for (place, layer) in track.layers.iter_mut().enumerate().take(1).filter(|(_, layer)| layer.active) {
                 for (node, watch) in &mut layer.watches {
                     let fed_at = watch.arrived_at.unwrap_or(watch.since).max(since);
                     if self.now > fed_at + HUNGER && !watch.reported {

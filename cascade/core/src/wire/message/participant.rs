@@ -32,6 +32,9 @@ pub struct Record {
     /// Number of its last reliable data packet; 0 before the first.
     #[prost(uint64, tag = "9")]
     pub data: u64,
+    /// How long ago its session began, ms; a span, so that no clock counts but the sender's own.
+    #[prost(uint64, tag = "10")]
+    pub age_ms: u64,
 }
 
 /// See [`crate::TrackRecord`].
@@ -72,6 +75,26 @@ pub struct Leave {
     /// LiveKit's `DisconnectReason`.
     #[prost(int32, tag = "4")]
     pub reason: i32,
+}
+
+/// The sender knows of another session of an identity, and takes that for the newer one.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Rival {
+    /// The room.
+    #[prost(message, optional, tag = "1")]
+    pub room: Option<Room>,
+    /// Who it is.
+    #[prost(string, tag = "2")]
+    pub identity: String,
+    /// The receiver's session, `PA_…`
+    #[prost(string, tag = "3")]
+    pub sid: String,
+    /// The other session's incarnation.
+    #[prost(uint64, tag = "4")]
+    pub incarnation: u64,
+    /// How long ago the other session began, at least, ms.
+    #[prost(uint64, tag = "5")]
+    pub age_ms: u64,
 }
 
 /// "These are all my participants of this room": follows their records.
