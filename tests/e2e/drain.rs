@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use origo_client::proto::leave_request::Action;
-use origo_client::proto::{self, DisconnectReason};
+use origo_client::proto::{self, DisconnectReason, participant_info};
 use origo_client::{Event, Fleet, Options, Participant};
 use origo_tests::http;
 use origo_tests::node::Node;
@@ -57,8 +57,9 @@ async fn told_to_leave(participant: &mut Participant) -> proto::LeaveRequest {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_sends_people_to_the_nearest_other_node_and_newcomers_away_and_ends_with_0() {
     let (fleet, mut nodes) = (Fleet::start().unwrap(), mesh(&[]));
-    let _watcher = join(&fleet, &nodes[2], "watcher").await;
+    let mut watcher = join(&fleet, &nodes[2], "watcher").await;
     let mut moved = join(&fleet, &nodes[0], "moved").await;
+    let sid = moved.sid().to_owned();
 
     let (done, words) = tell(&nodes[0], "drain --deadline 60s");
     assert!(done && words.contains("drains and ends in 60 s at the latest; 1 person, 1 room"), "{words}");
@@ -86,10 +87,17 @@ async fn a_drain_sends_people_to_the_nearest_other_node_and_newcomers_away_and_e
     let led = join(&fleet, &nodes[0], "moved").await;
     let server = led.joined().server_info.clone().unwrap();
     assert_eq!(server.region, "london", "the session is there");
+    assert_eq!(led.sid(), sid, "others need not know");
     let status = nodes[0].process.wait(WAIT).expect("the node ends when everybody has moved");
     assert!(status.success(), "{status}");
     let log = nodes[0].process.stderr();
     assert!(log.contains("this is left") && log.contains("people=0"), "{log}");
+    let gone = participant_info::State::Disconnected;
+    let left = watcher.wait_for(Duration::from_millis(500), |event| match event {
+        Event::Participants(infos) => infos.iter().find(|info| info.state() == gone).map(|info| info.identity.clone()),
+        _ => None,
+    });
+    assert_eq!(left.await, None, "nobody was seen to leave");
 }
 
 #[tokio::test(flavor = "multi_thread")]

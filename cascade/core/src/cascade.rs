@@ -10,6 +10,7 @@ mod data;
 mod directory;
 mod failover;
 mod flows;
+mod handover;
 mod intake;
 mod knowledge;
 mod machine;
@@ -338,6 +339,15 @@ pub enum Event {
         /// Who it is.
         identity: Identity,
         /// The local session that lost.
+        sid: ParticipantSid,
+    },
+    /// Another node has taken a local participant over, under the same session: it goes on there, and nobody saw it leave.
+    TakenOver {
+        /// Its room.
+        room: RoomKey,
+        /// Who it is.
+        identity: Identity,
+        /// The session.
         sid: ParticipantSid,
     },
     /// A data packet from another node, for the local participants.

@@ -47,9 +47,17 @@ pub struct TrackRecord {
     /// The track of which this is the picture in a second codec, for clients that cannot decode the first. It is carried
     /// like a track of its own, and shown to clients as that one.
     pub backup_of: Option<TrackSid>,
+    /// The track as which clients know it, when that is another: a participant that goes on at another node is carried
+    /// from there under a new id, beside the old one until viewers have moved, and nobody sees another track.
+    pub shown_as: Option<TrackSid>,
 }
 
 impl TrackRecord {
+    /// The id by which clients know it.
+    pub fn name(&self) -> TrackSid {
+        self.shown_as.unwrap_or(self.sid)
+    }
+
     /// Whether its layers lie within one stream, whose numbers count over all of them.
     pub fn has_layers_in_stream(&self) -> bool {
         let carries = |codec: &str| self.mime.eq_ignore_ascii_case(codec);

@@ -55,6 +55,7 @@ pub fn participant(identity: &str, tracks: &[usize]) -> ParticipantRecord {
         layer_bitrates_bps: vec![500_000],
         layer_sizes: Vec::new(),
         backup_of: None,
+        shown_as: None,
     };
     ParticipantRecord {
         room: room(),

@@ -1,10 +1,12 @@
 // Route, race, connect: joins a room at the nearest healthy node and says which one it is and why.
-import { ConnectionError, ConnectionErrorReason, Room } from 'livekit-client';
+import { ConnectionError, ConnectionErrorReason, DefaultReconnectPolicy, Room } from 'livekit-client';
 import type { RoomConnectOptions, RoomOptions } from 'livekit-client';
 import { httpAddress, wsAddress } from './address.js';
 import { candidates, type Candidate } from './candidate.js';
 import { messageOf, OrigoError } from './errors.js';
+import { CutWatch, follow } from './move.js';
 import type { RouteNode } from './route.js';
+import { successorUrl } from './successor.js';
 import { whyChosen } from './why.js';
 
 /** What `connect` is doing, for a progress line. */
@@ -24,6 +26,12 @@ export interface ConnectOptions extends RoomOptions {
   connectOptions?: RoomConnectOptions;
   /** Called with each `Room` before it connects, to register handlers that must not miss anything. */
   prepare?: (room: Room) => void;
+  /**
+   * Keeps the call alive: when its node is taken out of service, or is gone, a session at another node takes its place,
+   * with the same participant and tracks. Elements that tracks are attached to go on; what else holds the old `room` takes
+   * the new one here, in this call.
+   */
+  onMove?: (moved: Connection, before: Connection) => void;
   onStage?: (stage: Stage) => void;
   signal?: AbortSignal;
   fetch?: typeof fetch;
@@ -53,8 +61,10 @@ export interface Connection {
 
 /** Joins `room` at the best node; falls to the next candidate when one cannot be reached. */
 export async function connect(options: ConnectOptions): Promise<Connection> {
-  const { cluster, room, token, node, avoid, connectOptions, prepare, onStage, signal, fetch, createRoom, ...roomOptions } =
+  const { cluster, room, token, node, avoid, connectOptions, prepare, onMove, onStage, signal, fetch, createRoom, ...given } =
     options;
+  const roomOptions: RoomOptions = given;
+  const reconnectPolicy = given.reconnectPolicy ?? new DefaultReconnectPolicy();
   const clusters = typeof cluster === 'string' ? [cluster] : cluster;
   if (clusters.length === 0) throw new OrigoError('invalid_option', 'An address of the cluster is needed.');
   clusters.forEach(httpAddress);
@@ -67,13 +77,24 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
   for (const [index, candidate] of considered.entries()) {
     throwIfCancelled(signal);
     onStage?.({ kind: 'connecting', node: candidate.node });
-    const attempt = (createRoom ?? ((given) => new Room(given)))(roomOptions);
+    const cut = new CutWatch(reconnectPolicy);
+    const newRoom = createRoom ?? ((given) => new Room(given));
+    const attempt = newRoom(onMove ? { ...roomOptions, reconnectPolicy: cut } : roomOptions);
     prepare?.(attempt);
     try {
       // A retry at the same node only pays when there is no other one to go to.
       const maxRetries = index === considered.length - 1 ? 1 : 0;
-      await connectRoom(attempt, candidate.node.url, token, { maxRetries, ...connectOptions }, signal);
-      return { room: attempt, node: describe(candidate, failed), candidates: considered };
+      const url = onMove ? successorUrl(candidate.node.url) : wsAddress(candidate.node.url);
+      await connectRoom(attempt, url, token, { maxRetries, ...connectOptions }, signal);
+      const connection = { room: attempt, node: describe(candidate, failed), candidates: considered };
+      if (onMove) {
+        const options = { ...roomOptions, reconnectPolicy };
+        const ask = fetch ?? globalThis.fetch.bind(globalThis);
+        follow(connection, cut, {
+          clusters, roomName: room, token, room: newRoom, roomOptions: options, connectOptions: connectOptions ?? {}, prepare, onMove, fetch: ask,
+        });
+      }
+      return connection;
     } catch (thrown) {
       await attempt.disconnect().catch(() => undefined);
       throwIfCancelled(signal);
@@ -95,7 +116,7 @@ async function connectRoom(
   const giveUp = () => void room.disconnect();
   signal?.addEventListener('abort', giveUp, { once: true });
   try {
-    await room.connect(wsAddress(url), token, options);
+    await room.connect(url, token, options);
   } finally {
     signal?.removeEventListener('abort', giveUp);
   }

@@ -16,6 +16,7 @@ use std::time::Duration;
 use livekit_protocol::SignalRequest;
 use origo_auth::{Identity, NodeId, RoomKey, TrackSid};
 use origo_node_core::SessionId;
+pub use origo_node_core::room::Elsewhere;
 pub use origo_node_core::room::Stats as RoomsStats;
 use origo_node_core::room::{Answer, Ask, Join, Refuge};
 use tokio::sync::{mpsc, oneshot};
@@ -40,8 +41,8 @@ pub struct Refusal {
     pub status: u16,
     /// A sentence.
     pub reason: String,
-    /// The node that has what was asked for, by its server URL.
-    pub elsewhere: Option<String>,
+    /// Who has what was asked for.
+    pub elsewhere: Option<Elsewhere>,
 }
 
 impl Refusal {

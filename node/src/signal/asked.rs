@@ -49,6 +49,10 @@ pub(super) struct Asked {
     /// Pictures may be paused when the path has no room for them.
     pub(super) may_pause: bool,
     pub(super) disable_ice_lite: bool,
+    /// The client can open a successor of its session at another node.
+    pub(super) can_succeed: bool,
+    /// This session is the successor of one at another node.
+    pub(super) successor_of: Option<ParticipantSid>,
     /// The client wants to go on with a session; its id as the client gave it.
     pub(super) resume: Option<String>,
     pub(super) offer: Option<proto::SessionDescription>,
@@ -95,6 +99,9 @@ impl Asked {
             may_pause: self.may_pause,
             fixed_sections: false,
             can_be_sent_on: true,
+            can_succeed: self.can_succeed,
+            successor_of: self.successor_of,
+            may_be_led: true,
             disable_ice_lite: self.disable_ice_lite,
             // A session that was never given out is as good as one that is gone: the client joins anew.
             resume: self.resume.map(|sid| sid.parse().unwrap_or_else(|_| ParticipantSid::random(&mut rand::rng()))),

@@ -67,6 +67,7 @@ fn asked(request: JoinRequest) -> Result<Asked, AskedError> {
         metadata: request.metadata,
         attributes: request.participant_attributes.into_iter().collect(),
         publish_only: None,
+        ..Asked::default()
     })
 }
 

@@ -63,19 +63,20 @@ pub(super) struct Led {
 }
 
 impl Led {
-    /// Asks the other node; joins the two sockets when it agrees, else passes its refusal on.
-    pub async fn lead(self, ours: OnUpgrade, counted: Counted) -> Response {
+    /// Asks the other node; joins the two sockets when it agrees, and counts the client for as long. Else gives what to
+    /// say instead.
+    pub async fn lead(self, ours: OnUpgrade, counted: &mut Option<Counted>) -> Result<Response, Response> {
         let asked = tokio::time::timeout(OPEN_TIMEOUT, self.ask()).await;
         let answer = match asked.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer in time"))) {
             Ok(answer) => answer,
             Err(error) => {
                 tracing::warn!(url = self.url, %error, "a client cannot be led to another node");
-                return (StatusCode::SERVICE_UNAVAILABLE, "the node to go on at does not answer").into_response();
+                return Err((StatusCode::SERVICE_UNAVAILABLE, "the node to go on at does not answer").into_response());
             }
         };
         tracing::info!(url = self.url, status = answer.status().as_u16(), "a client is led to another node");
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return refusal(answer).await;
+            return Err(refusal(answer).await);
         }
         let mut response = Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
         for name in &ANSWERED {
@@ -83,11 +84,12 @@ impl Led {
                 response = response.header(name, value);
             }
         }
+        let counted = counted.take();
         tokio::spawn(async move {
             join(ours, hyper::upgrade::on(answer)).await;
             drop(counted);
         });
-        response.body(Body::empty()).unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+        Ok(response.body(Body::empty()).unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()))
     }
 
     async fn ask(&self) -> anyhow::Result<hyper::Response<Incoming>> {

@@ -13,6 +13,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use hyper::upgrade::OnUpgrade;
 use origo_auth::{Claims, ProjectId, TokenError};
+use origo_node_core::room::Join;
 use tracing::Instrument;
 
 use super::asked::{Asked, AskedError};
@@ -20,8 +21,10 @@ use super::frame::FRAME_BYTES_MAX;
 use super::led::Led;
 use super::{join_request, query, socket};
 use crate::http::{ClientAddress, Parameters, Surface, authorize};
-use crate::rooms::Refusal;
+use crate::rooms::{Elsewhere, Refusal};
 
+/// Parameter of a client that can open a successor of its session: `1`, or the session of which this one is it.
+const SUCCESSOR: &str = "origo_successor";
 /// Path of the second generation of the protocol: one PeerConnection.
 const V1: &str = "/rtc/v1";
 /// Read buffer of a web socket, bytes: nearly all messages fit, and 16,384 sockets take 128 MB.
@@ -85,12 +88,22 @@ async fn connect(
         participant = tracing::field::Empty
     );
     span.in_scope(|| tracing::debug!(client = %address.client, sdk = join.client.sdk, "joining"));
-    let stream = match surface.app.rooms.join(join).instrument(span.clone()).await {
-        Ok(stream) => stream,
-        Err(Refusal { elsewhere: Some(url), .. }) if let Some(Extension(ours)) = ours => {
-            let led = Led { url, uri, headers, client: address.client };
-            return led.lead(ours, counted).instrument(span).await;
+    // Whom the node that has its session does not take either, is told here to join anew.
+    let again = join.resume.is_some().then(|| Join { may_be_led: false, ..join.clone() });
+    let mut counted = Some(counted);
+    let mut joined = surface.app.rooms.join(join).instrument(span.clone()).await;
+    if let Err(Refusal { elsewhere: Some(elsewhere), .. }) = &joined
+        && let Some((Extension(ours), url)) = ours.zip(url_of(&surface, elsewhere))
+    {
+        let led = Led { url, uri, headers, client: address.client };
+        match (led.lead(ours, &mut counted).instrument(span.clone()).await, again) {
+            (Ok(response), _) => return response,
+            (Err(_), Some(again)) => joined = surface.app.rooms.join(again).instrument(span.clone()).await,
+            (Err(response), None) => return response,
         }
+    }
+    let stream = match joined {
+        Ok(stream) => stream,
         Err(refusal) => return refuse(&surface, refusal).into_response(),
     };
     upgrade
@@ -108,6 +121,14 @@ async fn connect(
             }
             .instrument(span)
         })
+}
+
+/// The server URL of another node, if it lives.
+fn url_of(surface: &Surface, elsewhere: &Elsewhere) -> Option<String> {
+    match elsewhere {
+        Elsewhere::Url(url) => Some(url.clone()),
+        Elsewhere::Node(id) => (surface.app.nodes)().into_iter().find(|node| node.id == *id).map(|node| node.url),
+    }
 }
 
 /// What a client is told that is not let in.
@@ -138,11 +159,15 @@ fn admit(
 
 /// A `join_request` makes any join a v1 join, also on the path of v0.
 fn read(path: &str, parameters: &Parameters) -> Result<Asked, AskedError> {
-    match parameters.get("join_request") {
+    let asked = match parameters.get("join_request") {
         Some(text) => join_request::read(text),
         None if path.starts_with(V1) => Err(AskedError::NoJoinRequest),
         None => query::read(parameters),
-    }
+    };
+    // SDKs pass the parameters of their server URL on, and know nothing of this one.
+    let successor = parameters.get(SUCCESSOR);
+    let successor_of = successor.and_then(|sid| sid.parse().ok());
+    asked.map(|asked| Asked { can_succeed: successor.is_some(), successor_of, ..asked })
 }
 
 /// A token that holds but names nobody or no room is the caller's mistake, not a lack of rights.

@@ -9,7 +9,7 @@ use livekit_protocol::participant_info::State;
 use livekit_protocol::{Room, WebhookEvent};
 use origo_auth::{NodeId, RoomKey};
 use origo_cascade_core as cascade;
-use origo_node_core::room::{Answer, Ask};
+use origo_node_core::room::{Answer, Ask, Notice};
 use prost::Message as _;
 use tokio::sync::{mpsc, oneshot};
 
@@ -146,6 +146,10 @@ impl Task {
         match event.event.as_str() {
             "participant_joined" => drop(self.mine.insert(key, event.encode_to_vec())?),
             "participant_left" => drop(self.mine.remove(key)?),
+            Notice::MOVED => {
+                self.mine.remove(key)?;
+                return Ok(());
+            }
             _ => {}
         }
         self.push(None, room, &event)

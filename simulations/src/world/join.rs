@@ -242,6 +242,7 @@ impl World<'_> {
             layer_bitrates_bps: summed.collect(),
             layer_sizes: Vec::new(),
             backup_of: None,
+            shown_as: None,
         }
     }
 

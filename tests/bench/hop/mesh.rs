@@ -168,6 +168,7 @@ fn publisher(track: TrackSid) -> Result<ParticipantRecord> {
         layer_bitrates_bps: vec![40_000_000],
         layer_sizes: Vec::new(),
         backup_of: None,
+        shown_as: None,
     };
     Ok(ParticipantRecord {
         room: room(),

@@ -218,6 +218,7 @@ impl Cascade {
             Timer::Places(room) => self.check_places(&room),
             Timer::Optimise => self.optimise(),
             Timer::Trust(child, parent) => self.trust_pair(child, parent),
+            Timer::Handover(room) => self.end_handovers(&room),
             Timer::Data(room) => self.look_after_data(&room),
         }
     }

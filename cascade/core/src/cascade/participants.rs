@@ -45,6 +45,7 @@ impl Cascade {
         }
         self.stop_serving_ended_tracks(&key, before.as_ref(), Some(&record));
         if let Some(elsewhere) = elsewhere {
+            self.keep_former_tracks(&key, &elsewhere, &record);
             self.after_remote_change(&key, Some(&elsewhere), None);
             if elsewhere.sid != record.sid {
                 self.tell_left(&elsewhere, LeaveReason::Left(DUPLICATE_IDENTITY));
@@ -100,7 +101,7 @@ impl Cascade {
                 }
                 let Some(room) = self.rooms.get_mut(key) else { return };
                 let local = room.local.remove(&record.identity);
-                self.give_up(key, local);
+                self.give_up(key, local, record.sid);
             }
             // The other node hears of ours by itself, and gives its own up unless that is the younger.
             Some(_) => return self.refuse_record(key, record),
@@ -125,15 +126,21 @@ impl Cascade {
         if let Some(before) = before.as_ref().filter(|before| before.sid != record.sid) {
             self.tell_left(before, LeaveReason::Left(DUPLICATE_IDENTITY));
         }
+        if let Some(before) = &before {
+            self.keep_former_tracks(key, before, &record);
+        }
         self.after_remote_change(key, before.as_ref(), Some(&record));
         if self.rooms.get(key).is_some_and(super::room::Room::is_entered) {
             self.tell(Event::ParticipantChanged(record));
         }
     }
 
-    /// A local participant lost its identity to a session elsewhere.
-    fn give_up(&mut self, key: &RoomKey, local: Option<ParticipantRecord>) {
+    /// A local participant lost its identity to a session elsewhere, or goes on there.
+    fn give_up(&mut self, key: &RoomKey, local: Option<ParticipantRecord>, elsewhere: ParticipantSid) {
         let Some(local) = local else { return };
+        if local.sid == elsewhere {
+            return self.hand_over(key, local);
+        }
         self.stop_serving_ended_tracks(key, Some(&local), None);
         self.tell(Event::Superseded { room: key.clone(), identity: local.identity, sid: local.sid });
     }

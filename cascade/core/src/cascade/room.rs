@@ -7,6 +7,7 @@ use std::time::Instant;
 use origo_auth::{Identity, NodeId, TrackSid};
 
 use super::data::Data;
+use super::handover::Handover;
 use super::rivals::Began;
 use crate::wire::message::Record;
 use crate::{MediaKind, ParticipantRecord, RoomRecord, TrackRecord};
@@ -32,6 +33,7 @@ pub(super) struct Room {
     pub(super) began: BTreeMap<Identity, Began>,
     /// Records that lost against one that stands, the best of each identity.
     pub(super) refused: BTreeMap<Identity, ParticipantRecord>,
+    pub(super) handover: Handover,
 }
 
 /// An `Enter` that waits for its answer.
@@ -67,7 +69,7 @@ const AUDIO_BPS: u64 = 40_000;
 const VIDEO_BPS: u64 = 1_000_000;
 
 impl RemoteTrack {
-    fn of(track: &TrackRecord, owner: NodeId) -> Self {
+    pub(super) fn of(track: &TrackRecord, owner: NodeId) -> Self {
         let (kind, in_stream) = (track.kind, track.has_layers_in_stream());
         Self { owner, kind, in_stream, layer_bitrates_bps: track.layer_bitrates_bps.clone() }
     }
@@ -104,6 +106,7 @@ impl Room {
             data: Data::default(),
             began: BTreeMap::new(),
             refused: BTreeMap::new(),
+            handover: Handover::default(),
         }
     }
 
@@ -153,10 +156,13 @@ impl Room {
         Record { data: self.data.last_of(record.sid), age_ms, ..record.into() }
     }
 
-    /// The kind of a track that a local participant publishes, and whether its layers lie within one stream.
+    /// The kind of a track that a local participant publishes, or published until another node took it over, and whether
+    /// its layers lie within one stream.
     pub(super) fn local_track(&self, track: TrackSid) -> Option<(MediaKind, bool)> {
         let mut tracks = self.local.values().flat_map(|record| &record.tracks);
-        tracks.find(|other| other.sid == track).map(|track| (track.kind, track.has_layers_in_stream()))
+        let published = tracks.find(|other| other.sid == track);
+        let published = published.map(|track| (track.kind, track.has_layers_in_stream()));
+        published.or_else(|| self.handover.kind_of(track))
     }
 }
 

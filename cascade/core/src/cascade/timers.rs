@@ -42,6 +42,8 @@ pub(super) enum Timer {
     Optimise,
     /// A pair of nodes may be parent and child again.
     Trust(NodeId, NodeId),
+    /// Tracks whose participant goes on elsewhere have lingered for long enough.
+    Handover(RoomKey),
     /// See to the reliable data of a room.
     Data(RoomKey),
 }

@@ -156,6 +156,7 @@ mod tests {
             layer_bitrates_bps: vec![150_000, 500_000],
             layer_sizes: Vec::new(),
             backup_of: String::new(),
+            shown_as: String::new(),
         };
         let record = Record {
             room: room(),
@@ -173,6 +174,10 @@ mod tests {
         let rival =
             Rival { room: room(), identity: "ada".into(), sid: "PA_23456789ABCD".into(), incarnation: 7, age_ms: 1000 };
         assert_eq!(framed(&rival), golden("rival"));
+        let moved =
+            Track { sid: "TR_BCDEFGHJKLMN".into(), shown_as: record.tracks[0].sid.clone(), ..record.tracks[0].clone() };
+        let takeover = Record { owner_epoch: 2, version: 1, tracks: vec![moved], ..record };
+        assert_eq!(framed(&takeover), golden("takeover"));
         let track = "TR_23456789ABCD".into();
         let subscribe = Subscribe { room: room(), track, layer: 1, flow: 5, kind: 1, ..Subscribe::default() };
         assert_eq!(framed(&subscribe), golden("subscribe"));

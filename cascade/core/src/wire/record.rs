@@ -163,6 +163,7 @@ impl From<&TrackRecord> for body::Track {
             layer_bitrates_bps: track.layer_bitrates_bps.clone(),
             layer_sizes: track.layer_sizes.iter().map(|&(w, h)| u32::from(w) << 16 | u32::from(h)).collect(),
             backup_of: track.backup_of.map(|sid| sid.to_string()).unwrap_or_default(),
+            shown_as: track.shown_as.map(|sid| sid.to_string()).unwrap_or_default(),
         }
     }
 }
@@ -182,6 +183,7 @@ impl TryFrom<body::Track> for TrackRecord {
             layer_bitrates_bps: track.layer_bitrates_bps,
             layer_sizes: track.layer_sizes.into_iter().map(|size| ((size >> 16) as u16, size as u16)).collect(),
             backup_of: (!track.backup_of.is_empty()).then(|| track_of(&track.backup_of)).transpose()?,
+            shown_as: (!track.shown_as.is_empty()).then(|| track_of(&track.shown_as)).transpose()?,
         })
     }
 }

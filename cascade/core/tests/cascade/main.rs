@@ -6,6 +6,7 @@
 mod data;
 mod directory;
 mod drawn;
+mod handover;
 mod invariants;
 mod lies;
 mod media;

@@ -101,6 +101,7 @@ pub fn participant(identity: &str, session: &str, tracks: &[usize]) -> Participa
         layer_bitrates_bps: vec![150_000, 500_000, 1_700_000],
         layer_sizes: Vec::new(),
         backup_of: None,
+        shown_as: None,
     };
     ParticipantRecord {
         room: room(),

@@ -96,7 +96,9 @@ impl Worker {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.touched.remove(&id);
         for wanted in session.wanted.values() {
-            self.remove_viewer(id, wanted.sent_as);
+            for sid in wanted.before.into_iter().chain([wanted.sent_as]) {
+                self.remove_viewer(id, sid);
+            }
         }
         let expected = session.expected.iter().map(|expected| expected.sid).chain(session.reserved.iter().copied());
         for track in expected.chain(session.published.iter().filter_map(|published| published.sid())) {
@@ -179,6 +181,7 @@ impl Worker {
     pub(super) fn remove_track(&mut self, sid: TrackSid) {
         let Some(index) = self.tracks_by_sid.remove(&sid) else { return };
         let Some(track) = self.tracks.remove(index) else { return };
+        self.let_successors_begin(&track);
         match track.origin {
             Origin::Local { peer, .. } => {
                 if let Some(peer) = self.peers.get_mut(peer) {
@@ -200,8 +203,11 @@ impl Worker {
             return self.stats.count_dropped("command", "unknown session");
         };
         self.touched.insert(id);
-        if let Some(wanted) = session.wanted.get_mut(&record.sid) {
+        if let Some(wanted) = session.wanted.get_mut(&record.name()) {
             wanted.refused = false;
+            if wanted.subscription.track.sid != record.sid {
+                return self.follow_publisher(&subscription);
+            }
             wanted.subscription.backup.clone_from(&subscription.backup);
             let track = self.tracks_by_sid.get(&wanted.sent_as).and_then(|&index| self.tracks.get_mut(index));
             if let Some((track, backup)) = track.zip(subscription.backup) {
@@ -209,7 +215,7 @@ impl Worker {
             }
             return;
         }
-        session.wanted.insert(record.sid, Wanted::new(subscription.clone()));
+        session.wanted.insert(record.name(), Wanted::new(subscription.clone()));
         self.add_viewer(&subscription, &record);
     }
 
@@ -228,7 +234,7 @@ impl Worker {
         if track.kind == Kind::Audio {
             forwarder.set_target(Some(0));
         }
-        let name = subscription.track.sid;
+        let name = subscription.track.name();
         let viewer = Viewer::new(subscription.session, name, session.subscriber, forwarder, subscription.screen);
         track.viewers.push(viewer);
     }
@@ -265,12 +271,15 @@ impl Worker {
     }
 
     fn unsubscribe(&mut self, id: SessionId, track: TrackSid) {
-        let mut sent_as = track;
+        let mut sent = [Some(track), None];
         self.with_session(id, |session| {
-            sent_as = session.sent_as(track);
-            session.wanted.remove(&track);
+            if let Some(wanted) = session.wanted.remove(&track) {
+                sent = [Some(wanted.sent_as), wanted.before];
+            }
         });
-        self.remove_viewer(id, sent_as);
+        for sid in sent.into_iter().flatten() {
+            self.remove_viewer(id, sid);
+        }
     }
 
     /// Stops sending a track to a session. A track behind a link goes with its last viewer.

@@ -57,6 +57,13 @@ pub(crate) struct Forwarder {
     unsaid: bool,
 }
 
+/// Where the numbers of a stream end.
+#[derive(Debug)]
+pub(crate) struct End {
+    last: Option<Last>,
+    vp8: Vp8Run,
+}
+
 /// The newest packet that left.
 #[derive(Clone, Copy, Debug)]
 struct Last {
@@ -92,6 +99,21 @@ impl Forwarder {
     /// The layer that is to be sent.
     pub fn target(&self) -> Option<u8> {
         self.target
+    }
+
+    /// Where its numbers end.
+    pub fn end(&self) -> End {
+        End { last: self.last, vp8: self.vp8.clone() }
+    }
+
+    /// The numbers go on where those of another forwarder ended, which wrote to the same stream.
+    pub fn go_on_from(&mut self, end: End) {
+        (self.last, self.vp8) = (end.last, end.vp8);
+    }
+
+    /// Whether something was sent.
+    pub fn has_sent(&self) -> bool {
+        self.last.is_some()
     }
 
     /// Whether packets of a stream may be of use.
@@ -137,7 +159,8 @@ impl Forwarder {
         packet.payload.is_empty() && self.codec != Codec::Opus
     }
 
-    fn may_begin_with(&self, queued: &Queued) -> bool {
+    /// Whether a viewer that has nothing can begin with a packet.
+    pub fn may_begin_with(&self, queued: &Queued) -> bool {
         queued.packet.key || matches!(self.codec, Codec::Opus | Codec::Other)
     }
 

@@ -31,6 +31,7 @@ mod serve;
 mod session;
 mod slab;
 mod stats;
+mod succession;
 mod taken;
 mod timer;
 mod track;

@@ -274,7 +274,7 @@ fn edit_offer(session: &Session, offer: &mut Sdp) {
         match wanted {
             Some(wanted) => {
                 let record = &wanted.subscription.track;
-                section.set_sending(&wanted.subscription.stream, &record.sid.to_string());
+                section.set_sending(&wanted.subscription.stream, &record.name().to_string());
                 section.prefer_codec(Codec::from_mime(&record.mime).sdp_name());
             }
             None => section.set_inactive(),
@@ -305,7 +305,7 @@ fn edit_answer(session: &Session, offered: &Sdp, answer: &mut Sdp) {
             Flow::Receive => match session.carried(mid).and_then(|sid| session.wanted.get(&sid)) {
                 Some(wanted) => {
                     let record = &wanted.subscription.track;
-                    answered.set_sending(&wanted.subscription.stream, &record.sid.to_string());
+                    answered.set_sending(&wanted.subscription.stream, &record.name().to_string());
                     answered.prefer_codec(Codec::from_mime(&record.mime).sdp_name());
                 }
                 None if session.fixed_sections => answered.set_sending(LATER_STREAM, name),

@@ -35,6 +35,7 @@ impl Worker {
     }
 
     fn route_to_viewers(&mut self, index: usize) {
+        self.begin_successors(index);
         let Some(track) = self.tracks.get_mut(index) else { return };
         let (redundancy, peers) = (track.redundancy, &self.peers);
         let loses = |viewer: &Viewer| peers.get(viewer.peer).is_some_and(|peer| peer.meter.loses());
@@ -200,7 +201,7 @@ impl Worker {
         let Some(peer) = self.peers.get_mut(session.subscriber).filter(|peer| peer.connected && !peer.dead) else {
             return;
         };
-        let (mut started, mut unfit) = (Vec::new(), Vec::new());
+        let (mut started, mut unfit, mut replaced) = (Vec::new(), Vec::new(), Vec::new());
         for (&sid, wanted) in &session.wanted {
             let (Some(mid), true) = (wanted.mid, wanted.ready_at.is_some_and(|at| at <= now)) else { continue };
             let Some(&index) = self.tracks_by_sid.get(&wanted.sent_as) else { continue };
@@ -213,6 +214,7 @@ impl Worker {
                 continue;
             }
             viewer.set_stream(mid, peer.stream(mid, codec), (codec, layered));
+            replaced.extend(viewer.succeeds.take().map(|(before, _)| before));
             if viewer.stream.is_none() {
                 continue;
             }
@@ -223,6 +225,9 @@ impl Worker {
             if let Some(layer) = target {
                 self.want_keyframe(index, layer);
             }
+        }
+        for before in replaced {
+            self.end_succession(id, before);
         }
         for (sid, other) in unfit {
             self.fall_back(id, sid, other.as_ref());
@@ -278,6 +283,7 @@ impl Worker {
         }
         let mut levels = Vec::new();
         for index in self.tracks.indexes() {
+            self.end_slow_successions(index);
             let Some(track) = self.tracks.get_mut(index) else { continue };
             levels.extend(track.level.take().map(|(level, voice)| (track.sid, level, voice)));
             track.choose_temporal();

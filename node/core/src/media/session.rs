@@ -83,6 +83,8 @@ pub(crate) struct Wanted {
     pub subscription: Subscription,
     /// The track that is sent as it: itself, or its second codec.
     pub sent_as: TrackSid,
+    /// What is sent until that begins: the same from the node where its publisher was before.
+    pub before: Option<TrackSid>,
     /// The client takes neither, and the rooms know.
     pub refused: bool,
     /// The section that carries it, once chosen.
@@ -262,7 +264,7 @@ impl Session {
             let Some(wanted) = self.wanted.values_mut().find(waits) else { continue };
             wanted.mid = Some(section.mid);
             wanted.ready_at = None;
-            section.carries = Carries::Track(wanted.subscription.track.sid);
+            section.carries = Carries::Track(wanted.subscription.track.name());
             if std::mem::replace(&mut section.used, true) {
                 renewed.push(section.mid);
             }
@@ -282,7 +284,7 @@ impl Session {
             let waits = |wanted: &&mut Wanted| wanted.mid.is_none() && wanted.subscription.track.kind == section.kind;
             let Some(wanted) = self.wanted.values_mut().find(waits) else { continue };
             (wanted.mid, wanted.ready_at) = (Some(section.mid), Some(now));
-            section.carries = Carries::Track(wanted.subscription.track.sid);
+            section.carries = Carries::Track(wanted.subscription.track.name());
             if std::mem::replace(&mut section.used, true) {
                 renewed.push(section.mid);
             }
@@ -313,7 +315,7 @@ impl Session {
 impl Wanted {
     /// A track that waits for a section.
     pub fn new(subscription: Subscription) -> Self {
-        Self { sent_as: subscription.track.sid, subscription, refused: false, mid: None, ready_at: None }
+        Self { sent_as: subscription.track.sid, before: None, subscription, refused: false, mid: None, ready_at: None }
     }
 
     /// The second codec, unless that is what is sent.
@@ -395,6 +397,7 @@ mod tests {
             layer_bitrates_bps: vec![1],
             layer_sizes: Vec::new(),
             backup_of: None,
+            shown_as: None,
         };
         let publisher = "PA_abcdefghjkmn".parse().unwrap();
         let subscription = Subscription {

@@ -31,6 +31,9 @@ pub(crate) struct Viewer {
     pub peer: usize,
     /// Where to write, once the client can receive it.
     pub stream: Option<Stream>,
+    /// The track that is written there until this one begins, and since when: the same from the node where its publisher
+    /// was before.
+    pub succeeds: Option<(TrackSid, Instant)>,
     /// The section of that stream.
     pub mid: Option<Mid>,
     /// Which layer, and with which numbers.
@@ -49,7 +52,19 @@ impl Viewer {
     /// A viewer to whom nothing can be written yet.
     pub fn new(session: SessionId, name: TrackSid, peer: usize, forwarder: Forwarder, screen: bool) -> Self {
         let settings = TrackSettings::default();
-        Self { session, name, peer, stream: None, mid: None, forwarder, settings, screen, paused: false, begun: None }
+        Self {
+            session,
+            name,
+            peer,
+            stream: None,
+            succeeds: None,
+            mid: None,
+            forwarder,
+            settings,
+            screen,
+            paused: false,
+            begun: None,
+        }
     }
 
     /// Writes from now on to another stream, whose numbers begin anew; `None` stops.

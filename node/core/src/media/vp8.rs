@@ -57,7 +57,7 @@ impl Vp8 {
 }
 
 /// The running numbers of VP8, which must not jump at a switch.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Vp8Run {
     last: Vp8,
     shifted: bool,

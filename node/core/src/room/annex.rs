@@ -16,6 +16,8 @@ pub(super) struct Annex {
     /// Who may receive its tracks.
     pub audience: Audience,
     verdict: Option<Verdict>,
+    /// It was told to go on at another node, which may take it over.
+    pub moves: bool,
 }
 
 /// Its protobuf. The tags are far above those of `ParticipantInfo`.
@@ -25,11 +27,13 @@ struct Encoded {
     restriction: Option<proto::SubscriptionPermission>,
     #[prost(message, optional, tag = "1001")]
     quality: Option<proto::ConnectionQualityInfo>,
+    #[prost(bool, tag = "1002")]
+    moves: bool,
 }
 
 impl Annex {
-    pub fn new(audience: &Audience, verdict: Option<Verdict>) -> Self {
-        Self { audience: audience.clone(), verdict }
+    pub fn new(audience: &Audience, verdict: Option<Verdict>, moves: bool) -> Self {
+        Self { audience: audience.clone(), verdict, moves }
     }
 
     /// How good its connection is, as its own node says.
@@ -44,19 +48,19 @@ impl Annex {
             score: verdict.score,
             ..Default::default()
         });
-        let encoded = Encoded { restriction: self.audience.restriction(), quality };
+        let encoded = Encoded { restriction: self.audience.restriction(), quality, moves: self.moves };
         record.extend(encoded.encode_to_vec());
     }
 
     /// Reads it out of a record's info. A restriction that is too long lets nobody in, which is safer than everybody.
     pub fn read(record: &[u8]) -> Option<Self> {
-        let Encoded { restriction, quality } = Encoded::decode(record).ok()?;
+        let Encoded { restriction, quality, moves } = Encoded::decode(record).ok()?;
         let nobody = || Audience::read(proto::SubscriptionPermission::default()).unwrap_or_default();
         let audience = restriction.map(|restriction| Audience::read(restriction).unwrap_or_else(nobody));
         let verdict = quality.and_then(|quality| {
             let score = if quality.score.is_finite() { quality.score.clamp(1.0, 4.5) } else { 1.0 };
             Some(Verdict { quality: ConnectionQuality::try_from(quality.quality).ok()?, score })
         });
-        Some(Self { audience: audience.unwrap_or_default(), verdict })
+        Some(Self { audience: audience.unwrap_or_default(), verdict, moves })
     }
 }

@@ -76,7 +76,7 @@ impl Room {
 
     /// Whether a publisher lets a local participant have a track.
     pub fn admits(&self, publisher: &Identity, taker: &Participant, track: TrackSid) -> bool {
-        let local = self.locals.get(publisher).map(|local| &local.audience);
+        let local = self.locals.get(publisher).filter(|local| local.standing.is_served()).map(|local| &local.audience);
         let audience = local.or_else(|| Some(&self.remotes.by_identity.get(publisher)?.annex.audience));
         audience.is_some_and(|audience| audience.admits(&taker.identity, taker.sid, track))
     }

@@ -61,6 +61,7 @@ impl Backup {
             layer_bitrates_bps: self.layers.iter().map(|layer| layer.bitrate).collect(),
             layer_sizes: publication::sizes(&self.layers),
             backup_of: Some(of),
+            shown_as: None,
         }
     }
 
@@ -108,7 +109,7 @@ impl Room {
         let named = || request.sid.chars().take(64).collect();
         let local = self.locals.get_mut(identity).ok_or(PublishError::NotAllowed("here"))?;
         let session = local.session.id;
-        let track = request.sid.parse().ok().and_then(|track| local.publications.get_mut(&track));
+        let track = request.sid.parse().ok().and_then(|track| local.publication(track));
         let publication = track.filter(|publication| publication.kind == MediaKind::Video);
         let publication = publication.ok_or_else(|| PublishError::UnknownTrack(named()))?;
         let wish = request.simulcast_codecs.first().map_or("", |codec| &codec.codec);
@@ -126,7 +127,7 @@ impl Room {
         backup.layers = layers;
         let (expected, sid) = (backup.expected(), backup.sid);
         publication.show_backup(cx.unix_ms);
-        let (track, info, announced) = (publication.sid, publication.info.clone(), publication.announced);
+        let (track, info, announced) = (publication.name, publication.info.clone(), publication.announced);
         cx.media(&self.key, Command::Expect { session, track: expected });
         cx.local_tracks.insert(sid, self.key.clone());
         if announced {

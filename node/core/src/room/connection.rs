@@ -114,7 +114,7 @@ impl Room {
         let Some(local) = self.locals.get_mut(identity) else { return };
         match local.session.lose_socket(now) {
             Some(until) => cx.wake(&self.key, until),
-            None => self.remove(cx, identity, DisconnectReason::SignalClose, None),
+            None => self.lose(cx, identity, DisconnectReason::SignalClose),
         }
     }
 
@@ -129,7 +129,10 @@ impl Room {
         if local.session.connect(target) && local.state != State::Active {
             tracing::info!(room = %self.key, participant = %local.sid, %identity, "participant active");
             local.state = State::Active;
+            local.standing.connected(cx.now + limits::HEIR_WAITS);
+            cx.wake(&self.key, cx.now + limits::HEIR_WAITS);
             self.announce(cx, identity);
+            self.take_over_when_whole(cx, identity);
         }
     }
 
@@ -138,7 +141,7 @@ impl Room {
         let Some(local) = self.locals.get_mut(identity).filter(|local| !local.standing.is_gone()) else { return };
         match local.session.disconnect(target, now) {
             Some(at) => cx.wake(&self.key, at),
-            None => self.remove(cx, identity, DisconnectReason::ConnectionTimeout, None),
+            None => self.lose(cx, identity, DisconnectReason::ConnectionTimeout),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use livekit_protocol as proto;
-use origo_auth::{Identity, NodeId, RoomKey, TrackSid};
+use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey, TrackSid};
 use origo_cascade_core as cascade;
 use origo_cascade_core::route::Residency;
 use rand::SeedableRng;
@@ -56,6 +56,8 @@ pub(super) struct Context {
     pub refuges: Option<Vec<Refuge>>,
     /// Who was sent on, to which URL, and until when that is remembered.
     sent_on: BTreeMap<(RoomKey, Identity), (Instant, String)>,
+    /// Who came back in vain to which session, and until when it may begin its successor.
+    claims: BTreeMap<(RoomKey, Identity), (Instant, ParticipantSid)>,
     timers: BTreeSet<(Instant, RoomKey)>,
     outputs: VecDeque<Output>,
 }
@@ -74,6 +76,7 @@ impl Context {
             switched: BTreeMap::new(),
             refuges: None,
             sent_on: BTreeMap::new(),
+            claims: BTreeMap::new(),
             timers: BTreeSet::new(),
             outputs: VecDeque::new(),
         }
@@ -111,6 +114,23 @@ impl Context {
         self.refuges.as_ref()?;
         let (until, url) = self.sent_on.get(&(room.clone(), identity.clone()))?;
         (*until > self.now).then_some(url)
+    }
+
+    /// A client knows a session of its identity that is not here: it is to join anew, and to go on with that one.
+    pub fn note_claim(&mut self, room: &RoomKey, identity: &Identity, sid: ParticipantSid) {
+        let now = self.now;
+        if self.claims.len() >= limits::CLAIMS_MAX {
+            self.claims.retain(|_, (until, _)| *until > now);
+        }
+        if self.claims.len() < limits::CLAIMS_MAX {
+            self.claims.insert((room.clone(), identity.clone()), (now + limits::CLAIM_STANDS, sid));
+        }
+    }
+
+    /// The session that a joining client goes on with by what it asked for before. Once.
+    pub fn take_claim(&mut self, room: &RoomKey, identity: &Identity) -> Option<ParticipantSid> {
+        let (until, sid) = self.claims.remove(&(room.clone(), identity.clone()))?;
+        (until > self.now).then_some(sid)
     }
 
     /// Says something to a client.

@@ -33,6 +33,12 @@ pub struct Join {
     pub disable_ice_lite: bool,
     /// It can be told while it is here to go on at another node. A client of WHIP or WHEP cannot.
     pub can_be_sent_on: bool,
+    /// It can open a successor of its session at another node beside it.
+    pub can_succeed: bool,
+    /// The session at another node, beside or after which this one begins.
+    pub successor_of: Option<ParticipantSid>,
+    /// A session that it wants to resume and that another node has can be resumed there, through this node.
+    pub may_be_led: bool,
     /// The session that the client wants to resume.
     pub resume: Option<ParticipantSid>,
     /// v1: the client's first offer rides in the join request.
@@ -52,6 +58,15 @@ pub struct Refuge {
     pub url: String,
     /// The country where it stands; empty when nobody said.
     pub country: String,
+}
+
+/// Where a client may be led.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Elsewhere {
+    /// To a node's server URL.
+    Url(String),
+    /// To a node.
+    Node(NodeId),
 }
 
 /// What the rooms take in.
@@ -105,8 +120,8 @@ pub enum Output {
         status: u16,
         /// A sentence.
         reason: String,
-        /// The server URL of the node that has what was asked for: where a front-end may lead the client.
-        elsewhere: Option<String>,
+        /// Who has what was asked for: where a front-end may lead the client.
+        elsewhere: Option<Elsewhere>,
     },
     /// Sign a token with the key that these claims name, and send it to the client.
     RefreshToken {

@@ -26,6 +26,10 @@ pub(super) struct Dropped(pub &'static str);
 impl Room {
     /// A participant sends a data packet.
     pub fn data(&mut self, cx: &mut Context, identity: &Identity, channel: Channel, raw: &Bytes) {
+        // Nobody knows yet that it is here: what it says comes from here.
+        if !self.is_served(identity) {
+            self.take_over(cx, identity);
+        }
         match self.stamp(identity, channel, raw) {
             Err(Dropped(reason)) => cx.stats.drop("data packet", reason),
             Ok((data, packet)) => {
@@ -97,6 +101,7 @@ impl Room {
                 return Err(Dropped("came before"));
             }
             local.last_sequence = packet.sequence;
+            packet.sequence = packet.sequence.wrapping_add(local.sequence_base);
         }
         sign(local, channel, &mut packet);
         let encoded = Bytes::from(packet.encode_to_vec());

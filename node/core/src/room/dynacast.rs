@@ -89,7 +89,7 @@ impl Room {
             for publication in local.publications.values_mut() {
                 let backup = publication.backup.as_mut().and_then(|backup| backup.demand.fall(cx.now));
                 if publication.demand.fall(cx.now).or(backup).is_some() {
-                    lower.push((local.identity.clone(), publication.sid));
+                    lower.push((local.identity.clone(), publication.name));
                 }
             }
         }
@@ -104,12 +104,13 @@ impl Room {
             let is_it = |known: &&Publication| {
                 known.sid == track || known.backup.as_ref().is_some_and(|backup| backup.sid == track)
             };
-            local.announced().find(is_it).map(|known| (local.identity.clone(), known.sid))
+            local.announced().find(is_it).map(|known| (local.identity.clone(), known.name))
         })
     }
 
     fn ask_for_layers(&self, cx: &mut Context, identity: &Identity, track: TrackSid) {
-        let publication = self.locals.get(identity).and_then(|local| local.publications.get(&track));
+        let local = self.locals.get(identity);
+        let publication = local.and_then(|local| local.publications.values().find(|known| known.name == track));
         let Some(publication) = publication else { return };
         let update = update(publication);
         tracing::debug!(room = %self.key, %track, codecs = ?update.subscribed_codecs, "layers are asked for");
@@ -135,7 +136,7 @@ fn update(publication: &Publication) -> proto::SubscribedQualityUpdate {
         backup.map(|(backup, codec)| subscribed(codec, backup.demand.sent(backup.layers()), codec.layers.len()));
     let subscribed_codecs: Vec<_> = first.into_iter().chain(second).collect();
     proto::SubscribedQualityUpdate {
-        track_sid: publication.sid.to_string(),
+        track_sid: publication.name.to_string(),
         subscribed_qualities: subscribed_codecs.first().map_or(Vec::new(), |codec| codec.qualities.clone()),
         subscribed_codecs,
     }

@@ -1,7 +1,7 @@
 //! Letting a client in: what is checked, what it is told first, and what others hear of it.
 
 use livekit_protocol as proto;
-use origo_auth::{Identity, ParticipantSid, RoomKey};
+use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey};
 use proto::leave_request::Action;
 use proto::participant_info::State;
 use proto::signal_response::Message;
@@ -13,7 +13,7 @@ use super::moving::Standing;
 use super::participant::Participant;
 use super::room::{Phase, Room};
 use super::session::Session;
-use super::{Join, info, limits};
+use super::{Elsewhere, Join, info, limits};
 use crate::SessionId;
 use crate::media::{Command, OpenSession, Target};
 
@@ -41,9 +41,20 @@ pub(super) enum JoinError {
     NodeFull,
     #[error("the node drains{}", next.as_deref().map(|url| format!(": go on at {url}")).unwrap_or_default())]
     Draining { next: Option<String>, goes_on: Option<String> },
+    #[error("the session is on another node")]
+    OnNode(NodeId),
 }
 
 impl JoinError {
+    /// Where the client may be led.
+    pub fn elsewhere(&self) -> Option<Elsewhere> {
+        match self {
+            Self::Draining { goes_on, .. } => goes_on.clone().map(Elsewhere::Url),
+            Self::OnNode(node) => Some(Elsewhere::Node(*node)),
+            _ => None,
+        }
+    }
+
     /// The HTTP status that says it.
     pub fn status(&self) -> u16 {
         match self {
@@ -52,7 +63,7 @@ impl JoinError {
             Self::Missing(_) | Self::TooLong { .. } => 400,
             Self::RoomFull | Self::RoomLimit(_) => 429,
             Self::Superseded => 409,
-            Self::NodeFull | Self::Draining { .. } => 503,
+            Self::NodeFull | Self::Draining { .. } | Self::OnNode(_) => 503,
         }
     }
 }
@@ -129,7 +140,8 @@ impl Room {
     pub fn check_limit(&self, identity: &Identity) -> Result<(), JoinError> {
         let max = self.record.settings.max_participants;
         let is_here = self.locals.contains_key(identity) || self.remotes.by_identity.contains_key(identity);
-        let present = self.locals.len() + self.remotes.by_identity.len();
+        let served = self.locals.values().filter(|local| local.standing.is_served()).count();
+        let present = served + self.remotes.by_identity.len();
         if max > 0 && !is_here && present >= max as usize { Err(JoinError::RoomLimit(max)) } else { Ok(()) }
     }
 
@@ -152,8 +164,12 @@ impl Room {
     }
 
     pub fn admit(&mut self, cx: &mut Context, join: Join) {
-        let stored = self.end_former_session(cx, &join.identity);
+        let inherited = self.inheritance(cx, &join);
+        let stored = if inherited.is_some() { 0 } else { self.end_former_session(cx, &join.identity) };
         let mut local = seated(cx, &join, stored);
+        if let Some(inherited) = inherited {
+            inherited.pass_to(&mut local, cx.now);
+        }
         local.session.arrived = self.streams.pass();
         let identity = local.identity.clone();
         tracing::info!(room = %self.key, participant = %local.sid, %identity, session = join.session.0, "participant joined");
@@ -206,9 +222,11 @@ impl Room {
 
     /// Everybody whom a participant sees.
     pub fn others(&self, cx: &Context, identity: &Identity) -> Vec<ParticipantInfo> {
-        let locals = self.locals.values().filter(|local| local.identity != *identity && !local.grants.hidden);
+        let is_seen = |local: &&Participant| local.standing.is_served() && !local.grants.hidden;
+        let locals = self.locals.values().filter(is_seen).filter(|local| local.identity != *identity);
         let locals = locals.map(|local| local.info(&cx.config.region));
-        locals.chain(self.remotes.visible().map(|remote| remote.info.clone())).collect()
+        let remotes = self.remotes.visible().filter(|remote| remote.record.identity != *identity);
+        locals.chain(remotes.map(|remote| remote.info.clone())).collect()
     }
 }
 
@@ -240,5 +258,8 @@ fn seated(cx: &mut Context, join: &Join, stored_incarnation: u64) -> Participant
         owner_epoch: 0,
         version: 0,
         standing: Standing::default(),
+        was_elsewhere: false,
+        former_tracks: Vec::new(),
+        sequence_base: 0,
     }
 }

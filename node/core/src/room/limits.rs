@@ -101,6 +101,21 @@ pub const HISTORY_KEPT: Duration = Duration::from_secs(30);
 /// How long a participant that was sent on is kept, so that its next node takes it over before others see it leave. As
 /// long as the records of a dead node stay.
 pub const SENT_KEPT: Duration = Duration::from_secs(20);
+/// A client that opens a successor of its session has this long for it, and is sent on like any other then.
+pub const SUCCESSOR_WAITED_FOR: Duration = Duration::from_secs(10);
+/// How long a session is kept whose client goes on elsewhere, unless the client ends it: as long as the media of it may
+/// be of use.
+pub const FORMER_KEPT: Duration = Duration::from_secs(10);
+/// The same of a client that was told to let it go.
+pub const FORMER_GONE_KEPT: Duration = Duration::from_secs(3);
+/// How long a client that was sent here may take to come back by the way that it knows, once all of it is gone.
+pub const RETURN_WAITED_FOR: Duration = Duration::from_secs(5);
+/// How long a successor that is connected waits for tracks that its session had, before others see what it has.
+pub const HEIR_WAITS: Duration = Duration::from_secs(5);
+/// How long a client that came back in vain may take to join anew.
+pub const CLAIM_STANDS: Duration = Duration::from_secs(30);
+/// How many of those are remembered.
+pub const CLAIMS_MAX: usize = 10_000;
 /// How long it is remembered who was sent on, for those who come back to the address that they know.
 pub const SENT_REMEMBERED: Duration = Duration::from_secs(120);
 /// How many of those are remembered.

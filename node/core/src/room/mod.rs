@@ -5,7 +5,7 @@
 //! received tracks (`subscribe`), whom a publisher lets have them (`audience`) and how they are shown (`shown`), which
 //! layers publishers need send (`dynacast`), who speaks (`speakers`), how good connections are (`quality`), coming back
 //! (`resume`, `history`, `token`), going on at another node
-//! (`moving`), data packets (`data`), faults on request (`simulate`), the server API (`admin`) and
+//! (`moving`, `heir`), data packets (`data`), faults on request (`simulate`), the server API (`admin`) and
 //! other nodes' participants (`remote`).
 
 mod admin;
@@ -18,6 +18,7 @@ mod control;
 mod data;
 mod dynacast;
 mod grants;
+mod heir;
 mod history;
 mod info;
 mod join;
@@ -48,7 +49,7 @@ mod token;
 
 pub use admin::{AdminError, Answer, Ask};
 pub use context::RoomsConfig;
-pub use control::{Input, Join, Output, Refuge};
+pub use control::{Elsewhere, Input, Join, Output, Refuge};
 pub use notice::Notice;
 pub use rooms::Rooms;
 pub use stats::Stats;

@@ -20,6 +20,11 @@ pub struct Notice {
     pub event: WebhookEvent,
 }
 
+impl Notice {
+    /// The name of the event that is for this node's own books alone: the participant is another node's now.
+    pub const MOVED: &str = "participant_moved";
+}
+
 /// What was told of one participant.
 #[derive(Debug, Default)]
 pub(super) struct Noticed {
@@ -45,6 +50,11 @@ impl Room {
         for track in now.iter().filter(|(sid, _)| !before.contains_key(sid)).map(|(_, track)| track) {
             self.tell_application(cx, "track_published", &info, Some(track));
         }
+    }
+
+    /// Another node tells of a participant from now on. Applications do not hear of that.
+    pub fn notice_move(&self, cx: &mut Context, info: &ParticipantInfo) {
+        self.tell_application(cx, Notice::MOVED, info, None);
     }
 
     /// Tells that a participant, already taken out, is gone.

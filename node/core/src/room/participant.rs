@@ -55,6 +55,12 @@ pub(super) struct Participant {
     pub owner_epoch: u32,
     pub version: u32,
     pub standing: Standing,
+    /// It came from another node, and may go on at a third as its SDK reaches one.
+    pub was_elsewhere: bool,
+    /// Tracks that it had at another node and has not published here yet.
+    pub former_tracks: Vec<proto::TrackInfo>,
+    /// Added to the numbers of its reliable packets: those of its earlier connections to other nodes stay below.
+    pub sequence_base: u32,
 }
 
 impl Participant {
@@ -66,6 +72,11 @@ impl Participant {
             self.version = 0;
             self.owner_epoch += 1;
         }
+    }
+
+    /// One of its tracks by the id that clients know.
+    pub fn publication(&mut self, name: TrackSid) -> Option<&mut Publication> {
+        self.publications.values_mut().find(|publication| publication.name == name)
     }
 
     /// Tracks that others know of.
@@ -110,7 +121,7 @@ impl Participant {
     /// The participant as other nodes are told of it.
     pub fn record(&self, room: &RoomKey, owner: NodeId, region: &str) -> ParticipantRecord {
         let mut info = self.info(region).encode_to_vec();
-        Annex::new(&self.audience, self.quality.verdict()).append(&mut info);
+        Annex::new(&self.audience, self.quality.verdict(), self.standing.moves()).append(&mut info);
         ParticipantRecord {
             room: room.clone(),
             identity: self.identity.clone(),

@@ -78,11 +78,16 @@ impl PublishError {
 /// A track of a local participant.
 #[derive(Clone, Debug)]
 pub(super) struct Publication {
+    /// By which workers and nodes know it.
     pub sid: TrackSid,
+    /// By which clients know it: the same, unless its publisher came from another node with it.
+    pub name: TrackSid,
     /// The client's id for it.
     pub cid: String,
     pub kind: MediaKind,
     pub info: proto::TrackInfo,
+    /// Others may know of it: its media flows, or it is muted.
+    pub ready: bool,
     /// Others know of it.
     pub announced: bool,
     /// Its publisher knows that somebody takes it.
@@ -109,9 +114,11 @@ impl Publication {
         };
         let mut publication = Self {
             sid,
+            name: sid,
             cid: request.cid.clone(),
             kind,
             info: described(sid, kind, request),
+            ready: false,
             announced: false,
             subscribed: false,
             demand: Demand::default(),
@@ -126,6 +133,12 @@ impl Publication {
         }
         publication.touch(unix_ms);
         Ok(publication)
+    }
+
+    /// Clients know it by this id already, from the node where its publisher was before.
+    pub fn rename(&mut self, name: TrackSid) {
+        self.name = name;
+        self.info.sid = name.to_string();
     }
 
     /// What the worker is to expect in the client's offer.
@@ -179,12 +192,13 @@ impl Publication {
             layer_bitrates_bps: self.layer_bitrates_bps.clone(),
             layer_sizes: self.layer_sizes(),
             backup_of: None,
+            shown_as: Some(self.name).filter(|name| *name != self.sid),
         }
     }
 
     /// The same, and its second codec.
     pub fn records(&self) -> impl Iterator<Item = TrackRecord> {
-        [self.record()].into_iter().chain(self.backup.as_ref().map(|backup| backup.record(self.sid)))
+        [self.record()].into_iter().chain(self.backup.as_ref().map(|backup| backup.record(self.name)))
     }
 
     /// Tells clients how things stand with the second codec.

@@ -40,14 +40,15 @@ impl Room {
             return;
         }
         let unix_ms = cx.unix_ms;
-        let Some(publication) = self.publication(identity, track) else {
+        let Some(publication) = self.carried(identity, track) else {
             return cx.stats.drop("media event", "unknown track");
         };
+        let name = publication.name;
         let taken_as = publication.announced.then(|| publication.info.mime_type.clone());
         publication.start(mime.clone(), mid, ssrcs, unix_ms);
         // Those who took a muted track took it with the codec that was announced.
         if taken_as.is_some_and(|before| !before.eq_ignore_ascii_case(&mime)) {
-            self.unsubscribe_all(cx, track);
+            self.unsubscribe_all(cx, name);
         }
         self.show_track(cx, identity, track);
     }
@@ -67,10 +68,10 @@ impl Room {
             cx.local_tracks.remove(&backup.sid);
             cx.media(&self.key, Command::Unpublish { session, track: backup.sid });
         }
-        self.forget_shown(track);
+        self.forget_shown(publication.name);
         if publication.announced {
             self.announce(cx, identity);
-            self.unsubscribe_all(cx, track);
+            self.unsubscribe_all(cx, publication.name);
         }
         self.accept_queued(cx, identity, &publication.cid);
     }
@@ -154,13 +155,25 @@ impl Room {
 
     /// Lets others know of a track, then gives it to those who take everything.
     fn show_track(&mut self, cx: &mut Context, identity: &Identity, track: TrackSid) {
-        let Some(publication) = self.publication(identity, track) else { return };
+        let Some(publication) = self.carried(identity, track) else { return };
+        publication.ready = true;
+        if !self.is_served(identity) {
+            return self.take_over_when_whole(cx, identity);
+        }
+        let Some(publication) = self.carried(identity, track) else { return };
         publication.announced = true;
+        let name = publication.name;
         self.announce(cx, identity);
-        self.subscribe_all(cx, track);
+        self.subscribe_all(cx, name);
     }
 
-    pub fn publication(&mut self, identity: &Identity, track: TrackSid) -> Option<&mut Publication> {
+    /// A track by the id that clients know.
+    pub fn publication(&mut self, identity: &Identity, name: TrackSid) -> Option<&mut Publication> {
+        self.locals.get_mut(identity)?.publication(name)
+    }
+
+    /// A track by the id that workers know.
+    fn carried(&mut self, identity: &Identity, track: TrackSid) -> Option<&mut Publication> {
         self.locals.get_mut(identity)?.publications.get_mut(&track)
     }
 
@@ -183,10 +196,13 @@ impl Room {
 
     fn accept_track(&mut self, cx: &mut Context, identity: &Identity, request: proto::AddTrackRequest) {
         let sids = (TrackSid::random(&mut cx.rng), TrackSid::random(&mut cx.rng));
-        let publication = match Publication::new(sids, &request, cx.unix_ms) {
+        let mut publication = match Publication::new(sids, &request, cx.unix_ms) {
             Ok(publication) => publication,
             Err(error) => return self.refuse_track(cx, identity, request, error.reason(), error.to_string()),
         };
+        if let Some(name) = self.inherited_track(identity, &publication) {
+            publication.rename(name);
+        }
         let Some(local) = self.locals.get_mut(identity) else { return };
         let session = local.session.id;
         let track = publication.sid;

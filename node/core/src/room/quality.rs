@@ -135,7 +135,7 @@ impl Room {
 
     /// Tells other nodes of a participant anew, and no client.
     pub fn spread(&mut self, cx: &mut Context, identity: &Identity) {
-        let Some(local) = self.locals.get_mut(identity) else { return };
+        let Some(local) = self.locals.get_mut(identity).filter(|local| local.standing.is_served()) else { return };
         local.bump();
         cx.mesh(cascade::Input::Publish(local.record(&self.key, cx.config.node, &cx.config.region)));
     }

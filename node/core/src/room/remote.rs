@@ -76,6 +76,8 @@ pub(super) struct Remotes {
     pub by_identity: BTreeMap<Identity, Remote>,
     /// Tracks of theirs that local viewers have the mesh bring here.
     wanted: BTreeSet<TrackSid>,
+    /// Those of them whose publishers have gone on at other nodes, while viewers still take what they had.
+    handed_over: BTreeSet<TrackSid>,
     /// The last numbered reliable packet of each that was delivered.
     last_sequences: BTreeMap<ParticipantSid, u32>,
 }
@@ -100,7 +102,7 @@ impl Remotes {
     /// A track and its publisher.
     pub fn find(&self, track: TrackSid) -> Option<(&Remote, &TrackRecord)> {
         let tracks = self.visible().flat_map(|remote| remote.tracks().map(move |record| (remote, record)));
-        tracks.into_iter().find(|(_, record)| record.sid == track)
+        tracks.into_iter().find(|(_, record)| record.name() == track)
     }
 
     pub fn sid_of(&self, identity: &Identity) -> Option<ParticipantSid> {
@@ -128,7 +130,7 @@ impl Room {
         }
         // The cascade decides which session of an identity stays, and ends one here before it tells of another. What
         // comes while there is one here was said before the cascade knew of it.
-        if self.locals.contains_key(&record.identity) {
+        if self.is_served(&record.identity) {
             return cx.stats.drop("record", "of a local participant");
         }
         let Some(remote) = Remote::read(record) else { return cx.stats.drop("record", "malformed") };
@@ -140,6 +142,7 @@ impl Room {
         if before.is_some_and(|sid| sid != remote.record.sid) {
             self.remove_remote(cx, &identity, DisconnectReason::DuplicateIdentity);
         }
+        self.end_other_heir(cx, &identity, remote.record.sid);
         for track in &remote.record.tracks {
             cx.remote_tracks.insert(track.sid, self.key.clone());
         }
@@ -153,6 +156,7 @@ impl Room {
         if annex.verdict().is_some() {
             self.gather_qualities(cx);
         }
+        self.end_changed_codecs(cx, &identity, &tracks);
         let has_other_audience = old.as_ref().is_some_and(|old| old.annex.audience != annex.audience);
         self.follow_tracks(cx, old.map(|old| old.record.tracks).unwrap_or_default(), &tracks);
         if has_other_audience {
@@ -164,6 +168,10 @@ impl Room {
     /// A participant on another node is gone.
     pub fn lose_remote(&mut self, cx: &mut Context, identity: &Identity, sid: ParticipantSid, reason: LeaveReason) {
         if self.remotes.sid_of(identity) != Some(sid) {
+            return;
+        }
+        // One that goes on here is not gone.
+        if self.take_over(cx, identity) {
             return;
         }
         let reason = match reason {
@@ -196,6 +204,9 @@ impl Room {
     pub fn want(&mut self, cx: &mut Context, track: TrackSid, layers: LayerSet) {
         if layers.is_empty() {
             self.remotes.wanted.remove(&track);
+            if self.remotes.handed_over.remove(&track) {
+                cx.remote_tracks.remove(&track);
+            }
         } else {
             self.remotes.wanted.insert(track);
         }
@@ -205,7 +216,7 @@ impl Room {
     /// Drops everybody on other nodes without a word to anyone.
     pub fn forget_remotes(&mut self, cx: &mut Context) {
         let tracks = self.remotes.by_identity.values().flat_map(|remote| &remote.record.tracks);
-        let tracks: Vec<_> = tracks.map(|track| track.sid).collect();
+        let tracks: Vec<_> = tracks.map(|track| track.sid).chain(self.remotes.handed_over.iter().copied()).collect();
         for track in tracks {
             self.forget_track(cx, track);
         }
@@ -216,21 +227,26 @@ impl Room {
     /// taken anew.
     fn follow_tracks(&mut self, cx: &mut Context, old: Vec<TrackRecord>, new: &[TrackRecord]) {
         for track in &old {
-            let same = new.iter().find(|now| now.sid == track.sid);
+            let same = new.iter().find(|now| now.name() == track.name());
             if same.is_none_or(|now| !now.mime.eq_ignore_ascii_case(&track.mime)) {
-                self.unsubscribe_all(cx, track.sid);
+                self.unsubscribe_all(cx, track.name());
             }
-            if same.is_none() {
-                self.forget_track(cx, track.sid);
+            match same {
+                None => self.forget_track(cx, track.sid),
+                Some(now) if now.sid != track.sid => self.let_go(cx, track.sid),
+                Some(_) => {}
             }
         }
         for track in new {
             let known =
                 old.iter().find(|before| before.sid == track.sid && before.mime.eq_ignore_ascii_case(&track.mime));
             match track.backup_of {
-                None if known.is_none() => self.subscribe_all(cx, track.sid),
+                None if known.is_none() => {
+                    self.renew_subscriptions(cx, track.name());
+                    self.subscribe_all(cx, track.name());
+                }
                 // Whoever takes the first for the first time is told of both at once.
-                Some(shown) if known != Some(track) && old.iter().any(|before| before.sid == shown) => {
+                Some(shown) if known != Some(track) && old.iter().any(|before| before.name() == shown) => {
                     self.renew_subscriptions(cx, shown);
                 }
                 _ => {}
@@ -238,8 +254,18 @@ impl Room {
         }
     }
 
-    fn forget_track(&mut self, cx: &mut Context, track: TrackSid) {
+    /// A track is carried under another id now. Viewers take the old one until the new one flows.
+    pub(super) fn let_go(&mut self, cx: &mut Context, track: TrackSid) {
+        if self.remotes.wanted.contains(&track) {
+            self.remotes.handed_over.insert(track);
+        } else {
+            cx.remote_tracks.remove(&track);
+        }
+    }
+
+    pub(super) fn forget_track(&mut self, cx: &mut Context, track: TrackSid) {
         cx.remote_tracks.remove(&track);
+        self.remotes.handed_over.remove(&track);
         self.forget_shown(track);
         if self.remotes.wanted.remove(&track) {
             cx.mesh(cascade::Input::Want { room: self.key.clone(), track, layers: LayerSet::NONE });

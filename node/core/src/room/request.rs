@@ -34,7 +34,7 @@ impl Room {
             Message::UpdateLayers(request) => self.update_layers(cx, identity, request),
             Message::Ping(_) => self.tell(cx, identity, Response::Pong(cx.unix_ms as i64)),
             Message::PingReq(ping) => self.pong(cx, identity, ping),
-            Message::Leave(leave) => self.remove(cx, identity, reason_of(&leave), None),
+            Message::Leave(leave) => self.leave(cx, identity, reason_of(&leave)),
             Message::SyncState(state) => self.sync_state(cx, identity, &state),
             other => cx.stats.drop("request", name(&other)),
         }

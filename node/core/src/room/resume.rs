@@ -10,6 +10,7 @@ use proto::signal_response::Message;
 use proto::{DisconnectReason, ParticipantInfo};
 
 use super::context::Context;
+use super::join::JoinError;
 use super::room::Room;
 use super::simulate::CutOnResume;
 use super::{Join, Output, info, limits};
@@ -32,7 +33,27 @@ impl Departed {
     }
 }
 
+/// There is no such session: the client joins anew, and goes on with what others know of that one.
+pub(super) fn refuse(cx: &mut Context, join: &Join, sid: ParticipantSid) {
+    cx.note_claim(&join.room, &join.identity, sid);
+    cx.signal(join.session, info::leave(DisconnectReason::StateMismatch, Action::Reconnect));
+    cx.output(Output::Close(join.session));
+}
+
 impl Room {
+    /// A client wants back to a session that is not here: it is led to the node that has it, if one has.
+    pub fn resume_elsewhere(&mut self, cx: &mut Context, join: &Join, sid: ParticipantSid) -> Result<(), JoinError> {
+        cx.seats.remove(&join.session);
+        let remote = self.remotes.by_identity.get(&join.identity).filter(|remote| remote.record.sid == sid);
+        match remote.filter(|remote| !remote.annex.moves) {
+            Some(remote) => Err(JoinError::OnNode(remote.record.owner)),
+            None => {
+                refuse(cx, join, sid);
+                Ok(())
+            }
+        }
+    }
+
     /// A client comes back to its session. Says whether there is one to come back to.
     pub fn resume(&mut self, cx: &mut Context, join: &Join, sid: ParticipantSid) -> bool {
         let Some(local) = self.locals.get_mut(&join.identity) else { return false };
@@ -74,7 +95,7 @@ impl Room {
     /// A resuming client says what it has. A track that is not known here cannot be mended, so it joins anew.
     pub fn sync_state(&mut self, cx: &mut Context, identity: &Identity, state: &proto::SyncState) {
         let Some(local) = self.locals.get(identity) else { return };
-        let known = |sid: &str| sid.parse().is_ok_and(|sid| local.publications.contains_key(&sid));
+        let known = |sid: &str| local.publications.values().any(|publication| publication.info.sid == sid);
         let sids = state.publish_tracks.iter().filter_map(|published| published.track.as_ref()).map(|track| &track.sid);
         if sids.into_iter().any(|sid| !known(sid)) {
             return self.remove(cx, identity, DisconnectReason::StateMismatch, Some(Action::Reconnect));

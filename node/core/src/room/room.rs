@@ -135,7 +135,7 @@ impl Room {
     /// A local participant changed in a way that others see: tells everybody else, here and on other nodes. One that
     /// changes too fast is told of a moment later, as it is then.
     pub fn announce(&mut self, cx: &mut Context, identity: &Identity) {
-        let Some(local) = self.locals.get_mut(identity) else { return };
+        let Some(local) = self.locals.get_mut(identity).filter(|local| local.standing.is_served()) else { return };
         let too_fast = local.announcing.take(cx.now, limits::ANNOUNCING).err();
         if let Some(at) = too_fast {
             cx.stats.drop("change", "too fast");
@@ -169,7 +169,6 @@ impl Room {
         let Some(mut local) = self.locals.remove(who) else { return };
         tracing::info!(room = %self.key, participant = %local.sid, identity = %who, ?reason, "participant left");
         local.bump();
-        self.streams.end(local.sid);
         let (session, socket) = (local.session.id, local.session.socket);
         cx.seats.remove(&session);
         cx.seats.remove(&socket);
@@ -181,6 +180,15 @@ impl Room {
         }
         self.forget_shown_to(session);
         cx.media(&self.key, Command::Close(session));
+        for (track, publication) in &local.publications {
+            cx.local_tracks.remove(track);
+            publication.backup.as_ref().map(|backup| cx.local_tracks.remove(&backup.sid));
+        }
+        // Whoever is served by another node is there, whatever ends here.
+        if !local.standing.is_served() {
+            return;
+        }
+        self.streams.end(local.sid);
         cx.mesh(cascade::Input::Withdraw {
             room: self.key.clone(),
             identity: who.clone(),
@@ -192,11 +200,9 @@ impl Room {
             self.departed.note(cx.now, parting.clone());
             self.tell_others(cx, who, parting);
         }
-        for (track, publication) in &local.publications {
-            cx.local_tracks.remove(track);
-            publication.backup.as_ref().map(|backup| cx.local_tracks.remove(&backup.sid));
-            self.forget_shown(*track);
-            self.unsubscribe_all(cx, *track);
+        for name in local.publications.values().map(|publication| publication.name) {
+            self.forget_shown(name);
+            self.unsubscribe_all(cx, name);
         }
         let parting = local.parting(&cx.config.region, reason);
         self.notice_departure(cx, &local.noticed, &parting);
@@ -221,7 +227,7 @@ impl Room {
 
     /// The room as clients are told of it.
     pub fn info(&self) -> proto::Room {
-        let locals = self.locals.values().filter(|local| !local.grants.hidden);
+        let locals = self.locals.values().filter(|local| local.standing.is_served() && !local.grants.hidden);
         let publishing = locals.clone().filter(|local| local.announced().next().is_some()).count();
         let (remotes, remotes_publishing) = self.remotes.counts();
         info::room(&self.record, locals.count() + remotes, publishing + remotes_publishing)
@@ -238,7 +244,7 @@ impl Room {
 
     /// The nodes that a track passes from its publisher to here.
     pub fn path(&self, here: NodeId, track: TrackSid) -> Option<Vec<NodeId>> {
-        let is_local = self.locals.values().any(|local| local.announced().any(|known| known.sid == track));
+        let is_local = self.locals.values().any(|local| local.announced().any(|known| known.name == track));
         if is_local {
             return Some(vec![here]);
         }
@@ -248,7 +254,7 @@ impl Room {
     /// The participants here, with the nodes whose publishers' tracks each takes.
     pub fn watchers(&self, here: NodeId) -> Vec<(Identity, BTreeSet<NodeId>)> {
         let published: BTreeSet<TrackSid> =
-            self.locals.values().flat_map(|local| local.announced().map(|publication| publication.sid)).collect();
+            self.locals.values().flat_map(|local| local.announced().map(|publication| publication.name)).collect();
         let origin = |track: &TrackSid| {
             if published.contains(track) { Some(here) } else { self.remotes.owner_of(*track) }
         };

@@ -8,14 +8,13 @@ use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey, RoomSid, TrackSid};
 use origo_cascade_core as cascade;
 use origo_cascade_core::{MediaKind, RoomRecord, RoomSettings};
 use proto::DisconnectReason;
-use proto::leave_request::Action;
 
 use super::admin::Reservations;
 use super::context::{Context, RoomsConfig, Seat};
 use super::join::{self, JoinError};
 use super::room::Room;
 use super::session::Session;
-use super::{Input, Join, Output, Stats, info, limits};
+use super::{Input, Join, Output, Stats, limits, resume};
 use crate::{SessionId, media};
 
 /// All rooms of one node that have local participants.
@@ -109,7 +108,7 @@ impl Rooms {
             tracing::debug!(session = session.0, %error, "join refused");
             self.context.seats.remove(&session);
             let (status, reason) = (error.status(), error.to_string());
-            let elsewhere = if let JoinError::Draining { goes_on, .. } = error { goes_on } else { None };
+            let elsewhere = error.elsewhere();
             self.context.output(Output::Refuse { session, status, reason, elsewhere });
         }
     }
@@ -120,7 +119,8 @@ impl Rooms {
         if self.context.refuges.is_some() && !self.rooms.get(&join.room).is_some_and(stands) {
             return Err(self.goes_on(&join));
         }
-        if let Some(sid) = join.resume {
+        let stands_here = self.rooms.get(&join.room).is_some_and(|room| room.locals.contains_key(&join.identity));
+        if let Some(sid) = join.resume.filter(|_| stands_here || !join.may_be_led) {
             self.resume(&join, sid);
             return Ok(());
         }
@@ -163,8 +163,7 @@ impl Rooms {
             }
             return;
         }
-        self.context.signal(join.session, info::leave(DisconnectReason::StateMismatch, Action::Reconnect));
-        self.context.output(Output::Close(join.session));
+        resume::refuse(&mut self.context, join, sid);
         self.in_room(&join.room, |room, cx| {
             if room.locals.get(&join.identity).is_some_and(|local| local.sid == sid) {
                 room.remove(cx, &join.identity, DisconnectReason::SignalClose, None);
@@ -244,6 +243,9 @@ impl Rooms {
                     room.supersede(cx, &identity);
                 }
             }),
+            cascade::Event::TakenOver { room, identity, sid } => {
+                self.in_room(&room, |room, cx| room.taken_over(cx, &identity, sid))
+            }
             cascade::Event::Seated { room, identity, granted } => {
                 self.in_room(&room, |room, cx| room.seated(cx, &identity, granted))
             }

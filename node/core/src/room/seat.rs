@@ -12,6 +12,9 @@ use crate::SessionId;
 impl Room {
     /// It is known who is in the room: a client comes in, or its seat is asked for first.
     pub fn let_in(&mut self, cx: &mut Context, join: Join) -> Result<(), JoinError> {
+        if let Some(sid) = join.resume {
+            return self.resume_elsewhere(cx, &join, sid);
+        }
         join::check_country(cx, &self.key, &self.record.settings.countries)?;
         self.check_limit(&join.identity)?;
         let (max, identity) = (self.record.settings.max_participants, join.identity.clone());
@@ -60,5 +63,10 @@ impl Room {
 
 fn refuse(cx: &mut Context, session: SessionId, error: &JoinError) {
     cx.seats.remove(&session);
-    cx.output(Output::Refuse { session, status: error.status(), reason: error.to_string(), elsewhere: None });
+    cx.output(Output::Refuse {
+        session,
+        status: error.status(),
+        reason: error.to_string(),
+        elsewhere: error.elsewhere(),
+    });
 }

@@ -23,6 +23,7 @@ pub(super) struct Session {
     pub socket: SessionId,
     pub single_connection: bool,
     pub can_be_sent_on: bool,
+    pub can_succeed: bool,
     pub auto_subscribe: bool,
     pub client: proto::ClientInfo,
     /// The connection whose coming up makes the participant active.
@@ -71,6 +72,7 @@ impl Session {
             socket: join.session,
             single_connection: join.single_connection,
             can_be_sent_on: join.can_be_sent_on,
+            can_succeed: join.can_succeed,
             auto_subscribe: join.auto_subscribe,
             client: join.client.clone(),
             primary: if subscriber_primary { Target::Subscriber } else { Target::Publisher },

@@ -145,7 +145,7 @@ impl Room {
             return;
         }
         let before = self.speakers.order.clone();
-        let speakers = self.speakers.close(cx.now, &self.publishers());
+        let speakers = self.speakers.close(cx.now, &self.carriers());
         if self.speakers.order != before {
             self.order_speakers(cx);
         }
@@ -168,7 +168,7 @@ impl Room {
 
     /// Tells the worker whose pictures come first.
     pub fn order_speakers(&self, cx: &mut Context) {
-        let publishers = self.publishers();
+        let publishers = self.carriers();
         let tracks_of = |speaker: &ParticipantSid| {
             let speaker = *speaker;
             publishers.iter().filter(move |(_, publisher)| **publisher == speaker).map(|(track, _)| *track)

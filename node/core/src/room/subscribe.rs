@@ -59,8 +59,8 @@ impl Room {
         if !self.locals.get(identity).is_some_and(|local| local.session.auto_subscribe) {
             return;
         }
-        let here = self.locals.values().flat_map(|local| local.announced().map(|publication| publication.sid));
-        let elsewhere = self.remotes.visible().flat_map(|remote| remote.tracks().map(|track| track.sid));
+        let here = self.locals.values().flat_map(|local| local.announced().map(|publication| publication.name));
+        let elsewhere = self.remotes.visible().flat_map(|remote| remote.tracks().map(|track| track.name()));
         let tracks: Vec<_> = here.chain(elsewhere).collect();
         for track in tracks {
             self.subscribe(cx, identity, track);
@@ -133,7 +133,7 @@ impl Room {
     /// Has a participant receive a track, unless it is its own or it may not receive any. When only the publisher does
     /// not let it, it waits. Says whether it has it or waits.
     fn give(&mut self, cx: &mut Context, identity: &Identity, source: &Source) -> bool {
-        let track = source.record.sid;
+        let track = source.record.name();
         let Some(local) = self.locals.get(identity) else { return false };
         if !local.grants.can_subscribe || source.identity == *identity {
             return false;
@@ -175,7 +175,7 @@ impl Room {
 
     pub fn tell_of_first_subscriber(&mut self, cx: &mut Context, publisher: &Identity, track: TrackSid) {
         let local = self.locals.get_mut(publisher);
-        let Some(publication) = local.and_then(|local| local.publications.get_mut(&track)) else { return };
+        let Some(publication) = local.and_then(|local| local.publication(track)) else { return };
         if !std::mem::replace(&mut publication.subscribed, true) {
             let track_sid = track.to_string();
             self.tell(cx, publisher, Message::TrackSubscribed(proto::TrackSubscribed { track_sid }));
@@ -184,20 +184,28 @@ impl Room {
 
     /// The publisher of a track that can be received.
     pub fn publisher_of(&self, track: TrackSid) -> Option<&Identity> {
-        let here = self.locals.values().find(|local| local.announced().any(|known| known.sid == track));
+        let here = self.locals.values().find(|local| local.announced().any(|known| known.name == track));
         let here = here.map(|local| &local.identity);
         here.or_else(|| self.remotes.find(track).map(|(remote, _)| &remote.record.identity))
     }
 
     /// The tracks of a participant that can be received.
     pub fn tracks_of(&self, identity: &Identity) -> Vec<TrackSid> {
-        let here = self.locals.get(identity).into_iter().flat_map(|local| local.announced().map(|known| known.sid));
+        let here = self.locals.get(identity).into_iter().flat_map(|local| local.announced().map(|known| known.name));
         let elsewhere = self.remotes.by_identity.get(identity).filter(|remote| !remote.is_hidden());
-        here.chain(elsewhere.into_iter().flat_map(|remote| remote.tracks().map(|track| track.sid))).collect()
+        here.chain(elsewhere.into_iter().flat_map(|remote| remote.tracks().map(|track| track.name()))).collect()
     }
 
     /// The publisher of every track that can be received.
     pub fn publishers(&self) -> BTreeMap<TrackSid, ParticipantSid> {
+        let here = self.locals.values().flat_map(|local| local.announced().map(|known| (known.name, local.sid)));
+        let elsewhere =
+            self.remotes.visible().flat_map(|remote| remote.tracks().map(|track| (track.name(), remote.record.sid)));
+        here.chain(elsewhere).collect()
+    }
+
+    /// The same by the ids that workers know.
+    pub fn carriers(&self) -> BTreeMap<TrackSid, ParticipantSid> {
         let here = self.locals.values().flat_map(|local| local.announced().map(|known| (known.sid, local.sid)));
         let elsewhere =
             self.remotes.visible().flat_map(|remote| remote.tracks().map(|track| (track.sid, remote.record.sid)));
@@ -206,10 +214,10 @@ impl Room {
 
     fn source(&self, track: TrackSid) -> Option<Source> {
         let local = self.locals.values().find_map(|local| {
-            let publication = local.publications.get(&track).filter(|publication| publication.announced)?;
+            let publication = local.announced().find(|publication| publication.name == track)?;
             Some(Source {
                 record: publication.record(),
-                backup: publication.backup.as_ref().map(|backup| backup.record(publication.sid)),
+                backup: publication.backup.as_ref().map(|backup| backup.record(publication.name)),
                 publisher: local.sid,
                 identity: local.identity.clone(),
                 stream: publication.info.stream.clone(),
@@ -237,7 +245,7 @@ impl Room {
 /// How a track is called on a client's connection: clients read the publisher left of the first bar.
 fn subscription(local: &Participant, source: &Source) -> Subscription {
     let named = if local.session.reads_track_from_stream() || source.stream.is_empty() {
-        format!("{}|{}", source.publisher, source.record.sid)
+        format!("{}|{}", source.publisher, source.record.name())
     } else {
         format!("{}|{}", source.publisher, source.stream)
     };

@@ -58,6 +58,9 @@ pub struct Track {
     /// `TR_…`; empty for a track of its own.
     #[prost(string, tag = "6")]
     pub backup_of: String,
+    /// The track as which clients know it, when that is another; else empty.
+    #[prost(string, tag = "7")]
+    pub shown_as: String,
 }
 
 /// A participant of the sender is gone.

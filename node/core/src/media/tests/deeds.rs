@@ -84,6 +84,7 @@ impl World {
             layer_bitrates_bps: [150_000, 500_000, 1_700_000][..layers].to_vec(),
             layer_sizes: Vec::new(),
             backup_of: None,
+            shown_as: None,
         };
         let publisher = "PA_abcdefghjkmn".parse().unwrap();
         let session = self.clients[client].id;
@@ -95,6 +96,7 @@ impl World {
             layer_bitrates_bps: vec![500_000],
             layer_sizes: Vec::new(),
             backup_of: Some(sid(letter)),
+            shown_as: None,
         });
         let redundancy = self.redundancy;
         let subscription = Subscription { session, track, backup, publisher, stream, screen: false, redundancy };

@@ -130,7 +130,7 @@ impl Rooms {
         act: impl FnOnce(&mut Room, &mut Context, &Identity) -> Result<T, AdminError>,
     ) -> Result<T, AdminError> {
         let (key, identity) = (RoomKey::new(project, room), Identity(identity));
-        let acted = self.in_room(&key, |room, cx| match room.locals.contains_key(&identity) {
+        let acted = self.in_room(&key, |room, cx| match room.is_served(&identity) {
             true => act(room, cx, &identity),
             false => Err(AdminError::NotFound("the participant")),
         });

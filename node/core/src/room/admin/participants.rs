@@ -23,6 +23,7 @@ impl Rooms {
         let key = RoomKey::new(project, request.room.as_str());
         let region = &self.context.config.region;
         let locals = self.rooms.get(&key).into_iter().flat_map(|room| room.locals.values());
+        let locals = locals.filter(|local| local.standing.is_served());
         let participants = locals.map(|local| local.info(region)).collect();
         Ok(proto::ListParticipantsResponse { participants }.encode_to_vec())
     }
@@ -44,7 +45,7 @@ impl Rooms {
         self.with_local(project, room, identity, |room, cx, identity| {
             let track = track_sid.parse().map_err(|_| AdminError::InvalidArgument("track_sid"))?;
             let find = |room: &Room| {
-                let publication = room.locals.get(identity)?.publications.get(&track)?;
+                let publication = room.locals.get(identity)?.announced().find(|known| known.name == track)?;
                 Some(publication.info.clone())
             };
             let before = find(room).ok_or(AdminError::NotFound("the track"))?;

@@ -195,6 +195,7 @@ fn news_of(which: u8, who: u8, seed: &[u8]) -> cascade::Event {
                 layer_bitrates_bps: Vec::new(),
                 layer_sizes: Vec::new(),
                 backup_of: None,
+                shown_as: None,
             }],
         }),
         1 => cascade::Event::ParticipantLeft { room, identity, sid, reason: cascade::LeaveReason::NodeLost },

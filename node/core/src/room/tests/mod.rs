@@ -8,6 +8,7 @@ mod garbage;
 mod hostile;
 mod joining;
 mod leaving;
+mod moving;
 mod publishing;
 mod reporting;
 mod resuming;

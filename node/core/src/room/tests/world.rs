@@ -82,6 +82,9 @@ pub fn join_of(identity: &str) -> Join {
         fixed_sections: false,
         disable_ice_lite: false,
         can_be_sent_on: true,
+        can_succeed: false,
+        successor_of: None,
+        may_be_led: false,
         resume: None,
         offer: None,
         add_tracks: Vec::new(),
@@ -358,7 +361,11 @@ impl World {
             && owner != from
         {
             let (room, identity, sid) = (old.room, old.identity, old.sid);
-            self.events.push_back((owner, cascade::Event::Superseded { room, identity, sid }));
+            let told = match sid == record.sid {
+                true => cascade::Event::TakenOver { room, identity, sid },
+                false => cascade::Event::Superseded { room, identity, sid },
+            };
+            self.events.push_back((owner, told));
         }
         self.tell_others(from, &record.room.clone(), cascade::Event::ParticipantChanged(record));
     }

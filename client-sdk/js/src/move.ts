@@ -1,0 +1,175 @@
+// Keeps a call alive: moves it to another node when its own asks for that, or is gone.
+import { RoomEvent, type ReconnectContext, type ReconnectPolicy, type Room, type RoomOptions } from 'livekit-client';
+import { httpAddress } from './address.js';
+import type { Connection } from './connect.js';
+import { route, type RouteNode } from './route.js';
+import { adopt, begin, changeOver, flows, type Pair } from './successor.js';
+
+/** Topic of the packet by which a node asks its client to go on at another one. */
+const TOPIC = 'origo.move';
+/** How long a node may take to say that it lives. A dead machine says nothing, a dead process refuses at once. */
+const ANSWER_MS = 400;
+/** How long an old session sends on beside its successor: the others need a keyframe of each picture. */
+const SENDS_ON_MS = 2_000;
+/** How often the second choice is asked for a sign of life, so that the way there is open. */
+const WARM_EVERY_MS = 20_000;
+
+export interface MoveOptions {
+  clusters: readonly string[];
+  roomName: string;
+  token: string;
+  room: (options: RoomOptions) => Room;
+  roomOptions: RoomOptions;
+  connectOptions: object;
+  prepare: ((room: Room) => void) | undefined;
+  onMove: (moved: Connection, before: Connection) => void;
+  fetch: typeof fetch;
+}
+
+/** Told by the SDK, without a delay, that the way to the node is cut. */
+export class CutWatch implements ReconnectPolicy {
+  onCut: () => void = () => undefined;
+
+  constructor(private readonly next: ReconnectPolicy) {}
+
+  nextRetryDelayInMs(context: ReconnectContext): number | null {
+    if (context.retryCount > 0) return this.next.nextRetryDelayInMs(context);
+    this.onCut();
+    return 0;
+  }
+}
+
+/** The node that a packet names, if it is such a packet. */
+export function readMove(payload: Uint8Array, topic: string | undefined): { node: string; region: string; url: string } | null {
+  if (topic !== TOPIC) return null;
+  try {
+    const { node, region, url } = JSON.parse(new TextDecoder().decode(payload)) as Record<string, unknown>;
+    httpAddress(String(url));
+    return { node: String(node), region: String(region), url: String(url) };
+  } catch {
+    return null;
+  }
+}
+
+/** Follows a connection, and each one that it becomes, until the call ends. */
+export function follow(connection: Connection, cut: CutWatch, options: MoveOptions): void {
+  const { room } = connection;
+  let moving = false;
+  const warm = setInterval(() => void warmUp(), WARM_EVERY_MS);
+  let ranked: RouteNode[] = connection.candidates.map(({ node }) => node);
+  const others = () => ranked.filter((node) => node.id !== connection.node.id);
+  const warmUp = async () => {
+    for (const cluster of [connection.node.url, ...options.clusters]) {
+      const found = await route({ cluster, room: options.roomName, fetch: options.fetch }).catch(() => null);
+      if (found) ranked = found.nodes;
+      if (found) break;
+    }
+    const [second] = others();
+    if (second) await answers(options.fetch, second.url);
+  };
+
+  const move = async (node: { id: string; region: string; url: string }, why: string, isDead: boolean) => {
+    if (moving) return false;
+    moving = true;
+    try {
+      const moved = await succeed(connection, node, why, isDead, options);
+      clearInterval(warm);
+      options.onMove(moved, connection);
+    } catch {
+      moving = false;
+      return false;
+    }
+    // Others see and hear what the old session sends until what the new one sends has begun.
+    const end = () => room.disconnect(false).catch(() => undefined);
+    if (isDead) await end();
+    else setTimeout(() => void end(), SENDS_ON_MS);
+    return true;
+  };
+
+  cut.onCut = () => {
+    void (async () => {
+      if (await answers(options.fetch, connection.node.url)) return;
+      for (const node of others()) {
+        if (await move(node, `${connection.node.region || connection.node.id} is gone.`, true)) return;
+      }
+    })();
+  };
+  room.on(RoomEvent.DataReceived, (payload, participant, _kind, topic) => {
+    const next = participant ? null : readMove(payload, topic);
+    if (next) void move({ ...next, id: next.node }, `${connection.node.region || connection.node.id} asked to go on here.`, false);
+  });
+  room.once(RoomEvent.Disconnected, () => clearInterval(warm));
+  void warmUp();
+}
+
+async function succeed(
+  before: Connection,
+  node: { id: string; region: string; url: string },
+  why: string,
+  isDead: boolean,
+  options: MoveOptions,
+): Promise<Connection> {
+  const cut = new CutWatch(options.roomOptions.reconnectPolicy as ReconnectPolicy);
+  const room = options.room({ ...options.roomOptions, reconnectPolicy: cut });
+  let pairs: Pair[] = [];
+  const data = new DataBridge(before.room, room);
+  try {
+    // What a dead node sent stands still: each track goes over as soon as it is here.
+    if (isDead) adopt(before.room, room);
+    await begin(before.room, room, node.url, options.token, options.connectOptions);
+    if (!isDead) pairs = await flows(before.room, room);
+  } catch (thrown) {
+    data.end();
+    await room.disconnect(false).catch(() => undefined);
+    throw thrown;
+  }
+  options.prepare?.(room);
+  changeOver(pairs);
+  const moved = {
+    ...before,
+    room,
+    node: { id: node.id, region: node.region, url: node.url, distanceKm: null, rttMs: null, why },
+  };
+  follow(moved, cut, options);
+  queueMicrotask(() => data.release());
+  return moved;
+}
+
+/** Packets that came to the new session alone while there were two are told again once the application listens there. */
+class DataBridge {
+  private readonly seen = new Set<string>();
+  private readonly kept: { key: string; args: unknown[] }[] = [];
+  private readonly onOld = (...args: unknown[]) => void this.seen.add(keyOf(args));
+  private readonly onNew = (...args: unknown[]) => void this.kept.push({ key: keyOf(args), args });
+
+  constructor(private readonly old: Room, private readonly now: Room) {
+    old.on(RoomEvent.DataReceived, this.onOld);
+    now.on(RoomEvent.DataReceived, this.onNew);
+  }
+
+  release(): void {
+    this.end();
+    for (const { key, args } of this.kept) {
+      if (!this.seen.has(key)) this.now.emit(RoomEvent.DataReceived, ...(args as never as [Uint8Array<ArrayBuffer>]));
+    }
+  }
+
+  end(): void {
+    this.old.off(RoomEvent.DataReceived, this.onOld);
+    this.now.off(RoomEvent.DataReceived, this.onNew);
+  }
+}
+
+function keyOf([payload, participant, , topic]: unknown[]): string {
+  const identity = (participant as { identity?: string } | undefined)?.identity ?? '';
+  return `${identity}\n${topic as string}\n${(payload as Uint8Array).join(',')}`;
+}
+
+async function answers(ask: typeof fetch, url: string): Promise<boolean> {
+  try {
+    await ask(httpAddress(url), { method: 'HEAD', cache: 'no-store', signal: AbortSignal.timeout(ANSWER_MS) });
+    return true;
+  } catch {
+    return false;
+  }
+}
