@@ -154,6 +154,10 @@ impl MeshLoop {
                 debug!(%peer, ?hearing, ?quiet, "a peer is heard otherwise");
                 self.input(Input::Hearing { peer, hearing, quiet }).await;
             }
+            News::Counts(counts) => {
+                self.input(Input::Counts(counts)).await;
+                self.shared.set_seconds(self.cascade.seconds());
+            }
             News::Flowing { peer, flow } => self.input(Input::Flowing { from: peer, flow }).await,
             News::Wanted(address) => {
                 if self.state.wanted.len() < WANTED_MAX {

@@ -7,6 +7,7 @@ use origo_auth::NodeId;
 use origo_cascade_core::Node;
 use origo_cascade_core::cascade::RoomData;
 use origo_cascade_core::link::{Flow, Hearing};
+use origo_cascade_core::links::Counts;
 use origo_cascade_core::metric::LinkMetric;
 use origo_cascade_core::wire::Frame;
 use origo_cascade_core::wire::message::Hello;
@@ -60,6 +61,8 @@ pub(crate) enum News {
     Flowing { peer: NodeId, flow: Flow },
     /// A peer is heard over the media connection otherwise than before.
     Hearing { peer: NodeId, hearing: Hearing, quiet: Duration },
+    /// What passes the links.
+    Counts(Counts),
     /// A data connection is gone.
     DataDown { number: ConnectionNumber, peer: NodeId },
     /// A data packet.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use origo_auth::NodeId;
-use origo_cascade_core::cascade::Counters;
+use origo_cascade_core::cascade::{Counters, Rescues};
 use origo_cascade_core::metric::LinkMetric;
 use origo_cascade_core::{Node, link, links};
 
@@ -18,6 +18,10 @@ pub struct MeshStats {
     pub links: Vec<(NodeId, LinkStats)>,
     /// The links that have a connection, as measured from here.
     pub measured: Vec<Measured>,
+    /// Parents of trees that were left.
+    pub rescues: Rescues,
+    /// Track layers that each peer is asked for though another one sends them too.
+    pub seconds: BTreeMap<NodeId, usize>,
     /// What was dropped and why, such as (`datagram`, `unknown flow`).
     pub dropped: Vec<(&'static str, &'static str, u64)>,
 }
@@ -97,6 +101,7 @@ pub(crate) struct Shared {
     by_peer: Mutex<BTreeMap<NodeId, LinkFigures>>,
     links: Mutex<links::Counters>,
     cascade: Mutex<Counters>,
+    seconds: Mutex<BTreeMap<NodeId, usize>>,
     pub(crate) drops: Drops,
 }
 
@@ -136,6 +141,10 @@ impl Shared {
         lock(&self.by_peer).iter().map(|(peer, figures)| (*peer, bytes(figures))).collect()
     }
 
+    pub(crate) fn set_seconds(&self, seconds: BTreeMap<NodeId, usize>) {
+        *lock(&self.seconds) = seconds;
+    }
+
     pub(crate) fn set_cascade(&self, counters: Counters) {
         *lock(&self.cascade) = counters;
     }
@@ -153,6 +162,8 @@ impl Shared {
         MeshStats {
             links: by_peer.into_iter().map(|(peer, figures)| (peer, figures.stats)).collect(),
             measured: self.measured(),
+            rescues: lock(&self.cascade).rescues,
+            seconds: lock(&self.seconds).clone(),
             dropped: dropped.into_iter().map(|((what, why), count)| (what, why, count)).collect(),
         }
     }

@@ -10,6 +10,7 @@ mod data;
 mod directory;
 mod failover;
 mod flows;
+mod gray;
 mod handover;
 mod intake;
 mod knowledge;
@@ -19,9 +20,11 @@ mod patience;
 mod presence;
 mod refusal;
 mod report;
+mod rescues;
 mod rivals;
 mod room;
 mod seats;
+mod second;
 mod served;
 mod serving;
 mod subscriptions;
@@ -37,8 +40,10 @@ pub use counters::Counters;
 pub use machine::{Cascade, DEAD_NODE_RECORDS_STAY};
 pub use presence::ENTER_WAITS;
 pub use report::{BranchReport, TreeReport};
+pub use rescues::{Rescues, Why};
 
 use crate::link::{Flow, Hearing};
+use crate::links::Counts;
 use crate::metric::LinkMetric;
 pub use crate::wire::message::{Answer, Ask};
 use crate::{LayerSet, LeaveReason, MediaKind, Node, ParticipantRecord, RoomRecord, TrackLayer};
@@ -146,6 +151,8 @@ pub enum Input {
         /// How long ago it was last heard.
         quiet: Duration,
     },
+    /// What passes the links, a few times a second.
+    Counts(Counts),
     /// Control connection to a peer is up and its HELLO was taken.
     LinkUp(NodeId),
     /// Control connection to a peer is gone.

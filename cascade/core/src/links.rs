@@ -4,6 +4,7 @@
 //! in whatever order it came, and reaches the room's media worker only when somebody watches here.
 
 mod counters;
+mod counts;
 mod layer;
 mod machine;
 mod numbers;
@@ -19,6 +20,7 @@ use origo_auth::NodeId;
 use crate::Forward;
 use crate::link::{self, Datagram, Flow, Hearing, Received, Send};
 pub use counters::Counters;
+pub use counts::{Count, Counts};
 pub use machine::Links;
 
 /// What the links of a node take in.
@@ -69,6 +71,8 @@ pub enum Output {
         /// Our number for it.
         flow: Flow,
     },
+    /// What passes here, a few times a second: for [`crate::Input::Counts`].
+    Counts(Counts),
     /// A peer is heard otherwise than before: for [`crate::Input::Hearing`].
     Hearing {
         /// The peer.

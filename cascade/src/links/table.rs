@@ -89,6 +89,7 @@ impl Table {
                 Output::Received { sink, received } => self.inboxes.push(sink, received),
                 Output::Flowing { from, flow } => self.tell(News::Flowing { peer: from, flow }),
                 Output::Hearing { peer, hearing, quiet } => self.tell(News::Hearing { peer, hearing, quiet }),
+                Output::Counts(counts) => self.tell(News::Counts(counts)),
                 Output::Allow { peer, bps, silent } => {
                     if let Some(media) = self.media.get(&peer) {
                         media.allowed.set(bps, silent);

@@ -61,6 +61,10 @@ fn describe() {
     describe_gauge!("origo_link_loss_ratio", "Share of the peer's packets lost lately, before and after repair");
     describe_gauge!("origo_link_allowed_bits_per_second", "What the link's estimator lets go to the peer");
     describe_gauge!("origo_link_copies", "Track layers that this node sends to the peer right now");
+    describe_gauge!("origo_link_second_copies", "Track layers asked of the peer though another one sends them too");
+    describe_counter!("origo_failovers_total", "Parents of trees that this node left against the plan, by reason");
+    describe_counter!("origo_failover_gaps_total", "Times without a layer until another parent sent it, by length");
+    describe_gauge!("origo_failover_gap_seconds", "All of these times together");
     describe_gauge!("origo_link_receiving", "Track layers that this node has asked the peer for");
     describe_counter!("origo_nacks_total", "Packets asked for again; out: asked by this node");
     describe_counter!("origo_keyframe_requests_total", "Keyframes asked for; out: asked by this node");
@@ -159,6 +163,16 @@ fn mesh(stats: &MeshStats) {
         let keyframes = sum(|link| link.keyframe_requests, way);
         counter!("origo_keyframe_requests_total", "direction" => direction, "via" => "link").absolute(keyframes);
     }
+    for (why, count) in stats.rescues.left() {
+        counter!("origo_failovers_total", "why" => why).absolute(count);
+    }
+    for (at_most, count) in stats.rescues.gaps() {
+        counter!("origo_failover_gaps_total", "at_most" => at_most).absolute(count);
+    }
+    gauge!("origo_failover_gap_seconds").set(stats.rescues.gap_sum().as_secs_f64());
+    for (peer, seconds) in &stats.seconds {
+        gauge!("origo_link_second_copies", "peer" => peer.to_string()).set(*seconds as f64);
+    }
     stats.measured.iter().for_each(measured);
     for (peer, link) in &stats.links {
         let peer = peer.to_string();
@@ -214,7 +228,9 @@ mod tests {
             mesh: MeshStats {
                 links: vec![(NodeId([2; 16]), link)],
                 measured: vec![measured],
+                seconds: [(NodeId([2; 16]), 3)].into(),
                 dropped: vec![("datagram", "unknown flow", 6)],
+                ..MeshStats::default()
             },
             nodes: 2,
             dropped: vec![("socket", "idle", 1)],
@@ -231,6 +247,9 @@ mod tests {
             "origo_rtp_packets_total{direction=\"in\",kind=\"audio\",via=\"client\"} 0".to_owned(),
             format!("origo_link_packets_total{{peer=\"{peer}\",direction=\"out\",class=\"base\"}} 7"),
             format!("origo_link_copies{{peer=\"{peer}\"}} 2"),
+            format!("origo_link_second_copies{{peer=\"{peer}\"}} 3"),
+            "origo_failovers_total{why=\"gray\"} 0".to_owned(),
+            "origo_failover_gaps_total{at_most=\"0.45\"} 0".to_owned(),
             format!("origo_link_rtt_seconds{{peer=\"{peer}\"}} 0.08"),
             format!("origo_link_loss_ratio{{peer=\"{peer}\",stage=\"before_repair\"}} 0.5"),
             format!("origo_link_allowed_bits_per_second{{peer=\"{peer}\"}} 40000000"),

@@ -79,8 +79,9 @@ impl World<'_> {
         if self.comes_from(track, layer, place, from) {
             self.violate(format!("a loop: {} gets {} from below itself", self.name(from), self.layer_name(key)));
         }
+        let second = self.nodes[place].cascade.is_second(self.nodes[from].id, flow);
         let copies = &mut self.tracks[track].layers[layer].copies;
-        copies.push(Copy { from, to: place, flow, since: now });
+        copies.push(Copy { from, to: place, flow, since: now, second });
         let same = copies.iter().filter(|copy| (copy.from, copy.to) == (from, place)).count();
         if same > 1 {
             let (a, b) = (self.name(from).to_owned(), self.name(place).to_owned());
@@ -91,7 +92,9 @@ impl World<'_> {
         sent.copies_max = sent.copies_max.max(same as u64);
         self.check_countries(key, place);
         let tree = (self.tracks[track].room, self.tracks[track].node);
-        self.trees.gain(tree, from, place, now);
+        if !second {
+            self.trees.gain(tree, from, place, now);
+        }
     }
 
     /// Whether a layer has a way from its origin to a node.
@@ -126,7 +129,9 @@ impl World<'_> {
     /// Who sends a layer to a node that still takes it from them.
     pub(super) fn parents(&self, track: usize, layer: usize, node: usize) -> impl Iterator<Item = &Copy> {
         let is_taken = move |copy: &&Copy| {
-            copy.to == node && self.nodes[node].receiving.contains_key(&(self.nodes[copy.from].id, copy.flow))
+            copy.to == node
+                && !self.nodes[node].cascade.is_second(self.nodes[copy.from].id, copy.flow)
+                && self.nodes[node].receiving.contains_key(&(self.nodes[copy.from].id, copy.flow))
         };
         self.tracks[track].layers[layer].copies.iter().filter(is_taken)
     }
@@ -139,7 +144,11 @@ impl World<'_> {
         let is_ended = |copy: &Copy| (copy.from, copy.to, copy.flow) == (from, place, flow);
         let Some(ended) = copies.iter().position(is_ended) else { return };
         let ended = copies.remove(ended);
-        let others = copies.iter().filter(|copy| copy.to == place).map(|copy| copy.since);
+        if ended.second {
+            // What comes twice on purpose is neither an overlap nor an edge.
+            return;
+        }
+        let others = copies.iter().filter(|copy| copy.to == place && !copy.second).map(|copy| copy.since);
         if let Some(since) = others.max() {
             self.end_overlap(key, from, place, self.now - since.max(ended.since));
         }

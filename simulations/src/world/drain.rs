@@ -55,6 +55,7 @@ impl World<'_> {
                 links::Output::Hearing { peer, hearing, quiet } => {
                     self.told.push_back((node, Input::Hearing { peer, hearing, quiet }));
                 }
+                links::Output::Counts(counts) => self.told.push_back((node, Input::Counts(counts))),
                 // QUIC is a model that lets everything go at once.
                 links::Output::Allow { .. } => {}
                 links::Output::Timeout(at) => {

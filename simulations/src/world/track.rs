@@ -95,6 +95,8 @@ pub(super) struct Copy {
     /// The taker's number for it.
     pub(super) flow: Flow,
     pub(super) since: u64,
+    /// Another node sends it too, on purpose.
+    pub(super) second: bool,
 }
 
 /// What is left of a frame.

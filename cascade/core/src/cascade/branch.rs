@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use origo_auth::NodeId;
 
+use super::gray::GRAY;
 use super::machine::Cascade;
 use super::refusal::Refusal;
+use super::rescues::Why;
 use super::subscriptions::TreeKey;
 use super::timers::Timer;
 use crate::TrackLayer;
@@ -71,8 +73,31 @@ pub(super) struct Target {
     pub(super) path: Vec<NodeId>,
     pub(super) confirmed: bool,
     pub(super) until: Instant,
-    /// The parent is suspect: this one takes its place if it sends before that one is heard again.
-    pub(super) is_hedge: bool,
+    pub(super) cause: Cause,
+}
+
+/// Why a node moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The origin wants it.
+    Planned,
+    /// The parent is suspect: another takes its place if it sends before that one is heard again.
+    Suspect,
+    /// The parent does not pass on what the origin sends.
+    Gray,
+}
+
+impl Target {
+    /// One that nobody has planned, asked beside the parent that there is.
+    pub(super) fn beside(origin: NodeId, to: NodeId, until: Instant, cause: Cause) -> Self {
+        let path = if to == origin { vec![to] } else { vec![origin, to] };
+        Self { to, path, confirmed: false, until, cause }
+    }
+
+    /// Whether the parent is left against the plan.
+    pub(super) fn is_unplanned(&self) -> bool {
+        self.cause != Cause::Planned
+    }
 }
 
 impl Branch {
@@ -226,8 +251,8 @@ impl Cascade {
         if branch.layers.is_empty() {
             branch.stand_at(planned.parent, key.1);
             self.rest(key);
-        } else if branch.parent == planned.parent && branch.target.as_ref().is_some_and(|target| target.is_hedge) {
-            // It is suspect, and stays if it is heard again in time.
+        } else if branch.parent == planned.parent && branch.target.as_ref().is_some_and(Target::is_unplanned) {
+            // It is being left, and stays only if a suspicion proves wrong in time.
         } else if branch.parent == planned.parent {
             branch.target = None;
             branch.why.clear();
@@ -242,7 +267,7 @@ impl Cascade {
         } else if branch.wanted_parent() != planned.parent {
             let until = now + MOVE_WAITS;
             branch.target =
-                Some(Target { to: planned.parent, path: planned.path, confirmed: false, until, is_hedge: false });
+                Some(Target { to: planned.parent, path: planned.path, confirmed: false, until, cause: Cause::Planned });
             branch.why.clear();
             self.timers.set(until, Timer::Move(key.clone()));
             self.steer_all(key);
@@ -273,12 +298,13 @@ impl Cascade {
             return;
         }
         if let Some(branch) = self.subscriptions.branches.get_mut(key) {
-            let is_hedge = branch.target.as_ref().is_some_and(|target| target.is_hedge);
+            let cause = branch.target.as_ref().map_or(Cause::Planned, |target| target.cause);
             let left = branch.parent;
             branch.stand_at(to, key.1);
-            if is_hedge && branch.planned.as_ref().is_some_and(|planned| planned.parent == left) {
+            if cause != Cause::Planned && branch.planned.as_ref().is_some_and(|planned| planned.parent == left) {
                 branch.hold(left, self.now);
-                branch.why = "the parent was not heard".to_owned();
+                self.counters.rescues.leave(if cause == Cause::Gray { Why::Gray } else { Why::Suspect });
+                branch.why = if cause == Cause::Gray { GRAY } else { "the parent was not heard" }.to_owned();
             } else {
                 branch.why.clear();
             }
@@ -297,7 +323,8 @@ impl Cascade {
         let key = (room_of(message.room)?, node_of(&message.origin)?);
         let path = self.path_of(&message.path, key.1, from)?;
         let branch = self.subscriptions.branches.get(&key);
-        if !branch.is_some_and(|branch| branch.parent == from || branch.wanted_parent() == from) {
+        let is_parent = branch.is_some_and(|branch| branch.parent == from || branch.wanted_parent() == from);
+        if !is_parent && !self.has_second(&key, from) {
             self.counters.path_of_stranger += 1;
             return Ok(());
         }
@@ -318,7 +345,7 @@ impl Cascade {
         self.counters.path_in_loop += u64::from(is_loop);
         if branch.parent == from {
             if is_loop {
-                return self.rescue(key, from, "the parent lies behind this node");
+                return self.rescue(key, from, Why::Loop, "the parent lies behind this node");
             }
             if branch.path != path {
                 branch.path = path;
@@ -331,6 +358,8 @@ impl Cascade {
             (target.path, target.confirmed) = (path, true);
             self.refuse_children_where(key, &Refusal::Loop, Branch::passes);
             self.grant_to_all_children(key);
+        } else if is_loop {
+            self.close_seconds(from, Some(key));
         }
     }
 
@@ -377,6 +406,7 @@ impl Cascade {
             epoch: branch.epoch,
             parent: if has_place { bytes_of(branch.parent) } else { Bytes::new() },
             rate_bps,
+            gray: branch.why == GRAY,
             why: branch.why.clone(),
         };
         if branch.told.as_ref() == Some(&message) || !self.linked.contains(&key.1) {

@@ -1,5 +1,7 @@
 //! What the cascade dropped, and why.
 
+use super::rescues::Rescues;
+
 /// Counters since the start; each grows where its thing happens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -43,6 +45,14 @@ pub struct Counters {
     pub old_epoch: u64,
     /// ATTACHED of a node that takes nothing here.
     pub attached_of_stranger: u64,
+    /// Parents that this node has left because they did not pass on what their origin sent.
+    pub gray_parents: u64,
+    /// Complaints of children about such parents.
+    pub complaints: u64,
+    /// Nodes that trees do without because two children have complained about them.
+    pub held_off: u64,
+    /// Parents that were left.
+    pub rescues: Rescues,
     /// PATH of a node that is not the parent.
     pub path_of_stranger: u64,
     /// Paths of a parent that this node is part of: it leaves that parent.
@@ -51,7 +61,7 @@ pub struct Counters {
 
 impl Counters {
     /// As (what, reason, count).
-    pub fn list(&self) -> [(&'static str, &'static str, u64); 22] {
+    pub fn list(&self) -> [(&'static str, &'static str, u64); 25] {
         [
             ("control message", "unknown type", self.unknown_message),
             ("control message", "malformed", self.malformed_message),
@@ -73,6 +83,9 @@ impl Counters {
             ("attach", "refused", self.refused_attach),
             ("attach", "old epoch", self.old_epoch),
             ("attached", "not a member", self.attached_of_stranger),
+            ("parent", "does not pass on", self.gray_parents),
+            ("attached", "complaint", self.complaints),
+            ("attached", "complaints of two", self.held_off),
             ("path", "not the parent", self.path_of_stranger),
             ("path", "loop", self.path_in_loop),
         ]

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use origo_auth::NodeId;
 
-use super::branch::{Branch, MOVE_WAITS, Target};
+use super::branch::{Branch, Cause, MOVE_WAITS, Target};
 use super::intake::REASON_CHARS_MAX;
 use super::machine::Cascade;
 use super::refusal::Refusal;
+use super::rescues::Why;
 use super::subscriptions::TreeKey;
 use super::timers::Timer;
 use crate::link::Hearing;
@@ -97,7 +98,7 @@ impl Cascade {
         let parent = branch.parent;
         let is_planned = branch.planned.as_ref().is_some_and(|planned| planned.parent == peer);
         if !self.can_feed(&parent) {
-            self.rescue(key, parent, "the link to the parent is down");
+            self.rescue(key, parent, Why::Down, "the link to the parent is down");
         } else if is_planned && parent != peer {
             self.follow_plan(key);
         }
@@ -129,6 +130,9 @@ impl Cascade {
     pub(super) fn set_ways(&mut self, one: NodeId, other: NodeId) {
         let is_gone = one == self.me && !self.can_feed(&other);
         let is_held = self.patience.is_held(self.now, one, other);
+        if one == other {
+            return self.map.set_held_off(one, is_held);
+        }
         self.map.set_down(one, other, is_gone || is_held);
     }
 
@@ -147,8 +151,7 @@ impl Cascade {
         };
         if branch.target.is_none() {
             let Some(to) = chosen else { return };
-            let path = if to == key.1 { vec![to] } else { vec![key.1, to] };
-            branch.target = Some(Target { to, path, confirmed: false, until, is_hedge: true });
+            branch.target = Some(Target::beside(key.1, to, until, Cause::Suspect));
             self.timers.set(until, Timer::Move(key.clone()));
         }
         self.steer_all(key);
@@ -160,7 +163,7 @@ impl Cascade {
     /// The suspect parent is heard again: it stays, unless the other one has been faster.
     fn drop_hedge(&mut self, key: &TreeKey, peer: NodeId) {
         let Some(branch) = self.subscriptions.branches.get(key).filter(|branch| branch.parent == peer) else { return };
-        let Some(target) = branch.target.as_ref().filter(|target| target.is_hedge) else { return };
+        let Some(target) = branch.target.as_ref().filter(|target| target.cause == Cause::Suspect) else { return };
         let mut intakes = branch.layers.iter().filter_map(|layer| self.subscriptions.intakes.get(layer));
         if intakes.any(|intake| intake.has_moved_to(target.to)) {
             return;
@@ -176,7 +179,7 @@ impl Cascade {
     pub(super) fn hedge_elsewhere(&mut self, key: &TreeKey, refusing: NodeId, why: &str) {
         let Some(branch) = self.subscriptions.branches.get(key) else { return };
         let suspect = branch.parent;
-        if !branch.target.as_ref().is_some_and(|target| target.is_hedge && target.to == refusing) {
+        if !branch.target.as_ref().is_some_and(|target| target.is_unplanned() && target.to == refusing) {
             return;
         }
         self.abandon_move(key, why);
@@ -206,7 +209,7 @@ impl Cascade {
     }
 
     /// The parent fails: goes to the backup at once, else straight to the origin.
-    pub(super) fn rescue(&mut self, key: &TreeKey, lost: NodeId, why: &str) {
+    pub(super) fn rescue(&mut self, key: &TreeKey, lost: NodeId, why: Why, words: &str) {
         let (now, chosen) = (self.now, self.other_parent(key, lost));
         let Some(branch) = self.subscriptions.branches.get_mut(key).filter(|branch| branch.parent == lost) else {
             return;
@@ -217,12 +220,13 @@ impl Cascade {
         if lost != key.1 {
             branch.hold(lost, now);
         }
-        branch.why = why.chars().take(REASON_CHARS_MAX).collect();
+        branch.why = words.chars().take(REASON_CHARS_MAX).collect();
         let Some(chosen) = chosen else {
             // What is taken is asked for again when a link comes up.
             return self.refuse_children(key, &Refusal::NoWay);
         };
         branch.stand_at(chosen, key.1);
+        self.counters.rescues.leave(why);
         for layer in self.layers_of(key) {
             let is_lost = self.subscriptions.intakes.get(&layer).is_some_and(|intake| intake.current.from == lost);
             if is_lost {
@@ -237,7 +241,7 @@ impl Cascade {
 
     /// Whom to turn to when a parent is lost: where this node was moving to, the backup, the planned parent, the origin;
     /// those first whose links have not failed lately.
-    fn other_parent(&self, key: &TreeKey, lost: NodeId) -> Option<NodeId> {
+    pub(super) fn other_parent(&self, key: &TreeKey, lost: NodeId) -> Option<NodeId> {
         let branch = self.subscriptions.branches.get(key)?;
         let target = branch.target.as_ref().map(|target| target.to);
         let planned = branch.planned.as_ref();
@@ -252,6 +256,7 @@ impl Cascade {
 
     /// A link is gone, and with it what came over it.
     pub(super) fn branches_lose(&mut self, peer: NodeId) {
+        self.close_seconds(peer, None);
         let is_concerned = |branch: &Branch| branch.parent == peer || branch.wanted_parent() == peer;
         let keys = self.branches_where(|_, branch| is_concerned(branch));
         for key in keys {
@@ -259,7 +264,8 @@ impl Cascade {
             if target.is_some_and(|target| target.to == peer) {
                 self.abandon_move(&key, "the link to the planned parent is down");
             } else {
-                self.rescue(&key, peer, "the link to the parent is down");
+                let why = if self.linked.contains(&peer) { Why::Silent } else { Why::Down };
+                self.rescue(&key, peer, why, "the link to the parent is down");
             }
         }
     }
@@ -274,6 +280,12 @@ impl Cascade {
             self.seek_parent(&key, peer);
             self.tell_origin(&key);
         }
+    }
+
+    /// How long nothing has come of a layer that comes again now.
+    pub(super) fn note_gap(&mut self, missing_since: Instant) {
+        let gap = self.now.saturating_duration_since(missing_since).saturating_sub(MISSED_BEFORE);
+        self.counters.rescues.come_again(gap);
     }
 
     /// From when on packets are missing that a parent did not send, seen from now: it fell silent, or is gone without that.

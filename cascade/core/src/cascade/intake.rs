@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use origo_auth::{NodeId, RoomKey};
 
+use super::gray::Watch;
 use super::machine::Cascade;
+use super::rescues::Why;
+use super::second::Voice;
 use super::subscriptions::TreeKey;
 use super::timers::Timer;
 use crate::link::Flow;
@@ -55,6 +58,11 @@ pub(super) struct Intake {
     pub(super) current: Feed,
     /// From another parent, until it flows.
     pub(super) next: Option<Feed>,
+    /// From the backup too, while somebody speaks: see `second`.
+    pub(super) second: Option<Feed>,
+    pub(super) voice: Voice,
+    /// What comes against what the origin says.
+    pub(super) watch: Watch,
 }
 
 /// One peer that sends us a layer, or is asked to.
@@ -78,8 +86,16 @@ pub(super) struct Feed {
 
 impl Intake {
     fn feed_mut(&mut self, from: NodeId, flow: Flow) -> Option<&mut Feed> {
-        let feeds = [Some(&mut self.current), self.next.as_mut()];
-        feeds.into_iter().flatten().find(|feed| (feed.from, feed.flow) == (from, flow))
+        self.feeds_mut().find(|feed| (feed.from, feed.flow) == (from, flow))
+    }
+
+    /// All who send it, or are asked to.
+    pub(super) fn feeds(&self) -> impl Iterator<Item = Feed> + use<> {
+        [Some(self.current), self.next, self.second].into_iter().flatten()
+    }
+
+    fn feeds_mut(&mut self) -> impl Iterator<Item = &mut Feed> {
+        [Some(&mut self.current), self.next.as_mut(), self.second.as_mut()].into_iter().flatten()
     }
 
     /// Whether it comes from that peer now, or begins to.
@@ -105,7 +121,17 @@ impl Cascade {
         let key = source.tree();
         let parent = self.join_branch(&key, layer);
         let current = Feed { missing_since, ..self.open_feed(layer, &source, local, parent) };
-        let intake = Intake { source, own, local, falls_at: None, current, next: None };
+        let intake = Intake {
+            source,
+            own,
+            local,
+            falls_at: None,
+            current,
+            next: None,
+            second: None,
+            voice: Voice::default(),
+            watch: Watch::default(),
+        };
         self.subscriptions.intakes.insert(layer, intake);
         self.ask_feed(layer, current.flow);
         self.steer(&key, layer);
@@ -114,14 +140,12 @@ impl Cascade {
 
     pub(super) fn end_intake(&mut self, layer: TrackLayer) {
         let Some(intake) = self.subscriptions.intakes.remove(&layer) else { return };
-        for feed in [Some(intake.current), intake.next].into_iter().flatten() {
-            self.close_feed(feed);
-        }
+        intake.feeds().for_each(|feed| self.close_feed(feed));
         self.leave_branch(&intake.source.tree(), layer);
     }
 
     /// The table that receives is there before the parent is asked: media may overtake the answer.
-    fn open_feed(&mut self, layer: TrackLayer, source: &Source, local: bool, from: NodeId) -> Feed {
+    pub(super) fn open_feed(&mut self, layer: TrackLayer, source: &Source, local: bool, from: NodeId) -> Feed {
         let flow = self.subscriptions.flows.take(self.now);
         self.subscriptions.layers_by_flow.insert(flow, layer);
         self.forward(Forward::Receive { room: source.room.clone(), layer, from, flow, kind: source.kind, local });
@@ -132,7 +156,7 @@ impl Cascade {
         Feed { from, flow, granted, flows, flowed, missing_since: None, refusals: 0, retries }
     }
 
-    fn close_feed(&mut self, feed: Feed) {
+    pub(super) fn close_feed(&mut self, feed: Feed) {
         self.subscriptions.layers_by_flow.remove(&feed.flow);
         self.subscriptions.flows.give_back(self.now, feed.flow);
         self.send(feed.from, &Unsubscribe { flow: feed.flow.0 });
@@ -143,17 +167,17 @@ impl Cascade {
     pub(super) fn receive_again(&mut self, layer: TrackLayer) {
         let Some(intake) = self.subscriptions.intakes.get(&layer) else { return };
         let Source { room, kind, .. } = intake.source.clone();
-        let (feeds, local) = ([Some(intake.current), intake.next], intake.local);
-        for Feed { from, flow, .. } in feeds.into_iter().flatten() {
+        let (feeds, local) = (intake.feeds(), intake.local);
+        for Feed { from, flow, .. } in feeds {
             self.forward(Forward::Receive { room: room.clone(), layer, from, flow, kind, local });
         }
     }
 
     /// Asks the peer of a feed for the layer, or tells it anew what for.
-    fn ask_feed(&mut self, layer: TrackLayer, flow: Flow) {
+    pub(super) fn ask_feed(&mut self, layer: TrackLayer, flow: Flow) {
         let Some(intake) = self.subscriptions.intakes.get(&layer) else { return };
-        let feeds = [Some(intake.current), intake.next];
-        let Some(feed) = feeds.into_iter().flatten().find(|feed| feed.flow == flow) else { return };
+        let Some(feed) = intake.feeds().find(|feed| feed.flow == flow) else { return };
+        let second = intake.second.is_some_and(|second| second.flow == flow);
         let source = &intake.source;
         let message = Subscribe {
             room: Some((&source.room).into()),
@@ -163,9 +187,10 @@ impl Cascade {
             kind: number_of(source.kind),
             temporal_ceiling: 0,
             origin: if feed.from == source.origin { bytes::Bytes::new() } else { bytes_of(source.origin) },
-            rate_bps: intake.own_rate_bps(),
+            rate_bps: if second { 0 } else { intake.own_rate_bps() },
             in_stream: source.in_stream,
             missing_ms: self.missing_ms(feed),
+            second,
         };
         self.send(feed.from, &message);
     }
@@ -195,7 +220,7 @@ impl Cascade {
     /// A link is gone, and with it what its node has granted.
     pub(super) fn feeds_lose(&mut self, peer: NodeId) {
         for intake in self.subscriptions.intakes.values_mut() {
-            for feed in [Some(&mut intake.current), intake.next.as_mut()].into_iter().flatten() {
+            for feed in intake.feeds_mut() {
                 if feed.from == peer {
                     (feed.granted, feed.flows) = (false, false);
                 }
@@ -207,7 +232,7 @@ impl Cascade {
     pub(super) fn subscribe_again(&mut self, peer: NodeId) {
         let mut asked = Vec::new();
         for (layer, intake) in &self.subscriptions.intakes {
-            for feed in [Some(&intake.current), intake.next.as_ref()].into_iter().flatten() {
+            for feed in intake.feeds() {
                 if feed.from == peer {
                     asked.push((*layer, feed.flow, peer != intake.source.origin));
                 }
@@ -260,6 +285,10 @@ impl Cascade {
         };
         self.counters.subscription_refused_by_peer += 1;
         let Some(intake) = self.subscriptions.intakes.get_mut(&layer) else { return };
+        if intake.second.is_some_and(|second| second.flow == flow) {
+            intake.voice.rest(self.now);
+            return self.close_second(layer);
+        }
         let is_current = intake.current.flow == flow;
         let Some(feed) = intake.feed_mut(from, flow) else { return };
         feed.granted = false;
@@ -269,7 +298,7 @@ impl Cascade {
         let retries = std::mem::replace(&mut feed.retries, true);
         let why: String = message.why.chars().take(REASON_CHARS_MAX).collect();
         if is_current && from != key.1 {
-            self.rescue(&key, from, &format!("the parent refuses: {why}"));
+            self.rescue(&key, from, Why::Refused, &format!("the parent refuses: {why}"));
         } else if !is_current {
             self.hedge_elsewhere(&key, from, &format!("the backup refuses: {why}"));
         }
@@ -283,8 +312,7 @@ impl Cascade {
     pub(super) fn retry_feed(&mut self, flow: Flow) {
         let Some(layer) = self.subscriptions.layers_by_flow.get(&flow).copied() else { return };
         let Some(intake) = self.subscriptions.intakes.get_mut(&layer) else { return };
-        let feeds = [Some(&mut intake.current), intake.next.as_mut()];
-        let Some(feed) = feeds.into_iter().flatten().find(|feed| feed.flow == flow) else { return };
+        let Some(feed) = intake.feeds_mut().find(|feed| feed.flow == flow) else { return };
         feed.retries = false;
         if !feed.granted {
             self.ask_feed(layer, flow);
@@ -299,7 +327,7 @@ impl Cascade {
         let is_left_open = intake.current.flow == flow && !granted && from != intake.source.origin;
         if is_left_open && self.can_feed(&from) {
             let key = intake.source.tree();
-            self.rescue(&key, from, "the parent does not answer");
+            self.rescue(&key, from, Why::Unanswered, "the parent does not answer");
             self.timers.set(self.now + ANSWER_WAITS, Timer::Answer(flow));
         }
     }
@@ -308,8 +336,13 @@ impl Cascade {
     pub(super) fn handle_flowing(&mut self, from: NodeId, flow: Flow) {
         let Some((layer, _)) = self.feed_of(from, flow) else { return };
         let Some(intake) = self.subscriptions.intakes.get_mut(&layer) else { return };
+        let mut missing_since = None;
         if let Some(feed) = intake.feed_mut(from, flow) {
             (feed.flows, feed.flowed) = (true, true);
+            missing_since = feed.missing_since.take();
+        }
+        if let Some(missing_since) = missing_since {
+            self.note_gap(missing_since);
         }
         self.move_if_it_flows(layer);
     }
@@ -353,15 +386,22 @@ impl Cascade {
             return;
         }
         let (source, local) = (intake.source.clone(), intake.local);
-        let replacement = (current.from != wanted).then(|| self.open_feed(layer, &source, local, wanted));
+        let second = self.take_second(layer, wanted);
+        let open = || second.unwrap_or_else(|| self.open_feed(layer, &source, local, wanted));
+        let replacement = (current.from != wanted).then(open);
         if let Some(intake) = self.subscriptions.intakes.get_mut(&layer) {
             intake.next = replacement;
         }
         if let Some(feed) = replacement {
             self.ask_feed(layer, feed.flow);
+        } else if let Some(second) = second {
+            self.close_feed(second);
         }
         if let Some(next) = next {
             self.close_feed(next);
+        }
+        if second.is_some() {
+            self.move_if_it_flows(layer);
         }
     }
 
@@ -370,7 +410,8 @@ impl Cascade {
         let Some(intake) = self.subscriptions.intakes.get_mut(&layer) else { return };
         let (old, next) = (intake.current, intake.next.take());
         let (source, local) = (intake.source.clone(), intake.local);
-        let promoted = next.filter(|next| next.from == from);
+        let second = self.take_second(layer, from);
+        let promoted = next.filter(|next| next.from == from).or(second);
         let mut fresh = match promoted {
             Some(feed) => feed,
             None => self.open_feed(layer, &source, local, from),
@@ -382,10 +423,10 @@ impl Cascade {
         if let Some(intake) = self.subscriptions.intakes.get_mut(&layer) {
             intake.current = fresh;
         }
-        if asks {
+        if asks || second.is_some() {
             self.ask_feed(layer, fresh.flow);
         }
-        for feed in [Some(old), next.filter(|_| promoted.is_none())].into_iter().flatten() {
+        for feed in [Some(old), next.filter(|next| next.flow != fresh.flow)].into_iter().flatten() {
             self.close_feed(feed);
         }
     }
@@ -394,8 +435,7 @@ impl Cascade {
     fn feed_of(&self, from: NodeId, flow: Flow) -> Option<(TrackLayer, TreeKey)> {
         let layer = *self.subscriptions.layers_by_flow.get(&flow)?;
         let intake = self.subscriptions.intakes.get(&layer)?;
-        let mut feeds = [Some(intake.current), intake.next].into_iter().flatten();
-        feeds.any(|feed| (feed.from, feed.flow) == (from, flow)).then(|| (layer, intake.source.tree()))
+        intake.feeds().any(|feed| (feed.from, feed.flow) == (from, flow)).then(|| (layer, intake.source.tree()))
     }
 }
 

@@ -10,6 +10,7 @@ use origo_auth::{NodeId, RoomKey};
 use super::counters::Counters;
 use super::directory::HomeRoom;
 use super::failover::Unheard;
+use super::gray::Told;
 use super::patience::Patience;
 use super::room::Room;
 use super::seats::Seats;
@@ -21,7 +22,7 @@ use crate::route::{Map, Prices, RelayPolicy, Tree};
 use crate::wire::Malformed;
 use crate::wire::message::{
     Announce, Answer, Ask, Attach, Attached, Body, DataAgain, DataGone, DataHead, Exit, Kind, Leave, Members, Path,
-    Record, Rival, Snapshot, Subscribe, SubscribeErr, SubscribeOk, Unsubscribe,
+    Record, Rival, Sent, Snapshot, Subscribe, SubscribeErr, SubscribeOk, Unsubscribe,
 };
 use crate::{Forward, Node};
 
@@ -65,6 +66,8 @@ pub struct Cascade {
     pub(super) unheard: Unheard,
     /// Links that failed lately.
     pub(super) patience: Patience,
+    /// What is told of this node's own tracks, and by whom of other nodes.
+    pub(super) told: Told,
     /// Nodes that are neither alive nor linked, since when.
     pub(super) lost: BTreeMap<NodeId, Instant>,
     /// Rooms with local participants.
@@ -102,6 +105,7 @@ impl Cascade {
             linked: BTreeSet::new(),
             unheard: Unheard::default(),
             patience: Patience::default(),
+            told: Told::default(),
             lost: BTreeMap::new(),
             rooms: BTreeMap::new(),
             homed: BTreeMap::new(),
@@ -137,6 +141,7 @@ impl Cascade {
             Input::Metrics { node, links } => self.handle_metrics(node, &links),
             Input::Flowing { from, flow } => self.handle_flowing(from, flow),
             Input::Hearing { peer, hearing, quiet } => self.handle_hearing(peer, hearing, quiet),
+            Input::Counts(counts) => self.handle_counts(counts),
             Input::LinkUp(peer) => self.handle_link_up(peer),
             Input::LinkDown(peer) => self.handle_link_down(peer),
             Input::Control { from, message, kind } => self.handle_control(from, kind, &message),
@@ -195,6 +200,7 @@ impl Cascade {
             Kind::DataGone => self.handle_data_gone(from, DataGone::from_body(body)?)?,
             Kind::Attach => self.handle_attach(from, Attach::from_body(body)?)?,
             Kind::Attached => self.handle_attached(from, Attached::from_body(body)?)?,
+            Kind::Sent => self.handle_sent(from, Sent::from_body(body)?)?,
             Kind::Path => self.handle_path(from, Path::from_body(body)?)?,
             Kind::Rival => self.handle_rival(Rival::from_body(body)?)?,
         }

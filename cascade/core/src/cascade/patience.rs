@@ -13,6 +13,8 @@ const MOST: Duration = Duration::from_secs(60);
 const FORGIVEN_AFTER: Duration = Duration::from_secs(60);
 /// Doublings that reach `MOST`.
 const DOUBLINGS_MAX: u32 = 5;
+/// Failures that one counts as that was hard to see.
+const HARD: u32 = 4;
 /// Pairs that are remembered: beyond any mesh of 90 nodes in which every link fails within two minutes.
 const PAIRS_MAX: usize = 4096;
 
@@ -39,6 +41,11 @@ impl Patience {
         hold.failures += 1;
         hold.until = now + span(hold.failures);
         hold.until
+    }
+
+    /// The same of a link that seemed to work, which counts as four failures: it takes seconds to find out.
+    pub(super) fn fail_hard(&mut self, now: Instant, a: NodeId, b: NodeId) -> Instant {
+        (1..HARD).fold(self.fail(now, a, b), |_, _| self.fail(now, a, b))
     }
 
     /// The link is back: its time counts from now. `None` when it never failed lately.

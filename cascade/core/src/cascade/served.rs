@@ -19,6 +19,8 @@ pub(super) struct Served {
     pub(super) in_stream: bool,
     /// What the subscriber's own viewers take, bits per second.
     pub(super) rate_bps: u64,
+    /// Another node sends it to the subscriber too: this is for when that one fails.
+    pub(super) second: bool,
     /// It has been told that the layer comes.
     pub(super) granted: bool,
     /// It lacks what came here since then, and has not been sent it.

@@ -51,6 +51,7 @@ impl Cascade {
             kind: kind_of(message.kind)?,
             in_stream: message.in_stream,
             rate_bps: message.rate_bps.min(RATE_MAX_BPS),
+            second: message.second,
             granted: false,
             missing_since: self.now.checked_sub(Duration::from_millis(message.missing_ms.into())).filter(|_| lacks),
             refilled_at: None,
@@ -124,11 +125,17 @@ impl Cascade {
         {
             let before = std::mem::replace(&mut stands.rate_bps, served.rate_bps);
             stands.missing_since = served.missing_since;
+            let was_second = std::mem::replace(&mut stands.second, served.second);
             if stands.granted {
                 self.tell_granted(to, flow);
                 self.refill(to, flow);
             }
-            return self.tree_rate_changes(to, &served, before);
+            return match (was_second, served.second) {
+                (false, false) => self.tree_rate_changes(to, &served, before),
+                (true, false) => self.tree_gains(to, &served),
+                (false, true) => self.tree_loses(to, &Served { rate_bps: before, second: false, ..served }),
+                (true, true) => {}
+            };
         }
         // One copy of a layer per link, and one meaning per number.
         let same_layer = self.subscriptions.served.flow_of(layer, to);

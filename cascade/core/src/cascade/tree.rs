@@ -110,6 +110,9 @@ impl Tree {
 impl Cascade {
     /// A node gets a layer straight from here.
     pub(super) fn tree_gains(&mut self, node: NodeId, served: &Served) {
+        if served.origin != self.me || served.second {
+            return;
+        }
         let tree = self.subscriptions.trees.entry(served.room.clone()).or_default();
         let straight = tree.straight.entry(node).or_default();
         straight.layers += 1;
@@ -118,6 +121,9 @@ impl Cascade {
     }
 
     pub(super) fn tree_loses(&mut self, node: NodeId, served: &Served) {
+        if served.origin != self.me || served.second {
+            return;
+        }
         let Some(tree) = self.subscriptions.trees.get_mut(&served.room) else { return };
         let Some(straight) = tree.straight.get_mut(&node) else { return };
         straight.layers -= 1;
@@ -389,7 +395,11 @@ impl Cascade {
                     tree.moving.remove(&from);
                 }
                 if let Some(failed) = failed {
-                    self.distrust_pair(from, failed);
+                    if message.gray {
+                        self.hear_complaint(from, failed);
+                    } else {
+                        self.distrust_pair(from, failed);
+                    }
                     self.plan_soon(&room);
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::counts::Tally;
 use super::numbers::Numbers;
 use super::recent::Recent;
 use crate::TrackLayer;
@@ -31,6 +32,8 @@ pub(super) struct Layer {
     pub(super) worked: usize,
     pub(super) numbers: Numbers,
     pub(super) recent: Recent,
+    /// What this node's worker sends.
+    pub(super) tally: Tally,
     /// NTP time of the newest sender report, which two sources bring twice.
     pub(super) report: Option<u64>,
     /// Since when nobody sends it and nobody takes it.
@@ -49,6 +52,7 @@ impl Layer {
             worked: 0,
             numbers: Numbers::default(),
             recent: Recent::default(),
+            tally: Tally::default(),
             report: None,
             idle: None,
         }
@@ -76,6 +80,8 @@ pub(super) struct Incoming {
     pub(super) layer: usize,
     /// Its first packet has come.
     pub(super) flows: bool,
+    /// What comes, also of what came from another peer already.
+    pub(super) tally: Tally,
     /// It was ended; what still comes until then counts.
     pub(super) ended: Option<Instant>,
 }

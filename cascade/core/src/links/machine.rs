@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use origo_auth::{NodeId, TrackSid};
 
 use super::counters::Counters;
+use super::counts::Tally;
 use super::layer::{Child, DRAINS, Feed, Incoming, LINGERS, Layer, Outgoing};
 use super::refill::Pending;
 use super::slab::Slab;
@@ -15,6 +16,8 @@ use crate::link::{self, Class, Flow, Link, Packet, Received, Send};
 use crate::metric::LinkMetric;
 use crate::{Forward, MediaKind, TrackLayer};
 
+/// How often it is told what passes.
+const COUNTS_EVERY: Duration = Duration::from_millis(250);
 /// With no link there is nothing to wake for.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -34,7 +37,7 @@ pub struct Links {
     /// Streams that peers take parts of.
     pub(super) streams: Slab<Stream>,
     pub(super) streams_by_track: BTreeMap<TrackSid, usize>,
-    incoming: Slab<Incoming>,
+    pub(super) incoming: Slab<Incoming>,
     incoming_by_flow: BTreeMap<(usize, Flow), usize>,
     pub(super) outgoing: Slab<Outgoing>,
     pub(super) outgoing_by_flow: BTreeMap<(usize, Flow), usize>,
@@ -44,13 +47,15 @@ pub struct Links {
     idle: VecDeque<(Instant, TrackLayer)>,
     /// Streams that peers are to be refilled with, in the order of their instants.
     pub(super) refills: VecDeque<Pending>,
+    /// When counts are told again, while there are layers.
+    counts_at: Instant,
     outputs: VecDeque<Output>,
     pub(super) counters: Counters,
 }
 
 #[derive(Debug)]
 pub(super) struct Peer {
-    node: NodeId,
+    pub(super) node: NodeId,
     pub(super) link: Link,
 }
 
@@ -74,6 +79,7 @@ impl Links {
             ending: VecDeque::new(),
             idle: VecDeque::new(),
             refills: VecDeque::new(),
+            counts_at: now,
             outputs: VecDeque::new(),
             counters: Counters::default(),
         }
@@ -213,6 +219,7 @@ impl Links {
             let from = self.links[incoming.link].node;
             self.outputs.push_back(Output::Flowing { from, flow: incoming.flow });
         }
+        incoming.tally.take(&packet);
         let place = incoming.layer;
         let Some(layer) = self.layers.get_mut(place) else { return };
         let Some(sequence) = layer.numbers.take(packet.sequence as u16) else {
@@ -323,7 +330,8 @@ impl Links {
             }
             self.forget(place);
         }
-        let place = self.incoming.insert(Incoming { link, flow, layer, flows: false, ended: None });
+        let place =
+            self.incoming.insert(Incoming { link, flow, layer, flows: false, tally: Tally::default(), ended: None });
         self.incoming_by_flow.insert((link, flow), place);
         self.layer_mut(layer).sources.push(place);
         self.give(link, link::Input::Receive { flow, layer: id, sink: place });
@@ -478,6 +486,11 @@ impl Links {
             }
         }
         self.do_refills();
+        if self.counts_at <= self.now && !self.layers_by_id.is_empty() {
+            self.counts_at = self.now + COUNTS_EVERY;
+            let counts = self.counts();
+            self.outputs.push_back(Output::Counts(counts));
+        }
         while let Some((at, place)) = self.ending.pop_front_if(|(at, _)| *at <= self.now) {
             // Its number may have been given to another flow since.
             if self.incoming.get(place).is_some_and(|incoming| incoming.ended == Some(at)) {
@@ -502,7 +515,8 @@ impl Links {
     fn next_timeout(&mut self) -> Instant {
         self.first_wake = self.first_wake.or_else(|| self.wakes.iter().copied().min());
         let refill = self.refills.front().map(|pending| pending.at);
-        let lists = [self.ending.front().map(|(at, _)| *at), self.idle.front().map(|(at, _)| *at), refill];
+        let counts = (!self.layers_by_id.is_empty()).then_some(self.counts_at);
+        let lists = [self.ending.front().map(|(at, _)| *at), self.idle.front().map(|(at, _)| *at), refill, counts];
         self.first_wake.into_iter().chain(lists.into_iter().flatten()).fold(self.now + IDLE, Instant::min)
     }
 }

@@ -33,6 +33,7 @@ impl Links {
         let Some(layer) = self.layers.get_mut(layer) else { return };
         if layer.numbers.take(packet.sequence as u16).is_some() {
             layer.recent.push(self.now, class, packet.clone());
+            layer.tally.take(packet);
         }
     }
 

@@ -36,6 +36,11 @@ impl<T> Slab<T> {
         self.places.get_mut(place)?.as_mut()
     }
 
+    /// All things.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.places.iter_mut().flatten()
+    }
+
     pub(super) fn remove(&mut self, place: usize) -> Option<T> {
         let thing = self.places.get_mut(place)?.take();
         if thing.is_some() {

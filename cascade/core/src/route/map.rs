@@ -77,6 +77,8 @@ pub struct Map {
     metrics: BTreeMap<(NodeId, NodeId), LinkMetric>,
     /// Pairs that have no link, the smaller node first.
     down: BTreeSet<(NodeId, NodeId)>,
+    /// Nodes that are not to feed others.
+    held_off: BTreeSet<NodeId>,
     prices: Prices,
 }
 
@@ -92,6 +94,7 @@ impl Map {
         let nodes = &self.nodes;
         self.metrics.retain(|(by, of), _| nodes.contains_key(by) && nodes.contains_key(of));
         self.down.retain(|(a, b)| nodes.contains_key(a) && nodes.contains_key(b));
+        self.held_off.retain(|node| nodes.contains_key(node));
     }
 
     /// Says that there is no link between two nodes, though both live, or that there is one again. Where nothing was
@@ -108,6 +111,20 @@ impl Map {
     /// Whether there is no link between two nodes.
     pub fn is_down(&self, a: NodeId, b: NodeId) -> bool {
         self.down.contains(&(a.min(b), a.max(b)))
+    }
+
+    /// Says that a node does not pass on what it should, or that it may be tried again.
+    pub fn set_held_off(&mut self, node: NodeId, held_off: bool) {
+        if held_off {
+            self.held_off.insert(node);
+        } else {
+            self.held_off.remove(&node);
+        }
+    }
+
+    /// Whether a node is not to feed others.
+    pub fn is_held_off(&self, node: NodeId) -> bool {
+        self.held_off.contains(&node)
     }
 
     /// Sets all that `by` tells of its links.
@@ -146,7 +163,8 @@ impl Map {
     /// plan uses it only where there is nothing else.
     pub fn way(&self, from: NodeId, to: NodeId) -> Option<Way> {
         let (a, b) = (self.nodes.get(&from)?, self.nodes.get(&to)?);
-        if !self.down.is_empty() && self.is_down(from, to) {
+        let is_down = !self.down.is_empty() && self.is_down(from, to);
+        if is_down || !self.held_off.is_empty() && self.is_held_off(from) {
             let price = self.prices.between(a, b);
             return Some(Way { delay: NO_LINK_DELAY, rtt: 2 * NO_LINK_DELAY, loss: 0.0, free_bps: 0, price });
         }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 pub use participant::{Leave, Record, Rival, Snapshot, Track};
 pub use question::{Answer, Ask};
 pub use room::{Announce, Exit, Members, Room, RoomRecord};
-pub use subscription::{Attach, Attached, Path, Subscribe, SubscribeErr, SubscribeOk, Unsubscribe};
+pub use subscription::{Attach, Attached, Counted, Path, Sent, Subscribe, SubscribeErr, SubscribeOk, Unsubscribe};
 
 pub use super::resend::{DataAgain, DataGone, DataHead};
 
@@ -84,6 +84,7 @@ kinds! {
     Attach = 17,
     Attached = 18,
     Path = 19,
+    Sent = 20,
     Rival = 21,
 }
 
@@ -203,9 +204,12 @@ mod tests {
             rate_bps: 500_000,
             in_stream: true,
             missing_ms: 0,
+            second: false,
         };
         assert_eq!(framed(&subscribe), golden("subscribe_at_relay"));
-        assert_eq!(framed(&Subscribe { missing_ms: 220, ..subscribe }), golden("subscribe_at_backup"));
+        assert_eq!(framed(&Subscribe { missing_ms: 220, ..subscribe.clone() }), golden("subscribe_at_backup"));
+        let second = Subscribe { layer: 0, kind: 0, rate_bps: 0, in_stream: false, second: true, ..subscribe };
+        assert_eq!(framed(&second), golden("subscribe_second"));
         let path = vec![node(1), node(2)];
         assert_eq!(framed(&SubscribeOk { flow: 6, path: path.clone() }), golden("subscribe_ok_of_relay"));
         let attach = Attach {
@@ -218,8 +222,13 @@ mod tests {
         };
         assert_eq!(framed(&attach), golden("attach"));
         let why = "the link to the parent is down".into();
-        let attached = Attached { room: room(), epoch: 300, parent: node(3), rate_bps: 500_000, why };
+        let attached = Attached { room: room(), epoch: 300, parent: node(3), rate_bps: 500_000, why, gray: false };
         assert_eq!(framed(&attached), golden("attached"));
+        let complaint = Attached { why: "gray".into(), gray: true, ..attached };
+        assert_eq!(framed(&complaint), golden("attached_gray"));
+        let track = "TR_23456789ABCD".to_owned();
+        let layers = vec![Counted { track, layer: 0, packets: 300, newest: 4660 }];
+        assert_eq!(framed(&Sent { room: room(), layers }), golden("sent"));
         assert_eq!(framed(&Path { room: room(), origin: node(1), path }), golden("path"));
     }
 
@@ -227,7 +236,7 @@ mod tests {
     fn a_kind_is_known_by_its_number_and_no_other() {
         assert_eq!(Kind::of(5), Some(Kind::Record));
         assert_eq!(Kind::of(0), None);
-        assert_eq!(Kind::of(20), None);
+        assert_eq!(Kind::of(21), None);
     }
 
     proptest! {
@@ -244,6 +253,7 @@ mod tests {
             let _ = Attach::from_body(&bytes);
             let _ = Attached::from_body(&bytes);
             let _ = Path::from_body(&bytes);
+            let _ = Sent::from_body(&bytes);
             let _ = Ask::from_body(&bytes);
             let _ = Answer::from_body(&bytes);
         }

@@ -133,8 +133,13 @@ fn an_answer_of_a_node_that_was_not_asked_is_counted() {
 #[test]
 fn attached_of_a_node_that_takes_nothing_is_refused() {
     let mut world = tree(6);
-    let lie =
-        Attached { room: Some((&room()).into()), epoch: 1, parent: bytes(0), rate_bps: u64::MAX, why: String::new() };
+    let lie = Attached {
+        room: Some((&room()).into()),
+        epoch: 1,
+        parent: bytes(0),
+        rate_bps: u64::MAX,
+        ..Attached::default()
+    };
     say(&mut world, 4, 0, &lie);
     assert_eq!(world.counters(0).attached_of_stranger, 1);
     assert!(!world.node(0).trees()[0].edges.contains_key(&id(4)));

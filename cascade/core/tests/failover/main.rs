@@ -4,8 +4,12 @@
 // Virtual time begins at some instant.
 #![allow(clippy::disallowed_methods)]
 
+mod grays;
 mod kills;
 mod mesh;
 mod publisher;
+mod regions;
 mod silences;
+mod slander;
+mod storms;
 mod viewer;

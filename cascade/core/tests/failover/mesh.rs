@@ -9,15 +9,16 @@ use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey, RoomSid, TrackSid};
 use origo_cascade_core::link::{self, Received};
 use origo_cascade_core::links::{self, Links};
 use origo_cascade_core::metric::LinkMetric;
-use origo_cascade_core::route::{Place, Prices, RelayPolicy, Tree};
+use origo_cascade_core::route::{Prices, RelayPolicy, Tree};
 use origo_cascade_core::{
-    Cascade, Forward, Input, LayerSet, MediaKind, Node, NodeAddress, Output, ParticipantRecord, RoomRecord,
-    RoomSettings, TrackLayer, TrackRecord,
+    Cascade, Forward, Input, LayerSet, MediaKind, Node, Output, ParticipantRecord, RoomRecord, RoomSettings,
+    TrackLayer, TrackRecord,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::publisher::{Publisher, Track};
+use crate::regions::{self, REGIONS};
 use crate::viewer::Viewer;
 
 pub const MS: Duration = Duration::from_millis(1);
@@ -26,22 +27,6 @@ pub const SECOND: Duration = Duration::from_secs(1);
 const GOSSIP: Duration = Duration::from_millis(2_500);
 /// After so long without a word QUIC gives a control connection up.
 const GIVEN_UP: Duration = Duration::from_secs(5);
-
-/// Where nodes are: name, continent, latitude, longitude.
-const REGIONS: [(&str, &str, f64, f64); 12] = [
-    ("frankfurt", "EU", 50.1, 8.7),
-    ("paris", "EU", 48.9, 2.3),
-    ("london", "EU", 51.5, -0.1),
-    ("virginia", "NA", 38.9, -77.4),
-    ("oregon", "NA", 45.6, -121.2),
-    ("texas", "NA", 29.4, -98.5),
-    ("tokyo", "AS", 35.7, 139.7),
-    ("singapore", "AS", 1.3, 103.8),
-    ("mumbai", "AS", 19.1, 72.9),
-    ("sydney", "OC", -33.9, 151.2),
-    ("saopaulo", "SA", -23.5, -46.6),
-    ("johannesburg", "AF", -26.2, 28.0),
-];
 
 /// What a node does to packets that it should pass on.
 #[derive(Clone, Copy, Debug)]
@@ -55,8 +40,8 @@ pub struct Gray {
 }
 
 enum Due {
-    Datagram { from: usize, to: usize, datagram: Bytes },
-    Control { from: usize, to: usize, kind: u64, message: Bytes },
+    Datagram { from: usize, to: usize, link: u64, datagram: Bytes },
+    Control { from: usize, to: usize, link: u64, kind: u64, message: Bytes },
     Publish { node: usize, track: usize },
     Gossip,
     LinkDown { a: usize, b: usize, cut: u64 },
@@ -75,6 +60,7 @@ pub struct Mesh {
     rng: StdRng,
     pub nodes: Vec<Option<Mesher>>,
     regions: Vec<usize>,
+    policy: Arc<dyn RelayPolicy>,
     due: BTreeMap<(Instant, u64), Due>,
     order: u64,
     /// Directed paths that let nothing through.
@@ -85,7 +71,8 @@ pub struct Mesh {
     /// Control messages on paths that are cut, for when they are whole again.
     held: BTreeMap<(usize, usize), VecDeque<(u64, Bytes)>>,
     last_arrival: BTreeMap<(usize, usize), Instant>,
-    linked: BTreeSet<(usize, usize)>,
+    /// Pairs that are linked, with the number of the link.
+    linked: BTreeMap<(usize, usize), u64>,
     sent: Vec<usize>,
 }
 
@@ -118,17 +105,11 @@ impl Mesh {
 
     pub fn with_policy(regions: &[usize], seed: u64, policy: Arc<dyn RelayPolicy>) -> Self {
         let start = Instant::now();
-        let mesher = |node: usize| Mesher {
-            cascade: Cascade::with_policy(start, id(node), policy.clone(), Prices::default()),
-            links: Links::new(start),
-            wakes: (start, start),
-            viewers: BTreeMap::new(),
-            publisher: Publisher::default(),
-        };
         let mut mesh = Self {
             now: start,
             rng: StdRng::seed_from_u64(seed),
-            nodes: (0..regions.len()).map(|node| Some(mesher(node))).collect(),
+            nodes: Vec::new(),
+            policy,
             regions: regions.to_vec(),
             due: BTreeMap::new(),
             order: 0,
@@ -138,9 +119,10 @@ impl Mesh {
             gray: BTreeMap::new(),
             held: BTreeMap::new(),
             last_arrival: BTreeMap::new(),
-            linked: BTreeSet::new(),
+            linked: BTreeMap::new(),
             sent: vec![0; regions.len()],
         };
+        mesh.nodes = (0..regions.len()).map(|node| Some(mesh.mesher(node))).collect();
         mesh.gossip();
         for a in 0..regions.len() {
             for b in a + 1..regions.len() {
@@ -153,6 +135,17 @@ impl Mesh {
         }
         mesh.run_for(SECOND);
         mesh
+    }
+
+    fn mesher(&self, node: usize) -> Mesher {
+        let now = self.now;
+        Mesher {
+            cascade: Cascade::with_policy(now, id(node), self.policy.clone(), Prices::default()),
+            links: Links::new(now),
+            wakes: (now, now),
+            viewers: BTreeMap::new(),
+            publisher: Publisher::default(),
+        }
     }
 
     /// A mesh in `count` regions at random.
@@ -181,33 +174,15 @@ impl Mesh {
         (0..self.nodes.len()).filter(|node| self.nodes[*node].is_some()).collect()
     }
 
-    /// One way between two nodes: light in fibre along a path of median stretch.
+    /// One way between two nodes.
     pub fn delay(&self, a: usize, b: usize) -> Duration {
-        let place = |node: usize| {
-            let (_, _, latitude, longitude) = REGIONS[self.regions[node]];
-            Place { latitude, longitude }
-        };
-        Duration::from_secs_f64(place(a).distance_km(place(b)) * 1.83 / 200.0 / 1e3).max(MS / 2)
+        regions::delay(self.regions[a], self.regions[b])
     }
 
     /// What gossip tells all: who lives, and how far they are.
     fn gossip(&mut self) {
         let living = self.living();
-        let told = |node: &usize| {
-            let (region, continent, latitude, longitude) = REGIONS[self.regions[*node]];
-            Node {
-                id: id(*node),
-                region: region.to_owned(),
-                country: String::new(),
-                continent: continent.to_owned(),
-                latitude,
-                longitude,
-                url: String::new(),
-                address: NodeAddress { quic: ([127, 0, 0, 1], *node as u16).into() },
-                load: 0.0,
-                draining: false,
-            }
-        };
+        let told = |node: &usize| regions::node(*node, self.regions[*node]);
         let members: Vec<Node> = living.iter().map(told).collect();
         for node in &living {
             self.ask(*node, Input::Members(members.clone()));
@@ -224,7 +199,8 @@ impl Mesh {
     }
 
     fn connect(&mut self, a: usize, b: usize) {
-        self.linked.insert(pair(a, b));
+        self.order += 1;
+        self.linked.insert(pair(a, b), self.order);
         for (from, to) in [(a, b), (b, a)] {
             let rtt = 2 * self.delay(a, b);
             let up = link::Input::Up { rtt, rate_bps: Some(100_000_000) };
@@ -234,7 +210,7 @@ impl Mesh {
     }
 
     fn disconnect(&mut self, a: usize, b: usize) {
-        if !self.linked.remove(&pair(a, b)) {
+        if self.linked.remove(&pair(a, b)).is_none() {
             return;
         }
         for (from, to) in [(a, b), (b, a)] {
@@ -279,6 +255,12 @@ impl Mesh {
         }
     }
 
+    /// A publisher mutes a track, or not.
+    pub fn mute(&mut self, node: usize, track: usize, muted: bool) {
+        let tracks = self.node_mut(node).publisher.tracks.iter_mut();
+        tracks.filter(|it| it.layer == layer(track)).for_each(|it| it.is_muted = muted);
+    }
+
     /// People on a node begin or end to watch a track.
     pub fn want(&mut self, node: usize, track: usize, wanted: bool) {
         let layers = if wanted { LayerSet(1) } else { LayerSet::NONE };
@@ -294,6 +276,20 @@ impl Mesh {
             self.later(GIVEN_UP, Due::LinkDown { a, b, cut: u64::MAX });
         }
         self.later(GOSSIP, Due::Gossip);
+    }
+
+    /// A node that was killed comes back with an empty memory.
+    pub fn restart(&mut self, node: usize) {
+        for other in self.living() {
+            self.disconnect(node, other);
+            self.cut.retain(|(from, to)| ![*from, *to].contains(&node));
+        }
+        self.nodes[node] = Some(self.mesher(node));
+        self.gossip();
+        for other in self.living().into_iter().filter(|other| *other != node) {
+            self.connect(node, other);
+        }
+        self.ask(node, Input::Enter { fresh: fresh(node) });
     }
 
     /// Nothing passes from one node to the other any more.
@@ -312,7 +308,7 @@ impl Mesh {
             self.post(from, to, kind, message);
         }
         let (a, b) = pair(from, to);
-        if !self.linked.contains(&(a, b)) && self.nodes[a].is_some() && self.nodes[b].is_some() {
+        if !self.linked.contains_key(&(a, b)) && self.nodes[a].is_some() && self.nodes[b].is_some() {
             self.connect(a, b);
         }
     }
@@ -376,14 +372,14 @@ impl Mesh {
 
     fn happen(&mut self, due: Due) {
         match due {
-            Due::Datagram { from, to, datagram } => {
-                if self.nodes[to].is_some() && self.linked.contains(&pair(from, to)) {
+            Due::Datagram { from, to, link, datagram } => {
+                if self.nodes[to].is_some() && self.linked.get(&pair(from, to)) == Some(&link) {
                     let input = link::Input::Datagram(datagram);
                     self.link_input(to, links::Input::Link { peer: id(from), input });
                 }
             }
-            Due::Control { from, to, kind, message } => {
-                if self.nodes[to].is_some() && self.linked.contains(&pair(from, to)) {
+            Due::Control { from, to, link, kind, message } => {
+                if self.nodes[to].is_some() && self.linked.get(&pair(from, to)) == Some(&link) {
                     self.ask(to, Input::Control { from: id(from), message, kind });
                 }
             }
@@ -435,6 +431,7 @@ impl Mesh {
                 links::Output::Received { received, .. } => self.received(node, received),
                 links::Output::Flowing { from, flow } => told.push(Input::Flowing { from, flow }),
                 links::Output::Hearing { peer, hearing, quiet } => told.push(Input::Hearing { peer, hearing, quiet }),
+                links::Output::Counts(counts) => told.push(Input::Counts(counts)),
                 links::Output::Allow { .. } => {}
                 links::Output::Timeout(at) => {
                     self.node_mut(node).wakes.1 = at;
@@ -472,7 +469,8 @@ impl Mesh {
             return;
         }
         let jitter = Duration::from_micros(self.rng.random_range(0..1000));
-        self.later(delay + jitter, Due::Datagram { from, to, datagram });
+        let Some(&link) = self.linked.get(&pair(from, to)) else { return };
+        self.later(delay + jitter, Due::Datagram { from, to, link, datagram });
     }
 
     fn post(&mut self, from: usize, to: usize, kind: u64, message: Bytes) {
@@ -486,7 +484,8 @@ impl Mesh {
         let last = self.last_arrival.entry((from, to)).or_insert(at);
         *last = at.max(*last);
         let after = *last - self.now;
-        self.later(after, Due::Control { from, to, kind, message });
+        let Some(&link) = self.linked.get(&pair(from, to)) else { return };
+        self.later(after, Due::Control { from, to, link, kind, message });
     }
 }
 

@@ -208,7 +208,7 @@ impl Net {
                 Output::Transmit { to, datagram } => self.fly(at, to, datagram.to_bytes()),
                 Output::Received { sink, received } => it.received.push((sink, self.now, received)),
                 Output::Flowing { from, flow } => it.flowing.push((from, flow)),
-                Output::Allow { .. } | Output::Hearing { .. } => {}
+                Output::Allow { .. } | Output::Hearing { .. } | Output::Counts(_) => {}
                 Output::Timeout(wake_at) => {
                     it.wake_at = wake_at;
                     return;

@@ -38,6 +38,9 @@ pub struct Subscribe {
     /// arrives; 0 when it lacks nothing.
     #[prost(uint32, tag = "10")]
     pub missing_ms: u32,
+    /// Another node sends the layer too; this copy is for when that one fails.
+    #[prost(bool, tag = "11")]
+    pub second: bool,
 }
 
 /// The layer will come.
@@ -115,6 +118,37 @@ pub struct Attached {
     /// Why the parent is another than the one that was named; empty when it is that one.
     #[prost(string, tag = "5")]
     pub why: String,
+    /// The named parent answers, but does not pass on what the receiver sends.
+    #[prost(bool, tag = "6")]
+    pub gray: bool,
+}
+
+/// From an origin to members of its tree that take from others, once a second: what it has sent so far.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Sent {
+    /// The room.
+    #[prost(message, optional, tag = "1")]
+    pub room: Option<Room>,
+    /// Layers of which something was sent since the last of these messages.
+    #[prost(message, repeated, tag = "2")]
+    pub layers: Vec<Counted>,
+}
+
+/// What was sent of one layer.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Counted {
+    /// `TR_…`
+    #[prost(string, tag = "1")]
+    pub track: String,
+    /// Spatial layer.
+    #[prost(uint32, tag = "2")]
+    pub layer: u32,
+    /// Packets so far, wrapping.
+    #[prost(uint32, tag = "3")]
+    pub packets: u32,
+    /// The newest RTP number.
+    #[prost(uint32, tag = "4")]
+    pub newest: u32,
 }
 
 /// From a parent to a child: the nodes that an origin's layers pass, up to the parent, have changed.
