@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use origo_auth::{NodeId, RoomKey, RoomSid, TrackSid};
+use origo_auth::{RoomKey, RoomSid, TrackSid};
 
 pub use self::outcome::judge;
 

@@ -37,7 +37,9 @@ impl Cascade {
     pub(super) fn hand_over(&mut self, key: &RoomKey, local: ParticipantRecord) {
         let until = self.now + LINGERS;
         let Some(room) = self.rooms.get_mut(key) else { return };
-        room.handover.local.extend(local.tracks.iter().map(|track| (track.sid, (until, track.kind, track.has_layers_in_stream()))));
+        room.handover
+            .local
+            .extend(local.tracks.iter().map(|track| (track.sid, (until, track.kind, track.has_layers_in_stream()))));
         self.timers.set(until, Timer::Handover(key.clone()));
         self.tell(Event::TakenOver { room: key.clone(), identity: local.identity, sid: local.sid });
     }

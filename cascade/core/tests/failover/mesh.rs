@@ -231,6 +231,7 @@ impl Mesh {
             layer_bitrates_bps: vec![if *kind == MediaKind::Audio { 32_000 } else { 1_000_000 }],
             layer_sizes: Vec::new(),
             backup_of: None,
+            shown_as: None,
         };
         let sid: ParticipantSid = format!("PA_{identity:x<12}").parse().unwrap();
         let record = ParticipantRecord {
@@ -427,7 +428,7 @@ impl Mesh {
         self.node_mut(node).links.handle_input(now, input);
         loop {
             match self.node_mut(node).links.poll_output() {
-                links::Output::Transmit { to, datagram } => self.transmit(node, place_of(to), datagram),
+                links::Output::Transmit { to, datagram } => self.transmit(node, place_of(to), datagram.to_bytes()),
                 links::Output::Received { received, .. } => self.received(node, received),
                 links::Output::Flowing { from, flow } => told.push(Input::Flowing { from, flow }),
                 links::Output::Hearing { peer, hearing, quiet } => told.push(Input::Hearing { peer, hearing, quiet }),

@@ -153,7 +153,7 @@ impl Link {
             let in_stream = serving.is_some_and(|serving| serving.in_stream);
             if is_away || !hop.scheduler.offer_again(self.now, place, sent.clone(), sent_at + age_max) {
                 self.dropped.repair_refused += 1;
-                refused.extend(in_stream.then(|| datagram::decode(&sent, self.now).ok()).flatten());
+                refused.extend(in_stream.then(|| datagram::decode(&sent.to_bytes(), self.now).ok()).flatten());
             }
         }
         self.tell_expired(refused);
