@@ -7,6 +7,7 @@ use origo_cascade_core::links::Links;
 
 use super::copies::key;
 use super::event::Event;
+use super::track::Copy;
 use super::watch::Watch;
 use super::{News, SETTLES, World, ms};
 use crate::outcome::Second;
@@ -144,8 +145,12 @@ impl World<'_> {
         let (mut requests, mut unfed, mut same) = (Vec::new(), Vec::new(), Vec::new());
         for (number, track) in self.tracks.iter_mut().enumerate().filter(|(_, track)| track.alive) {
             for (place, layer) in track.layers.iter_mut().enumerate() {
-                copied += layer.copies.iter().map(|copy| self.paths[copy.from * count + copy.to].delay()).sum::<u64>();
-                leaving += layer.copies.iter().filter(|copy| copy.from == track.node).count();
+                // Voices that come twice on purpose are no part of the tree.
+                let is_first =
+                    |copy: &&Copy| !self.nodes[copy.to].cascade.is_second(self.nodes[copy.from].id, copy.flow);
+                let first = || layer.copies.iter().filter(is_first);
+                copied += first().map(|copy| self.paths[copy.from * count + copy.to].delay()).sum::<u64>();
+                leaving += first().filter(|copy| copy.from == track.node).count();
                 for copy in &layer.copies {
                     let of_link = layer.copies.iter().filter(|other| (other.from, other.to) == (copy.from, copy.to));
                     same.push(of_link.count() as f64);
