@@ -236,7 +236,7 @@ mod tests {
     fn a_kind_is_known_by_its_number_and_no_other() {
         assert_eq!(Kind::of(5), Some(Kind::Record));
         assert_eq!(Kind::of(0), None);
-        assert_eq!(Kind::of(21), None);
+        assert_eq!(Kind::of(22), None);
     }
 
     proptest! {
