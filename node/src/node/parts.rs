@@ -27,6 +27,12 @@ use crate::state::AppState;
 use crate::webhooks;
 use crate::worker::{self, Entrance, WorkerHandle};
 
+/// How long a node that starts waits for others at most: gossip finds them within a second.
+const SETTLES_WITHIN: Duration = Duration::from_secs(2);
+/// From the first node that is known until the links to all are up.
+const LINKS_COME_UP: Duration = Duration::from_millis(300);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// A node that serves.
 pub struct Running {
     rooms: RoomsTask,
@@ -113,7 +119,13 @@ impl Running {
             admin: admin.clone(),
         };
         let listeners = [
-            tokio::spawn(http::serve(http_listener, surface, ended(stopped.clone()))),
+            tokio::spawn({
+                let (settled, stopped) = (settled(config.clone(), nodes(&mesh)), stopped.clone());
+                async move {
+                    settled.await;
+                    http::serve(http_listener, surface, ended(stopped)).await;
+                }
+            }),
             tokio::spawn(metrics_page::serve(metrics_listener, page, ended(stopped))),
         ];
         tracing::info!(region = config.region, url = config.url, metrics = %config.metrics, "the node serves");
@@ -298,6 +310,22 @@ fn view(mesh: &Arc<Mesh>) -> ViewSource {
             }
         })
     })
+}
+
+/// Ready when the node knows others, if it is to know any. Whoever comes back to a node that has just been started again
+/// would be a stranger to one that knows nobody; connections wait at the door meanwhile.
+async fn settled(config: Arc<Config>, nodes: Arc<dyn Fn() -> Vec<Node> + Send + Sync>) {
+    if config.seeds.is_empty() {
+        return;
+    }
+    let knows_others = async {
+        while nodes().len() < 2 {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        tokio::time::sleep(LINKS_COME_UP).await;
+    };
+    // Nobody may be there: the first node of a mesh serves alone.
+    let _ = tokio::time::timeout(SETTLES_WITHIN, knows_others).await;
 }
 
 fn weak<T>(strong: &Arc<T>) -> Weak<T> {
