@@ -67,6 +67,16 @@ stories! {
     rooms_outlive_both_their_homes: "homes-lost",
     a_relay_stands_still_and_goes_on: "relay-held",
     clocks_that_disagree_keep_nobody_out: "clocks-disagree",
+    homes_that_die_while_rooms_move_to_them_lose_nobody: "home-dies-moving",
+    a_node_that_is_back_at_once_is_a_new_life: "quick-restart",
+    a_flapping_link_is_left_alone: "flapping-link",
+    nobody_is_taken_for_dead_though_gossip_is_lost: "gossip-lost",
+    a_slow_node_costs_its_children_no_sound: "slow-node",
+    gray_relays_are_gone_round: "gray-relay",
+    a_flash_crowd_meets_a_failover: "flash-crowd-failover",
+    three_deaths_at_once_leave_another_way: "deaths-at-once",
+    stock_clients_are_back_within_five_seconds: "stock-clients",
+    a_short_partition_ends_no_connection: "short-partition",
 }
 
 /// Rooms differ; the design's figures are of many rooms together.
