@@ -26,11 +26,14 @@ const TOLD_EVERY: Duration = Duration::from_secs(1);
 const TOLD_MAX: usize = 4096;
 /// What an origin had sent when it told so should have come this much later: no path of a tree is longer by as much.
 const LATE: Duration = Duration::from_millis(300);
-/// Times in a row that a layer is behind before its parent is left. Each hop more gets one more: the node right behind
+/// Times that a layer is behind, less those that it is not, before its parent is left. Each hop more gets one more: the node right behind
 /// the one that fails is to notice first.
 const BEHIND_MAX: u8 = 3;
-/// Of so many packets half must have come.
+/// Of so many packets most must have come...
 const SENT_LEAST: u32 = 20;
+/// ...this many of a hundred: repairs bring back a part of what a relay loses, and what is told and what came is counted
+/// up to a quarter of a second apart.
+const CAME_LEAST: u32 = 70;
 /// Two nodes that complain about a parent within this time are two too many.
 const COMPLAINTS_STAY: Duration = Duration::from_secs(30);
 /// Whoever has just complained about its own parent is not to blame for what its children miss.
@@ -59,17 +62,17 @@ impl Watch {
         }
     }
 
-    /// How often in a row the layer has been behind, if there is news of it.
+    /// How often the layer has been behind, less how often not, if there is news of it.
     fn look(&mut self, now: Instant) -> Option<u8> {
         let (told, _) = self.told.take_if(|(_, at)| *at + LATE <= now)?;
         let came = self.came.unwrap_or_default();
         let is_late = self.came.is_none_or(|came| (told.newest.wrapping_sub(came.newest) as i16) > 0);
         let is_sparse = self.before.is_some_and(|(sent, received)| {
             let (sent, received) = (told.packets.wrapping_sub(sent), came.packets.wrapping_sub(received));
-            sent >= SENT_LEAST && received < sent / 2
+            sent >= SENT_LEAST && u64::from(received) * 100 < u64::from(sent) * u64::from(CAME_LEAST)
         });
         self.before = Some((told.packets, came.packets));
-        self.behind = if is_late || is_sparse { self.behind.saturating_add(1) } else { 0 };
+        self.behind = if is_late || is_sparse { self.behind.saturating_add(1) } else { self.behind.saturating_sub(1) };
         Some(self.behind)
     }
 }

@@ -31,11 +31,11 @@ fn avoided_after(mesh: &mut Mesh, relay: usize, at_most: Duration) -> Option<Dur
 }
 
 #[test]
-fn a_relay_that_forwards_nothing_half_or_late_is_avoided_within_ten_seconds() {
+fn a_relay_that_forwards_nothing_or_little_or_late_is_avoided_within_ten_seconds() {
     let faults = [(1.0, 0), (0.7, 0), (0.0, 1000)];
     for (loses, late_ms) in faults {
         let mut spans = Vec::new();
-        for (mut mesh, relay, children) in with_relays(&BOTH, 1, 8) {
+        for (mut mesh, relay, children) in with_relays(&BOTH, 1, 4) {
             mesh.gray.insert(relay, Gray { loses, late: late_ms * MS, towards: None });
             let span = avoided_after(&mut mesh, relay, 20 * SECOND).unwrap_or(20 * SECOND);
             println!("loses {loses}, {late_ms} ms late: {children:?} have left {relay} after {span:?}");
@@ -47,13 +47,13 @@ fn a_relay_that_forwards_nothing_half_or_late_is_avoided_within_ten_seconds() {
             }
         }
         let longest = spans.iter().max().unwrap();
-        assert!(spans.len() >= 5 && *longest <= 10 * SECOND, "{loses} {late_ms}: {spans:?}");
+        assert!(spans.len() >= 3 && *longest <= 10 * SECOND, "{loses} {late_ms}: {spans:?}");
     }
 }
 
 #[test]
 fn a_relay_that_forwards_to_some_alone_is_left_by_the_others_alone() {
-    let (mut mesh, relay, children) = with_relays(&BOTH, 2, 20).remove(0);
+    let (mut mesh, relay, children) = with_relays(&BOTH, 2, 4).remove(0);
     mesh.gray.insert(relay, Gray { loses: 1.0, late: Duration::ZERO, towards: Some(children[0]) });
     mesh.run_for(10 * SECOND);
     assert_ne!(mesh.parent(children[0], 0), Some(relay));
@@ -64,7 +64,7 @@ fn a_relay_that_forwards_to_some_alone_is_left_by_the_others_alone() {
 
 #[test]
 fn when_two_children_complain_their_parent_feeds_nobody_for_a_while() {
-    let (mut mesh, relay, _) = with_relays(&BOTH, 2, 20).remove(0);
+    let (mut mesh, relay, _) = with_relays(&BOTH, 2, 4).remove(0);
     mesh.gray.insert(relay, Gray { loses: 1.0, late: Duration::ZERO, towards: None });
     mesh.run_for(8 * SECOND);
     assert!(mesh.node(0).cascade.map().is_held_off(id(relay)));
@@ -75,7 +75,7 @@ fn when_two_children_complain_their_parent_feeds_nobody_for_a_while() {
 
 #[test]
 fn the_parent_of_the_one_that_fails_is_not_blamed() {
-    for (mut mesh, relay, children) in with_relays(&BOTH, 1, 20) {
+    for (mut mesh, relay, children) in with_relays(&BOTH, 1, 12) {
         let grandchildren: Vec<usize> = children.iter().flat_map(|child| mesh.children(*child, 0)).collect();
         if grandchildren.is_empty() {
             continue;
@@ -94,7 +94,7 @@ fn the_parent_of_the_one_that_fails_is_not_blamed() {
 
 #[test]
 fn nobody_is_suspected_while_sound_is_muted_pictures_are_paused_and_paths_lose_packets() {
-    for (mut mesh, relay, children) in with_relays(&BOTH, 1, 6) {
+    for (mut mesh, relay, children) in with_relays(&BOTH, 1, 2) {
         mesh.loss = 0.005;
         for second in 0..40 {
             mesh.mute(0, VOICE, second % 7 < 4);

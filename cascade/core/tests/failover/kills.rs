@@ -22,7 +22,7 @@ pub fn watched_with(tracks: &[(usize, MediaKind)], seed: u64) -> Mesh {
     for node in 1..NODES {
         tracks.iter().for_each(|(track, _)| mesh.want(node, *track, true));
     }
-    mesh.run_for(8 * SECOND);
+    mesh.run_for(5 * SECOND);
     mesh
 }
 
@@ -42,7 +42,7 @@ pub fn percentile(values: &[Duration], share: f64) -> Duration {
 #[test]
 fn when_a_relay_is_killed_pictures_go_on_within_450_ms_and_nearly_all_without_a_keyframe() {
     let (mut gaps, mut whole) = (Vec::new(), 0);
-    for seed in 0..30 {
+    for seed in 0..16 {
         let mut mesh = watched(seed);
         let Some((relay, children)) = busiest(&mesh) else { continue };
         let killed_at = mesh.now();
@@ -61,7 +61,7 @@ fn when_a_relay_is_killed_pictures_go_on_within_450_ms_and_nearly_all_without_a_
     let share = whole as f64 / gaps.len() as f64;
     let (p50, p95) = (percentile(&gaps, 0.5), percentile(&gaps, 0.95));
     println!("{} gaps: p50 {p50:?}, p95 {p95:?}; {:.0} % without a keyframe", gaps.len(), 100.0 * share);
-    assert!(gaps.len() >= 30, "{} gaps", gaps.len());
+    assert!(gaps.len() >= 20, "{} gaps", gaps.len());
     assert!(p50 <= 450 * MS && p95 <= 700 * MS && share >= 0.9);
 }
 
@@ -69,7 +69,7 @@ fn when_a_relay_is_killed_pictures_go_on_within_450_ms_and_nearly_all_without_a_
 fn when_a_relay_is_killed_those_who_listen_miss_no_word() {
     const VOICE: usize = 2;
     let mut gaps = Vec::new();
-    for seed in 0..20 {
+    for seed in 0..12 {
         let mut mesh = watched_with(&[(VOICE, MediaKind::Audio)], seed);
         let Some((relay, children)) = busiest(&mesh) else { continue };
         let killed_at = mesh.now();
@@ -83,7 +83,7 @@ fn when_a_relay_is_killed_those_who_listen_miss_no_word() {
     }
     let (p50, p95) = (percentile(&gaps, 0.5), percentile(&gaps, 0.95));
     println!("{} gaps: p50 {p50:?}, p95 {p95:?}", gaps.len());
-    assert!(gaps.len() >= 15 && p95 <= 60 * MS);
+    assert!(gaps.len() >= 12 && p95 <= 60 * MS);
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn storm(seed: u64, ops: &[Op]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_fails_everybody_is_fed_again_soon_after(seed in any::<u64>(), ops in prop::collection::vec(op(), 1..25)) {
