@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::CommandFactory;
 use origo_auth::Secret;
 use origo_client::load::{Assertion, Churn, Credentials, FIGURES, Placement, Plan, Server};
+use origo_client::script::Script;
 use origo_client::{AudioOptions, Options, VideoOptions};
 
 use crate::cli::{Cli, Form, Place};
@@ -19,6 +20,15 @@ const AWAY_DEFAULT: f64 = 3.0;
 const PACKET_BYTES: RangeInclusive<u64> = 64..=1200;
 
 /// What to do.
+#[derive(Clone)]
+pub enum Work {
+    /// Fill rooms.
+    Load(Box<Run>),
+    /// Do what a script says, and write what came.
+    Script(Script, PathBuf),
+}
+
+/// A load and what is said of it.
 #[derive(Clone)]
 pub struct Run {
     /// The load.
@@ -45,7 +55,7 @@ impl fmt::Display for Faults {
 }
 
 /// Reads the arguments of the process. `--help` and `--version` end it here.
-pub fn from_arguments(arguments: impl IntoIterator<Item = OsString>) -> Result<Run, Faults> {
+pub fn from_arguments(arguments: impl IntoIterator<Item = OsString>) -> Result<Work, Faults> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let figures = FIGURES.iter().map(|figure| format!("  {:30} {}", figure.name, figure.meaning));
     let figures = figures.collect::<Vec<_>>().join("\n");
@@ -59,7 +69,8 @@ pub fn from_arguments(arguments: impl IntoIterator<Item = OsString>) -> Result<R
         Cli::from_arg_matches(&matches)
     });
     match parsed {
-        Ok(cli) => check(&cli, unknown),
+        Ok(Cli { script: Some(script), record: Some(record), .. }) if unknown.is_empty() => read(&script, record),
+        Ok(cli) => check(&cli, unknown).map(|run| Work::Load(Box::new(run))),
         Err(error) if !error.use_stderr() => error.exit(),
         Err(error) => {
             let text = error.to_string();
@@ -71,6 +82,13 @@ pub fn from_arguments(arguments: impl IntoIterator<Item = OsString>) -> Result<R
             Err(faults)
         }
     }
+}
+
+fn read(path: &Path, record: PathBuf) -> Result<Work, Faults> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
+    let script = text.and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()));
+    let fault = |error| Faults(vec![format!("--script {}: {error}", path.display())]);
+    script.map(|script| Work::Script(script, record)).map_err(fault)
 }
 
 /// clap names the first unknown flag alone, so they are taken out and named here.
@@ -262,7 +280,9 @@ mod tests {
     fn good_flags_make_a_plan() {
         let flags = "origo-load --url ws://h:1 --url ws://h:2 --rooms 20 --publishers 2 --subscribers 8 --stay 40 \
                      --layers 2 --assert delivered>=99 --place split";
-        let run = from_arguments(flags.split_whitespace().map(OsString::from)).unwrap();
+        let Work::Load(run) = from_arguments(flags.split_whitespace().map(OsString::from)).unwrap() else {
+            panic!("no script is asked for")
+        };
         assert_eq!((run.plan.seats().len(), run.assertions.len()), (200, 1));
         assert_eq!(run.plan.video.as_ref().map(|video| video.layers.len()), Some(2));
         assert!(run.plan.options.light && run.plan.churn.is_some_and(|churn| churn.away.as_secs() == 3));

@@ -107,6 +107,13 @@ pub struct Cli {
     #[arg(long, value_name = "N", default_value = "1", help_heading = "When")]
     pub seed: String,
 
+    /// Do what a JSON file says, participant by participant, instead of filling rooms (docs/origo-load.md)
+    #[arg(long, value_name = "FILE", requires = "record", help_heading = "Scripts")]
+    pub script: Option<PathBuf>,
+    /// Write when each packet of a script came
+    #[arg(long, value_name = "FILE", requires = "script", help_heading = "Scripts")]
+    pub record: Option<PathBuf>,
+
     /// What must be true of the figures, such as 'delivered>=99.5'; may be given several times
     #[arg(long, value_name = "FIGURE>=NUMBER", help_heading = "Figures")]
     pub assert: Vec<String>,

@@ -109,10 +109,16 @@ impl Drop for Shared {
 impl Fleet {
     /// Starts the thread.
     pub fn start() -> io::Result<Self> {
+        Self::start_paced(PACE)
+    }
+
+    /// Starts the thread, to wake up at most once in so much time: the less, the more exact are instants, and the more
+    /// each packet costs.
+    pub fn start_paced(pace: Duration) -> io::Result<Self> {
         let poll = mio::Poll::new()?;
         let waker = mio::Waker::new(poll.registry(), WAKE)?;
         let (orders, receiver) = mpsc::channel();
-        let engine = Engine::new(poll, receiver);
+        let engine = Engine::new(poll, receiver, pace);
         std::thread::Builder::new().name("origo-fleet".to_owned()).spawn(move || engine.run())?;
         Ok(Self(Arc::new(Shared { orders, waker, next_id: AtomicUsize::new(0) })))
     }
@@ -294,19 +300,22 @@ struct Engine {
     members: BTreeMap<usize, Box<Member>>,
     due: BTreeSet<(Instant, usize)>,
     slots: Vec<Vec<u8>>,
+    pace: Duration,
+    /// What sessions that are over kept for whoever asks.
+    ended: BTreeMap<usize, Report>,
 }
 
 impl Engine {
-    fn new(poll: mio::Poll, orders: mpsc::Receiver<Order>) -> Self {
+    fn new(poll: mio::Poll, orders: mpsc::Receiver<Order>, pace: Duration) -> Self {
         let slots = vec![vec![0; SLOT_BYTES]; BATCH];
-        Self { poll, orders, members: BTreeMap::new(), due: BTreeSet::new(), slots }
+        Self { pace, ended: BTreeMap::new(), poll, orders, members: BTreeMap::new(), due: BTreeSet::new(), slots }
     }
 
     fn run(mut self) {
         let mut ready = mio::Events::with_capacity(READY_MAX);
         let mut woke_at = Instant::now();
         loop {
-            if let Some(rest) = PACE.checked_sub(woke_at.elapsed()) {
+            if let Some(rest) = self.pace.checked_sub(woke_at.elapsed()) {
                 std::thread::sleep(rest);
             }
             let wait = self.due.first().map(|(at, _)| at.saturating_duration_since(Instant::now()));
@@ -339,10 +348,10 @@ impl Engine {
             Order::SignalClosed(id, reason) => self.input(id, Input::SignalClosed(reason)),
             Order::Command(id, command) => self.input(id, Input::Command(command)),
             Order::Report(id, reply) => {
-                if let Some(member) = self.members.get(&id) {
+                let report = self.members.get(&id).map(|member| report(&member.session));
+                if let Some(report) = report.or_else(|| self.ended.remove(&id)) {
                     // The asker may have given up.
-                    let _ = reply
-                        .send(Report { tracks: member.session.report(Instant::now()), sent: member.session.sent() });
+                    let _ = reply.send(report);
                 }
             }
             Order::Totals(reply) => {
@@ -422,6 +431,12 @@ impl Engine {
             return;
         }
         self.due.remove(&(before, id));
-        self.members.remove(&id);
+        if let Some(member) = self.members.remove(&id).filter(|member| member.session.record) {
+            self.ended.insert(id, report(&member.session));
+        }
     }
+}
+
+fn report(session: &Session) -> Report {
+    Report { tracks: session.report(Instant::now()), sent: session.sent() }
 }

@@ -30,6 +30,7 @@ mod participant;
 mod peer;
 mod publication;
 mod reception;
+pub mod script;
 mod sections;
 pub mod session;
 pub mod signal;
@@ -45,7 +46,7 @@ pub use ledger::LayerCounts;
 pub use livekit_protocol as proto;
 pub use options::{AudioOptions, Layer, Options, VideoOptions};
 pub use participant::{Participant, Report};
-pub use reception::{Freezes, TrackReport};
+pub use reception::{Arrival, Freezes, TrackReport};
 pub use totals::Totals;
 
 /// Sound or picture.

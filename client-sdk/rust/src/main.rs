@@ -5,12 +5,14 @@ mod check;
 mod cli;
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use origo_client::load::{self, Progress, Summary};
+use origo_client::script::{self, Script};
 
-use crate::check::Run;
+use crate::check::{Run, Work};
 
 /// An assertion failed.
 const EXIT_FAILED: u8 = 1;
@@ -20,15 +22,19 @@ const EXIT_USAGE: u8 = 2;
 const EXIT_NO_RUN: u8 = 3;
 
 fn main() -> ExitCode {
-    let run = match check::from_arguments(std::env::args_os()) {
-        Ok(run) => run,
+    let work = match check::from_arguments(std::env::args_os()) {
+        Ok(work) => work,
         Err(faults) => {
             eprintln!("{faults}");
             return ExitCode::from(EXIT_USAGE);
         }
     };
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
-    match execute(&run) {
+    let done = match &work {
+        Work::Load(run) => execute(run),
+        Work::Script(script, record) => act(script, record).map(|()| true),
+    };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(EXIT_FAILED),
         Err(error) => {
@@ -50,6 +56,16 @@ fn execute(run: &Run) -> Result<bool> {
     print!("{summary}");
     write_json(run, &summary)?;
     Ok(summary.assertions.iter().all(|verdict| verdict.held))
+}
+
+/// Does what a script says, and writes what came.
+fn act(script: &Script, record: &Path) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let seen = runtime.block_on(script::run(script))?;
+    let file = std::fs::File::create(record).with_context(|| format!("making {}", record.display()))?;
+    let mut out = std::io::BufWriter::new(file);
+    let written = seen.write(&mut out).and_then(|()| out.flush());
+    written.with_context(|| format!("writing {}", record.display()))
 }
 
 /// On a terminal one line that is written again; elsewhere a line each second.

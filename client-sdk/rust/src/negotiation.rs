@@ -167,7 +167,7 @@ impl Session {
         for what in carried {
             let known = self.receptions.iter().any(|reception| !reception.ended && reception.what == what);
             if !known {
-                self.receptions.push(Reception::new(what.clone(), now));
+                self.receptions.push(Reception::new(what.clone(), now, self.record));
                 self.tell(Event::TrackSubscribed(what));
             }
         }

@@ -12,13 +12,21 @@ pub struct Options {
     /// Receive by reading clear headers and the first bytes of payloads, past str0m: costs a fraction, with the same
     /// counts and the same feedback to the server. Needs AES-GCM; other profiles are received by str0m.
     pub light: bool,
+    /// Keep when each packet came, for [`crate::TrackReport::arrivals`].
+    pub record: bool,
     /// Longest wait for the server's answer to the join and for the connection.
     pub join_timeout: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { single_connection: true, auto_subscribe: true, light: false, join_timeout: Duration::from_secs(10) }
+        Self {
+            single_connection: true,
+            auto_subscribe: true,
+            light: false,
+            record: false,
+            join_timeout: Duration::from_secs(10),
+        }
     }
 }
 
@@ -43,11 +51,13 @@ pub struct AudioOptions {
     pub interval: Duration,
     /// Level in the audio-level extension, in -dBov: 0 is the loudest, -127 silence.
     pub level_dbov: i8,
+    /// Talk and silence take turns, drawn from this seed, as with DTX: a packet each 400 ms in silence.
+    pub pauses: Option<u64>,
 }
 
 impl Default for AudioOptions {
     fn default() -> Self {
-        Self { packet_bytes: 100, interval: Duration::from_millis(20), level_dbov: -20 }
+        Self { packet_bytes: 100, interval: Duration::from_millis(20), level_dbov: -20, pauses: None }
     }
 }
 
@@ -78,13 +88,43 @@ pub struct VideoOptions {
     pub fps: u32,
     /// RTP payload bytes of a packet.
     pub packet_bytes: usize,
+    /// Sizes of frames that vary lie within this share of their mean, 0 to 1.
+    pub frame_spread: f64,
+    /// A keyframe is so many times as large as the mean, where frames vary.
+    pub keyframe_weight: f64,
+    /// A keyframe this often even when nobody asks.
+    pub keyframe_every: Option<Duration>,
 }
 
+/// Frames vary by so much unless something else is said.
+const FRAME_SPREAD: f64 = 0.4;
+/// How much larger a keyframe is than the mean: what encoders for calls make of a camera.
+const KEYFRAME_WEIGHT: f64 = 4.0;
+
 impl VideoOptions {
+    /// Layers, lowest first, with names as browsers give them.
+    pub fn new(layers: Vec<Layer>, fps: u32, packet_bytes: usize) -> Self {
+        let (frame_spread, keyframe_weight) = (FRAME_SPREAD, KEYFRAME_WEIGHT);
+        Self { layers, fps, packet_bytes, frame_spread, keyframe_weight, keyframe_every: None }
+    }
+
+    /// Layers of given width in pixels and mean bits per second, lowest first, three at most.
+    pub fn of_rates(rates: &[(u32, u32)], fps: u32, packet_bytes: usize) -> Self {
+        let many = rates.len() > 1;
+        let layer = |(&(width, bitrate_bps), rid): (&(u32, u32), &'static str)| Layer {
+            rid: many.then_some(rid),
+            width,
+            height: width * 9 / 16,
+            packets_per_frame: 1,
+            frame_bytes: Some((bitrate_bps / 8 / fps.max(1)) as usize),
+        };
+        Self::new(rates.iter().zip(RIDS).map(layer).collect(), fps, packet_bytes)
+    }
+
     /// One layer with that many packets a frame.
     pub fn single(fps: u32, packets_per_frame: usize, packet_bytes: usize) -> Self {
         let layer = Layer { rid: None, width: 1280, height: 720, packets_per_frame, frame_bytes: None };
-        Self { layers: vec![layer], fps, packet_bytes }
+        Self::new(vec![layer], fps, packet_bytes)
     }
 
     /// One layer of about that bit rate.
@@ -102,7 +142,7 @@ impl VideoOptions {
             packets_per_frame,
             frame_bytes: None,
         };
-        Self { layers: vec![layer("q", 180, 1), layer("h", 360, 2), layer("f", 720, 6)], fps, packet_bytes }
+        Self::new(vec![layer("q", 180, 1), layer("h", 360, 2), layer("f", 720, 6)], fps, packet_bytes)
     }
 
     /// One to three layers with frames like those of an encoder: their sizes vary, and keyframes are several times as
@@ -117,7 +157,7 @@ impl VideoOptions {
             let rid = (layers > 1).then_some(RIDS[index]);
             Layer { rid, width: height * 16 / 9, height, packets_per_frame: 1, frame_bytes }
         };
-        Self { layers: (0..layers).map(layer).collect(), fps, packet_bytes }
+        Self::new((0..layers).map(layer).collect(), fps, packet_bytes)
     }
 
     /// Bits per second of a layer's payloads.

@@ -145,7 +145,7 @@ impl Participant {
         self.command(Command::Request(Box::new(proto::SignalRequest { message: Some(message) })));
     }
 
-    /// What came and went so far; empty once the session has ended.
+    /// What came and went so far; empty once the session has ended, or given once more with [`Options::record`].
     pub async fn report(&self) -> Report {
         let (reply, answer) = oneshot::channel();
         self.fleet.order(Order::Report(self.id, reply));

@@ -65,7 +65,29 @@ pub(crate) struct Reception {
     bytes: u64,
     keyframes: u64,
     delay: Histogram,
+    /// When each packet came, if that is kept.
+    arrivals: Option<Vec<Arrival>>,
 }
+
+/// A packet that came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arrival {
+    /// Simulcast layer, 0 the lowest.
+    pub layer: u8,
+    /// Its number within the layer.
+    pub counter: u32,
+    /// When it was made, unix microseconds.
+    pub sent_us: u64,
+    /// When it came.
+    pub came_us: u64,
+    /// It begins a keyframe.
+    pub keyframe: bool,
+    /// It was sent again to us, for we had missed it.
+    pub repair: bool,
+}
+
+/// Arrivals kept of one track: an hour of a lively one.
+const ARRIVALS_MAX: usize = 2_000_000;
 
 /// Times without a packet of a picture, each longer than [`FREEZE`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,6 +146,9 @@ pub struct TrackReport {
     pub idle_us: Option<u64>,
     /// From making a packet to receiving it.
     pub delay: Histogram,
+    /// When each packet came, with [`crate::Options::record`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arrivals: Vec<Arrival>,
 }
 
 impl TrackReport {
@@ -139,7 +164,8 @@ impl TrackReport {
 }
 
 impl Reception {
-    pub(crate) fn new(what: Subscribed, now: Instant) -> Self {
+    /// One that has just been negotiated; with `record` it keeps when each packet comes.
+    pub(crate) fn new(what: Subscribed, now: Instant, record: bool) -> Self {
         Self {
             what,
             ended: false,
@@ -154,6 +180,7 @@ impl Reception {
             bytes: 0,
             keyframes: 0,
             delay: Histogram::default(),
+            arrivals: record.then(Vec::new),
         }
     }
 
@@ -177,6 +204,17 @@ impl Reception {
                     self.keyframes += u64::from(keyframe);
                 }
                 self.delay.add(now_unix_us.saturating_sub(stamp.sent_us));
+                if let Some(arrivals) = self.arrivals.as_mut().filter(|arrivals| arrivals.len() < ARRIVALS_MAX) {
+                    let stamp::Stamp { layer, counter, sent_us } = stamp;
+                    arrivals.push(Arrival {
+                        layer,
+                        counter,
+                        sent_us,
+                        came_us: now_unix_us,
+                        keyframe,
+                        repair: packet.repair,
+                    });
+                }
             }
             _ => self.foreign += 1,
         }
@@ -223,6 +261,7 @@ impl Reception {
             freezes: self.freezes,
             idle_us: (!self.ended).then(|| now.saturating_duration_since(self.newest_at).as_micros() as u64),
             delay: self.delay.clone(),
+            arrivals: self.arrivals.clone().unwrap_or_default(),
         }
     }
 }

@@ -94,6 +94,7 @@ pub enum Output {
 /// One participant.
 pub struct Session {
     pub(crate) single_connection: bool,
+    pub(crate) record: bool,
     pub(crate) peers: Vec<Peer>,
     pub(crate) publications: Vec<Publication>,
     pub(crate) receptions: Vec<Reception>,
@@ -127,6 +128,7 @@ impl Session {
         let peers = local.iter().map(|&address| Peer::new(address, options.light, now)).collect::<Result<_, _>>()?;
         Ok(Self {
             single_connection: options.single_connection,
+            record: options.record,
             peers,
             publications: Vec::new(),
             receptions: Vec::new(),

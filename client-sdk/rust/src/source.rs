@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use str0m::media::{Mid, Pt, Rid};
 use str0m::rtp::{ExtensionValues, RtpWrite, SeqNo};
 
@@ -16,20 +18,52 @@ const AUDIO_CLOCK_HZ: u64 = 48_000;
 const VIDEO_CLOCK_HZ: u64 = 90_000;
 /// Streams begin at a sequence number well inside the first rollover period, as SRTP requires.
 const FIRST_SEQ: u64 = 1000;
+/// Level of silence (RFC 6464).
+const SILENCE_DBOV: i8 = -127;
 
 #[derive(Debug)]
 enum Shape {
-    Audio(AudioOptions),
-    Video { packet_bytes: usize },
+    Audio(AudioOptions, Option<Box<Pauses>>),
+    Video { packet_bytes: usize, frame_spread: f64, keyframe_weight: f64, keyframe_every: Option<Duration> },
 }
 
-/// How much larger a keyframe is than the mean: what encoders for calls make of a camera.
-const KEYFRAME_WEIGHT: f64 = 4.0;
-
-/// Sizes of other frames lie between 0.6 and 1.4 times the mean, the same in each run.
-fn weight_of(frame: u32) -> f64 {
+/// Sizes of frames lie about their mean, the same in each run.
+fn weight_of(frame: u32, spread: f64) -> f64 {
     let scattered = frame.wrapping_mul(0x9e37_79b1) >> 24;
-    0.6 + 0.8 * f64::from(scattered) / 255.0
+    1.0 - spread + 2.0 * spread * f64::from(scattered) / 255.0
+}
+
+/// Talk and silence in turn, exponentially distributed: people in a call talk two fifths of the time.
+#[derive(Debug)]
+struct Pauses {
+    dice: StdRng,
+    talks: bool,
+    until: Instant,
+}
+
+impl Pauses {
+    /// Means of a spurt of talk and of a pause, seconds.
+    const TALKS: f64 = 1.0;
+    const RESTS: f64 = 1.5;
+    /// A packet of comfort noise comes this often.
+    const NOISE_EVERY: Duration = Duration::from_millis(400);
+    const NOISE_BYTES: usize = 8;
+
+    fn new(seed: u64, now: Instant) -> Self {
+        Self { dice: StdRng::seed_from_u64(seed), talks: false, until: now }
+    }
+
+    /// Whether there is talk now, and when the next packet is due.
+    fn turn(&mut self, now: Instant, interval: Duration) -> (bool, Instant) {
+        if self.until <= now {
+            self.talks = !self.talks;
+            let mean = if self.talks { Self::TALKS } else { Self::RESTS };
+            let drawn: f64 = self.dice.random();
+            self.until = now + Duration::from_secs_f64(-(1.0 - drawn).ln() * mean);
+        }
+        let noise = (now + Self::NOISE_EVERY).min(self.until.max(now + interval));
+        (self.talks, if self.talks { now + interval } else { noise })
+    }
 }
 
 /// One simulcast layer as it is sent.
@@ -43,6 +77,7 @@ struct Lane {
     frame_bytes: Option<usize>,
     sent: u32,
     keyframe_wanted: bool,
+    keyframe_at: Instant,
 }
 
 /// A published track that makes its packets.
@@ -69,9 +104,11 @@ impl Source {
             frame_bytes: None,
             sent: 0,
             keyframe_wanted: false,
+            keyframe_at: now,
         };
         let interval = options.interval.max(AUDIO_INTERVAL_MIN);
-        Self::new(Shape::Audio(options), vec![lane], interval, mid, pt, now)
+        let pauses = options.pauses.map(|seed| Box::new(Pauses::new(seed, now)));
+        Self::new(Shape::Audio(options, pauses), vec![lane], interval, mid, pt, now)
     }
 
     pub(crate) fn video(options: &VideoOptions, mid: Mid, pt: Pt, now: Instant) -> Self {
@@ -83,10 +120,13 @@ impl Source {
             frame_bytes: layer.frame_bytes,
             sent: 0,
             keyframe_wanted: true,
+            keyframe_at: now,
         };
         let lanes = options.layers.iter().map(lane).collect();
         let interval = Duration::from_secs(1) / options.fps.max(1);
-        Self::new(Shape::Video { packet_bytes: options.packet_bytes }, lanes, interval, mid, pt, now)
+        let &VideoOptions { packet_bytes, frame_spread, keyframe_weight, keyframe_every, .. } = options;
+        let shape = Shape::Video { packet_bytes, frame_spread, keyframe_weight, keyframe_every };
+        Self::new(shape, lanes, interval, mid, pt, now)
     }
 
     fn new(shape: Shape, lanes: Vec<Lane>, interval: Duration, mid: Mid, pt: Pt, now: Instant) -> Self {
@@ -125,17 +165,22 @@ impl Source {
 
     /// Makes the frame that is due, and sets the time of the next one.
     pub(crate) fn make_frame(&mut self, now: Instant, unix_us: u64, mut write: impl FnMut(Option<Rid>, RtpWrite)) {
+        let due = self.next_at.unwrap_or(now);
+        let turn = match &mut self.shape {
+            Shape::Audio(_, Some(pauses)) => Some(pauses.turn(due, self.interval)),
+            _ => None,
+        };
         for index in 0..self.lanes.len() {
             self.make_layer(index, now, unix_us, &mut write);
         }
         self.frames = self.frames.wrapping_add(1);
-        let next = self.next_at.unwrap_or(now) + self.interval;
+        let next = turn.map_or(due + self.interval, |(_, next)| next);
         let late = now.saturating_duration_since(next) > LATE_MAX;
         self.next_at = Some(if late { now + self.interval } else { next });
     }
 
     fn make_layer(&mut self, index: usize, now: Instant, unix_us: u64, write: &mut impl FnMut(Option<Rid>, RtpWrite)) {
-        let keyframe = std::mem::take(&mut self.lanes[index].keyframe_wanted);
+        let keyframe = self.takes_keyframe(index, now);
         let time = self.rtp_time(now);
         let (packets, last_bytes) = self.frame_size(index, keyframe);
         for packet in 0..packets {
@@ -152,13 +197,29 @@ impl Source {
         }
     }
 
+    fn takes_keyframe(&mut self, index: usize, now: Instant) -> bool {
+        let every = match &self.shape {
+            Shape::Video { keyframe_every, .. } => *keyframe_every,
+            Shape::Audio(..) => None,
+        };
+        let lane = &mut self.lanes[index];
+        let is_due = every.is_some_and(|every| now.saturating_duration_since(lane.keyframe_at) >= every);
+        let keyframe = std::mem::take(&mut lane.keyframe_wanted) || is_due;
+        if keyframe {
+            lane.keyframe_at = now;
+        }
+        keyframe
+    }
+
     /// Packets of the frame that is due, and bytes of the last one when it is not full.
     fn frame_size(&self, index: usize, keyframe: bool) -> (usize, Option<usize>) {
         let lane = &self.lanes[index];
-        let (Some(mean), Shape::Video { packet_bytes }) = (lane.frame_bytes, &self.shape) else {
+        let (Some(mean), Shape::Video { packet_bytes, frame_spread, keyframe_weight, .. }) =
+            (lane.frame_bytes, &self.shape)
+        else {
             return (lane.packets_per_frame, None);
         };
-        let weight = if keyframe { KEYFRAME_WEIGHT } else { weight_of(self.frames) };
+        let weight = if keyframe { *keyframe_weight } else { weight_of(self.frames, *frame_spread) };
         let bytes = ((mean as f64 * weight) as usize).max(1);
         let packets = bytes.div_ceil((*packet_bytes).max(1));
         (packets, Some(bytes - (packets - 1) * packet_bytes))
@@ -168,8 +229,9 @@ impl Source {
         let lane = &self.lanes[index];
         let stamp = Stamp { layer: index as u8, counter: lane.sent, sent_us: unix_us };
         match &self.shape {
-            Shape::Audio(options) => stamp::encode_opus(stamp, options.packet_bytes),
-            Shape::Video { packet_bytes } => {
+            Shape::Audio(_, Some(pauses)) if !pauses.talks => stamp::encode_opus(stamp, Pauses::NOISE_BYTES),
+            Shape::Audio(options, _) => stamp::encode_opus(stamp, options.packet_bytes),
+            Shape::Video { packet_bytes, .. } => {
                 let place = Vp8Place {
                     first: packet == 0,
                     keyframe,
@@ -184,14 +246,15 @@ impl Source {
 
     fn extensions(&self) -> ExtensionValues {
         let level = match &self.shape {
-            Shape::Audio(options) => Some(options.level_dbov),
+            Shape::Audio(_, Some(pauses)) if !pauses.talks => Some(SILENCE_DBOV),
+            Shape::Audio(options, _) => Some(options.level_dbov),
             Shape::Video { .. } => None,
         };
         ExtensionValues { audio_level: level, voice_activity: level.map(|level| level > -60), ..Default::default() }
     }
 
     fn rtp_time(&self, now: Instant) -> u32 {
-        let hz = if matches!(self.shape, Shape::Audio(_)) { AUDIO_CLOCK_HZ } else { VIDEO_CLOCK_HZ };
+        let hz = if matches!(self.shape, Shape::Audio(..)) { AUDIO_CLOCK_HZ } else { VIDEO_CLOCK_HZ };
         let elapsed = now.saturating_duration_since(self.began_at);
         (elapsed.as_micros() as u64 * hz / 1_000_000) as u32
     }
@@ -235,6 +298,39 @@ mod tests {
         let kbps = bytes.map(|bytes| bytes * 8 / 30 / 1000);
         assert!((1600..1850).contains(&kbps[2]) && (380..480).contains(&kbps[1]), "{kbps:?}");
         assert!(packets[0] > 20 && packets[1..].iter().all(|count| (4..=10).contains(count)), "{packets:?}");
+    }
+
+    #[test]
+    fn sound_with_pauses_is_there_two_fifths_of_the_time_and_every_400_ms_else() {
+        let start = Instant::now();
+        let options = AudioOptions { pauses: Some(7), ..AudioOptions::default() };
+        let mut source = Source::audio(options, Mid::from("a"), Pt::from(111), start);
+        let (mut talk, mut noise, mut longest, mut last) = (0_u32, 0_u32, Duration::ZERO, start);
+        while let Some(at) = source.next_at().filter(|at| *at < start + Duration::from_secs(600)) {
+            longest = longest.max(at - last);
+            last = at;
+            source.make_frame(at, 1, |_, _| {});
+            let is_talk = source.next_at() == Some(at + Duration::from_millis(20));
+            *(if is_talk { &mut talk } else { &mut noise }) += 1;
+        }
+        let talks = f64::from(talk) * 0.02 / 600.0;
+        assert!((0.3..0.5).contains(&talks), "{talks} of the time, seed 7");
+        assert!(noise > 600 && longest == Pauses::NOISE_EVERY, "{noise} packets, {longest:?}");
+    }
+
+    #[test]
+    fn keyframes_come_as_often_as_asked_even_when_nobody_asks() {
+        let start = Instant::now();
+        let mut options = VideoOptions::of_rates(&[(320, 150_000)], 25, 1150);
+        (options.keyframe_every, options.keyframe_weight) = (Some(Duration::from_secs(2)), 6.0);
+        let mut source = Source::video(&options, Mid::from("v"), Pt::from(96), start);
+        let mut keyframes = Vec::new();
+        for frame in 0..250_u32 {
+            let mut packets = 0;
+            source.make_frame(start + Duration::from_millis(40) * frame, 1, |_, _| packets += 1);
+            keyframes.extend((packets > 2).then_some(frame));
+        }
+        assert_eq!(keyframes, [0, 50, 100, 150, 200]);
     }
 
     #[test]

@@ -1,0 +1,106 @@
+//! What everybody saw, as lines of text: one a packet, with tabs between the values.
+
+use std::io::{self, Write};
+
+use crate::Arrival;
+
+/// What everybody saw.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    /// In the order of the script.
+    pub people: Vec<PersonRecord>,
+}
+
+/// What one person saw.
+#[derive(Clone, Debug, Default)]
+pub struct PersonRecord {
+    /// Who.
+    pub identity: String,
+    /// When it came in, unix microseconds, and how long that took, microseconds.
+    pub joined: Vec<(u64, u64)>,
+    /// When it was refused, and why.
+    pub refused: Vec<(u64, String)>,
+    /// When a session ended by itself, and why.
+    pub ended: Vec<(u64, String)>,
+    /// When it was asked for a keyframe.
+    pub asked: Vec<u64>,
+    /// What came, session by session.
+    pub tracks: Vec<TrackRecord>,
+}
+
+/// What came of one track.
+#[derive(Clone, Debug, Default)]
+pub struct TrackRecord {
+    /// Whose it is.
+    pub publisher: String,
+    /// A picture.
+    pub video: bool,
+    /// Its packets as they came.
+    pub arrivals: Vec<Arrival>,
+}
+
+/// Bits of a packet's last value.
+const KEYFRAME: u8 = 1;
+const REPAIR: u8 = 2;
+
+impl Record {
+    /// Writes it. Each line begins with what it is:
+    ///
+    /// ```text
+    /// person   identity
+    /// joined   unix_us  took_us
+    /// refused  unix_us  why
+    /// ended    unix_us  why
+    /// asked    unix_us                                      for a keyframe
+    /// track    publisher  video|audio
+    /// p        layer  counter  sent_unix_us  came_unix_us  flags   (1 begins a keyframe, 2 was sent again)
+    /// ```
+    ///
+    /// Lines are of the person, and packets of the track, that the last such line names.
+    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        for person in &self.people {
+            writeln!(out, "person\t{}", line(&person.identity))?;
+            person.joined.iter().try_for_each(|(at, took)| writeln!(out, "joined\t{at}\t{took}"))?;
+            person.refused.iter().try_for_each(|(at, why)| writeln!(out, "refused\t{at}\t{}", line(why)))?;
+            person.ended.iter().try_for_each(|(at, why)| writeln!(out, "ended\t{at}\t{}", line(why)))?;
+            person.asked.iter().try_for_each(|at| writeln!(out, "asked\t{at}"))?;
+            for track in &person.tracks {
+                let kind = if track.video { "video" } else { "audio" };
+                writeln!(out, "track\t{}\t{kind}", line(&track.publisher))?;
+                for Arrival { layer, counter, sent_us, came_us, keyframe, repair } in &track.arrivals {
+                    let flags = if *keyframe { KEYFRAME } else { 0 } | if *repair { REPAIR } else { 0 };
+                    writeln!(out, "p\t{layer}\t{counter}\t{sent_us}\t{came_us}\t{flags}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A text without what parts values and lines.
+fn line(text: &str) -> String {
+    text.replace(['\t', '\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_lines_that_a_program_can_part() {
+        let arrival = Arrival { layer: 2, counter: 7, sent_us: 1_000, came_us: 41_000, keyframe: true, repair: false };
+        let track = TrackRecord { publisher: "ana".to_owned(), video: true, arrivals: vec![arrival] };
+        let person = PersonRecord {
+            identity: "ben".to_owned(),
+            joined: vec![(900, 50)],
+            ended: vec![(950, "a reset\nby the peer".to_owned())],
+            tracks: vec![track],
+            ..PersonRecord::default()
+        };
+        let mut text = Vec::new();
+        Record { people: vec![person] }.write(&mut text).unwrap();
+        let expected = "person\tben\njoined\t900\t50\nended\t950\ta reset by the peer\ntrack\tana\tvideo\n\
+                        p\t2\t7\t1000\t41000\t1\n";
+        assert_eq!(String::from_utf8(text).unwrap(), expected);
+    }
+}
