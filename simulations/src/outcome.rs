@@ -110,6 +110,8 @@ pub struct LinkOutcome {
     pub to: String,
     /// Bytes on the wire, QUIC, UDP and IP included.
     pub bytes: u64,
+    /// Of these after the warm-up.
+    pub warm_bytes: u64,
     /// Bytes of RTP payload among them, first transmissions only.
     pub payload_bytes: u64,
     /// Packets.

@@ -49,6 +49,7 @@ pub(crate) fn made_by_hand() -> Outcome {
         from: from.into(),
         to: to.into(),
         bytes: 9_000_000 >> at.min(6),
+        warm_bytes: 8_000_000 >> at.min(6),
         payload_bytes: 8_700_000 >> at.min(6),
         packets: 7_900,
         lost: 79,

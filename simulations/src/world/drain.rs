@@ -175,6 +175,7 @@ impl World<'_> {
         if !self.takes_datagrams(to, from) {
             return;
         }
+        self.paths[to * self.nodes.len() + from].owe_ack(self.now);
         let (peer, datagram) = (self.nodes[from].id, datagram.join(&mut self.arena));
         self.links(to, links::Input::Link { peer, input: link::Input::Datagram(datagram) });
     }

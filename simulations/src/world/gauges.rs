@@ -46,6 +46,9 @@ impl Before {
 impl World<'_> {
     pub(super) fn tick(&mut self) {
         self.ticks += 1;
+        if self.is_warm() && self.cold_bytes.is_empty() {
+            self.cold_bytes = self.paths.iter().map(|path| path.tally.bytes).collect();
+        }
         self.push(self.now + EVERY, Event::Tick);
         self.follow_traces();
         self.look_at_queues();
@@ -91,6 +94,7 @@ impl World<'_> {
     fn second_over(&mut self) {
         self.look_at_layers();
         self.look_at_trees();
+        self.count_gossip();
         let totals = self.totals();
         let before = std::mem::replace(&mut self.before, totals);
         self.delays.sort_unstable_by(f32::total_cmp);
@@ -107,6 +111,16 @@ impl World<'_> {
         second.copies = self.copies();
         self.measure_second(&second);
         self.seconds.push(second);
+    }
+
+    /// Gossip is modelled, and its bytes are too.
+    fn count_gossip(&mut self) {
+        let (count, bytes) = (self.nodes.len(), crate::gossip::bytes_per_s(self.nodes.len()));
+        for (place, path) in self.paths.iter_mut().enumerate() {
+            if place / count != place % count {
+                path.tally.bytes += bytes;
+            }
+        }
     }
 
     fn measure_second(&mut self, second: &Second) {

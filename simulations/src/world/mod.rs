@@ -164,6 +164,8 @@ struct World<'a> {
     /// What links of dead nodes counted.
     retired: gauges::Before,
     ticks: u64,
+    /// Bytes of all paths at the end of the warm-up.
+    cold_bytes: Vec<u64>,
     violations: Vec<Violation>,
     violation_count: u64,
     /// When somebody was last there.
@@ -220,6 +222,7 @@ impl<'a> World<'a> {
             before: gauges::Before::default(),
             retired: gauges::Before::default(),
             ticks: 0,
+            cold_bytes: Vec::new(),
             violations: Vec::new(),
             violation_count: 0,
             occupied_at: 0,

@@ -113,6 +113,7 @@ impl World<'_> {
                 from: self.name(from).to_owned(),
                 to: self.name(to).to_owned(),
                 bytes: tally.bytes,
+                warm_bytes: tally.bytes - self.cold_bytes.get(place).copied().unwrap_or(0),
                 payload_bytes: sent.payload_bytes,
                 packets: tally.packets,
                 lost: tally.lost + tally.dropped,
