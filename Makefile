@@ -116,6 +116,8 @@ test-typescript: node_modules/.package-lock.json ## vitest: client-sdk/js and we
 .PHONY: test-rust
 test-rust: web ## cargo test over the workspace
 	cargo build --locked -p origo-node
+	cargo build --locked -p origo-client
+	cargo build --locked -p origo-sim
 	cargo test --workspace --locked
 
 .PHONY: test-sdk
@@ -152,6 +154,26 @@ sim: ## every scenario of the simulator, with a report of each in target/sim
 .PHONY: sim-swarm
 sim-swarm: ## 1,000 random scenarios with all invariants checked
 	cargo run --release --locked -p origo-sim -- swarm --seeds 1000 --out $(TARGET)/swarm
+
+# Scenarios that are run on real nodes.
+EMULATED ?= simulations/scenarios/emulated/*.toml
+
+.PHONY: emulate
+emulate: web ## scenarios on real nodes in network namespaces beside the simulator (root; 5 min); a table in target/emulated
+	cargo build --release --locked -p origo-node
+	cargo build --release --locked -p origo-client
+	cargo build --release --locked -p origo-sim
+	$(TARGET)/release/origo-sim emulate $(EMULATED) --out $(TARGET)/emulated
+
+# The mesh of one scenario.
+LAB ?= simulations/scenarios/emulated/quiet.toml
+
+.PHONY: lab
+lab: web ## a mesh of real nodes in network namespaces to call through and to break (root)
+	cargo build --locked -p origo-node
+	cargo build --locked -p origo-client
+	cargo build --locked -p origo-sim
+	@exec $(TARGET)/debug/origo-sim lab $(LAB)
 
 .PHONY: bench
 bench: web ## forwarded packets per CPU second beside the egress ceiling; writes target/bench.json

@@ -3,6 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::command::{compare, gallery, replay, run, swarm, sweep};
+#[cfg(target_os = "linux")]
+use crate::command::{emulate, lab};
 use crate::scenario::Mistakes;
 use crate::trunk;
 use crate::world;
@@ -25,7 +27,9 @@ pub const FAULTY: u8 = 2;
       origo-sim compare simulations/scenarios/twelve-regions.toml --baseline mesh\n  \
       origo-sim sweep simulations/scenarios/twelve-regions.toml --set policy.alpha=1.0,1.1,1.2\n  \
       origo-sim swarm --seeds 1000\n  \
-      origo-sim replay target/swarm/swarm-17.toml --until 12.5s\n\n\
+      origo-sim replay target/swarm/swarm-17.toml --until 12.5s\n  \
+      origo-sim emulate simulations/scenarios/emulated/*.toml --out target/emulated\n  \
+      origo-sim lab simulations/scenarios/emulated/quiet.toml\n\n\
     Status: 0 when everything held, 1 when an assert or an invariant did not, 2 when a file has mistakes."
 )]
 pub struct Cli {
@@ -42,6 +46,10 @@ enum Command {
     Swarm(swarm::Args),
     Gallery(gallery::Args),
     Trunk(trunk::Args),
+    #[cfg(target_os = "linux")]
+    Emulate(emulate::Args),
+    #[cfg(target_os = "linux")]
+    Lab(lab::Args),
 }
 
 /// Does what the arguments say; gives the status to end with.
@@ -54,6 +62,10 @@ pub fn execute(cli: &Cli) -> u8 {
         Command::Swarm(args) => swarm::run(args, &world::run),
         Command::Gallery(args) => gallery::run(args, &world::run),
         Command::Trunk(args) => trunk::run(args),
+        #[cfg(target_os = "linux")]
+        Command::Emulate(args) => emulate::run(args, &world::run),
+        #[cfg(target_os = "linux")]
+        Command::Lab(args) => lab::run(args),
     };
     match held {
         Ok(true) => 0,

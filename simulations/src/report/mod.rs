@@ -23,12 +23,12 @@ use crate::outcome::Outcome;
 
 pub use cdf::{Overlay, overlay};
 pub use csv::field;
-pub use figure::{bytes, figure};
+pub use figure::{bytes, figure, rate};
 pub use gallery::gallery;
 pub use headline::verdict;
 pub use map::picture;
 pub use page::{escape, shell};
-pub use summary::{Percentiles, passed, summary};
+pub use summary::{Percentiles, Totals, passed, summary};
 pub use table::align;
 pub use tree::text as tree_text;
 

@@ -63,6 +63,12 @@ impl Default for Line {
 }
 
 impl Loss {
+    /// Bursts of so many packets on average, each lost whole: that share of all.
+    pub fn in_bursts(mean: f64, burst: f64) -> Self {
+        let r = 1.0 / burst;
+        Self::Gilbert { good: 0.0, bad: 1.0, p: (r * mean / (1.0 - mean).max(1e-9)).min(1.0), r }
+    }
+
     /// The share lost in the long run.
     pub fn mean(self) -> f64 {
         match self {
@@ -155,11 +161,7 @@ fn read_loss(section: &Section<'_>) -> Option<Loss> {
     let (good, bad) = (percent("good"), percent("bad"));
     let (p, r) = (table.number("p", 0.0, 1.0), table.number("r", 0.0, 1.0));
     let loss = match (mean, burst, p, r) {
-        (Some(mean), burst, None, None) => {
-            // The bad state loses all and lasts for `burst` packets on average.
-            let r = 1.0 / burst.unwrap_or(5.0);
-            Some(Loss::Gilbert { good: 0.0, bad: 1.0, p: (r * mean / (1.0 - mean).max(1e-9)).min(1.0), r })
-        }
+        (Some(mean), burst, None, None) => Some(Loss::in_bursts(mean, burst.unwrap_or(5.0))),
         (None, None, Some(p), Some(r)) => {
             Some(Loss::Gilbert { good: good.unwrap_or(0.0), bad: bad.unwrap_or(1.0), p, r })
         }

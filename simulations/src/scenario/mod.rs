@@ -34,7 +34,7 @@ pub use room::{Client, Group, Room};
 pub use stay::Stay;
 pub use topology::{Node, Reach, Topology, Which};
 pub use trace::{Row, Trace};
-pub use unit::duration;
+pub use unit::{duration, rate};
 
 use self::reader::{Reader, Section};
 use self::tree::Value;

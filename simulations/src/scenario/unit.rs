@@ -25,7 +25,7 @@ pub fn duration(text: &str) -> Option<Duration> {
 }
 
 /// Reads a rate, bits per second.
-pub(super) fn rate(text: &str) -> Option<u64> {
+pub fn rate(text: &str) -> Option<u64> {
     let (number, unit) = parts(text)?;
     let bps = match unit {
         "bps" => number,

@@ -33,8 +33,6 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    // Real packets cross in real time.
-    #[allow(clippy::disallowed_methods)]
     pub(super) fn new(tuns: Vec<Tun>, switch: Switch, orders: Receiver<Command>, bell: File) -> Self {
         let (begun, late) = (Instant::now(), Sampler::default());
         Self { tuns, switch, orders, bell, begun, late, refused: 0, traces_at: 0 }
@@ -107,6 +105,8 @@ impl Engine {
             match self.orders.try_recv() {
                 Ok(Command::Change(pairs, patch)) => self.switch.change(&pairs, &patch),
                 Ok(Command::Cut(pairs, cut)) => self.switch.cut(&pairs, cut),
+                Ok(Command::Gray(pairs, gray)) => self.switch.gray(&pairs, gray),
+                Ok(Command::Mend) => self.switch.mend(),
                 Ok(Command::BeginTraces) => {
                     let now = self.now();
                     self.switch.begin_traces(now);

@@ -11,6 +11,7 @@ use std::io::{self, Write};
 use std::os::fd::FromRawFd;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -26,6 +27,8 @@ use crate::scenario::{Line, Patch};
 enum Command {
     Change(Vec<(usize, usize)>, Box<Patch>),
     Cut(Vec<(usize, usize)>, bool),
+    Gray(Vec<(usize, usize)>, Option<(usize, Option<Duration>)>),
+    Mend,
     BeginTraces,
     Count(mpsc::Sender<Counts>),
     Stop,
@@ -72,9 +75,19 @@ impl Wan {
         self.tell(Command::Change(pairs, Box::new(patch)));
     }
 
-    /// Lets nothing through any more, or everything again.
+    /// One more fault lets nothing through any more, or one fewer.
     pub fn cut(&self, pairs: Vec<(usize, usize)>, cut: bool) {
         self.tell(Command::Cut(pairs, cut));
+    }
+
+    /// Packets that are larger than so many bytes come that much later, or never; or all as they should again.
+    pub fn gray(&self, pairs: Vec<(usize, usize)>, gray: Option<(usize, Option<Duration>)>) {
+        self.tell(Command::Gray(pairs, gray));
+    }
+
+    /// No link is cut or gray any more.
+    pub fn mend(&self) {
+        self.tell(Command::Mend);
     }
 
     /// Traces of links begin now.

@@ -5,6 +5,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use crate::network::{Path, Tally};
 use crate::scenario::{Line, Patch};
@@ -40,8 +41,11 @@ struct Flying {
 #[derive(Debug)]
 struct Link {
     path: Path,
-    cut: bool,
-    /// Packets that came while it was cut.
+    /// So many faults let nothing through.
+    cuts: u32,
+    /// Larger packets come that much later, or never.
+    gray: Option<(usize, Option<Duration>)>,
+    /// Packets that came while it was cut, and larger ones while it was gray.
     withheld: u64,
     flying: u64,
 }
@@ -51,7 +55,7 @@ struct Link {
 pub struct LinkCount {
     /// As the model counts.
     pub tally: Tally,
-    /// Packets that came while the link was cut.
+    /// Packets that a cut or a gray link withheld.
     pub withheld: u64,
     /// Packets on their way.
     pub flying: u64,
@@ -78,7 +82,8 @@ impl Switch {
         let pairs = names.iter().enumerate().flat_map(|from| names.iter().enumerate().map(move |to| (from, to)));
         let link = |((from, a), (to, b)): ((usize, &String), (usize, &String))| {
             let line = lines.get(&(from, to)).cloned().unwrap_or_default();
-            Link { path: Path::new(line, seed, &format!("{a} to {b}")), cut: false, withheld: 0, flying: 0 }
+            let path = Path::new(line, seed, &format!("{a} to {b}"));
+            Link { path, cuts: 0, gray: None, withheld: 0, flying: 0 }
         };
         Self {
             count: names.len(),
@@ -98,10 +103,25 @@ impl Switch {
         }
     }
 
-    /// Lets nothing through from now on, or everything again. What is on its way still comes.
+    /// One more fault lets nothing through from now on, or one fewer. What is on its way still comes.
     pub fn cut(&mut self, pairs: &[(usize, usize)], cut: bool) {
         for link in self.places(pairs) {
-            self.links[link].cut = cut;
+            let cuts = &mut self.links[link].cuts;
+            *cuts = cuts.saturating_add_signed(if cut { 1 } else { -1 });
+        }
+    }
+
+    /// Packets that are larger than so many bytes come that much later, or never; or all as they should again.
+    pub fn gray(&mut self, pairs: &[(usize, usize)], gray: Option<(usize, Option<Duration>)>) {
+        for link in self.places(pairs) {
+            self.links[link].gray = gray;
+        }
+    }
+
+    /// No link is cut or gray any more.
+    pub fn mend(&mut self) {
+        for link in &mut self.links {
+            (link.cuts, link.gray) = (0, None);
         }
     }
 
@@ -134,11 +154,13 @@ impl Switch {
             return;
         }
         let link = &mut self.links[from * self.count + to];
-        if link.cut {
+        let gray = link.gray.filter(|(bytes, _)| packet.len() > *bytes).map(|(_, late)| late);
+        if link.cuts > 0 || gray == Some(None) {
             link.withheld += 1;
             return;
         }
         let Some(at) = link.path.send(now, packet.len()) else { return };
+        let at = at + gray.flatten().map_or(0, |late| late.as_nanos() as u64);
         link.flying += 1;
         let mut kept = self.spare.pop().unwrap_or_default();
         kept.clear();
@@ -200,8 +222,6 @@ fn is_unreachable(packet: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -263,6 +283,33 @@ mod tests {
         switch.change(&[(0, 1)], &Patch { delay: Some(Duration::from_millis(90)), ..Patch::default() });
         switch.take(0, 0, &packet(0, 1, 200));
         assert_eq!(given(&mut switch, 100 * MS), [(40 * MS, 1, 100), (90 * MS, 1, 200)]);
+    }
+
+    #[test]
+    fn a_link_that_two_faults_cut_is_whole_when_both_are_over() {
+        let mut switch = switch();
+        switch.cut(&[(0, 1)], true);
+        switch.cut(&[(0, 1)], true);
+        switch.cut(&[(0, 1)], false);
+        switch.take(0, 0, &packet(0, 1, 100));
+        switch.cut(&[(0, 1)], false);
+        switch.take(0, 0, &packet(0, 1, 200));
+        assert_eq!(given(&mut switch, 50 * MS), [(40 * MS, 1, 200)]);
+    }
+
+    #[test]
+    fn a_gray_link_carries_small_packets_and_large_ones_late_or_not() {
+        let mut switch = switch();
+        switch.gray(&[(0, 1)], Some((140, Some(Duration::from_millis(200)))));
+        switch.gray(&[(0, 2)], Some((140, None)));
+        for to in [1, 2] {
+            switch.take(0, 0, &packet(0, to, 100));
+            switch.take(0, 0, &packet(0, to, 900));
+        }
+        assert_eq!(given(&mut switch, 300 * MS), [(10 * MS, 2, 100), (40 * MS, 1, 100), (240 * MS, 1, 900)]);
+        switch.mend();
+        switch.take(300 * MS, 0, &packet(0, 2, 900));
+        assert_eq!(given(&mut switch, 310 * MS), [(310 * MS, 2, 900)]);
     }
 
     #[test]

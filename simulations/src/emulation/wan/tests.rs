@@ -32,7 +32,6 @@ fn pair() -> Option<Pair> {
 }
 
 #[test]
-#[allow(clippy::disallowed_methods)]
 fn packets_between_namespaces_come_when_they_are_due_and_cut_links_carry_none() {
     let Some(Pair { tuns, sockets: [one, two], _namespaces, _lock }) = pair() else { return };
     let delay = Duration::from_millis(20);

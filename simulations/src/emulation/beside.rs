@@ -1,0 +1,272 @@
+//! A simulated and an emulated run of one scenario beside each other, with the error and its bound.
+
+use serde_json::{Value, json};
+
+use super::measured::{LinkMeasured, Measured};
+use crate::outcome::{LinkOutcome, Outcome, Samples};
+use crate::report::{Totals, align, figure};
+use crate::scenario::Scenario;
+
+/// How far an emulated figure may be from the simulated one: the larger of the two counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bound {
+    absolute: f64,
+    percent: f64,
+}
+
+const fn bound(absolute: f64, percent: f64) -> Option<Bound> {
+    Some(Bound { absolute, percent })
+}
+
+/// One figure of both.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// What.
+    pub what: String,
+    /// In the simulator.
+    pub simulated: Option<f64>,
+    /// On real nodes.
+    pub emulated: Option<f64>,
+    /// How far they may be apart; `None` for what is only shown.
+    pub bound: Option<Bound>,
+}
+
+/// A link in both runs: from, to, and what crossed it.
+type Link = (String, String, LinkOutcome, LinkMeasured);
+
+/// Both runs.
+#[derive(Clone, Debug)]
+pub struct Beside {
+    scenario: String,
+    hash: String,
+    seed: u64,
+    /// Figures.
+    pub rows: Vec<Row>,
+    links: Vec<Link>,
+    late_ms: Samples,
+    nodes_cpu_s: f64,
+    complaints: Vec<String>,
+}
+
+impl Row {
+    /// The error in percent of the simulated figure.
+    pub fn error_percent(&self) -> Option<f64> {
+        let (simulated, emulated) = (self.simulated?, self.emulated?);
+        (simulated != 0.0).then(|| (emulated - simulated) / simulated * 100.0)
+    }
+
+    /// Whether the error is within its bound; what is only shown always is.
+    pub fn holds(&self) -> bool {
+        let Some(Bound { absolute, percent }) = self.bound else { return true };
+        match (self.simulated, self.emulated) {
+            (Some(simulated), Some(emulated)) => {
+                (emulated - simulated).abs() <= absolute.max(simulated.abs() * percent / 100.0)
+            }
+            (simulated, emulated) => simulated == emulated,
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let shown = |value: Option<f64>| value.map_or_else(|| "none".to_owned(), figure);
+        let error = self.error_percent().map_or_else(String::new, |error| format!("{error:+.1} %"));
+        let bound = self.bound.map_or_else(String::new, |bound| match bound.absolute {
+            0.0 => format!("{} %", bound.percent),
+            absolute => format!("{} or {} %", figure(absolute), bound.percent),
+        });
+        let verdict = match (self.bound, self.holds()) {
+            (None, _) => "",
+            (_, true) => "ok",
+            (_, false) => "NO",
+        };
+        vec![self.what.clone(), shown(self.simulated), shown(self.emulated), error, bound, verdict.to_owned()]
+    }
+}
+
+const HEAD: [&str; 6] = ["", "simulated", "emulated", "error", "bound", ""];
+
+impl Beside {
+    /// Of two runs of a scenario.
+    pub fn of(scenario: &Scenario, simulated: &Outcome, emulated: &Measured) -> Self {
+        let links = links(scenario, simulated, emulated);
+        let mut rows = Vec::new();
+        let percentile = |samples: Option<&Samples>, percent| samples.and_then(|samples| samples.percentile(percent));
+        let mut compare = |metric: &str, name: &str, percent, bound| {
+            let of = |metrics: &std::collections::BTreeMap<String, Samples>| percentile(metrics.get(metric), percent);
+            let what = format!("{name}, p{percent}, ms");
+            let row = Row { what, simulated: of(&simulated.metrics), emulated: of(&emulated.metrics), bound };
+            if row.simulated.is_some() || row.emulated.is_some() {
+                rows.push(row);
+            }
+        };
+        compare("one_way_ms", "one way", 50.0, bound(1.0, 2.0));
+        compare("one_way_ms", "one way", 95.0, bound(3.0, 5.0));
+        compare("failover_gap_ms", "failover gap", 50.0, bound(40.0, 15.0));
+        compare("failover_gap_ms", "failover gap", 95.0, None);
+        compare("media_back_ms", "media back", 50.0, None);
+        rows.extend(bytes(&links));
+        rows.extend(again(&links));
+        let lost = |count: &dyn Fn(&Link) -> u64| Some(links.iter().map(count).sum::<u64>() as f64);
+        let row = |what: &str, simulated, emulated| Row { what: what.to_owned(), simulated, emulated, bound: None };
+        rows.push(row("lost by the network, packets", lost(&|link| link.2.lost), lost(&|link| link.3.lost)));
+        let totals = Totals::of(simulated);
+        let share = |part: u64, rest: u64| Some(100.0 * part as f64 / (part + rest).max(1) as f64);
+        let (there, here) = (share(totals.missed, totals.delivered), share(emulated.missed, emulated.delivered));
+        rows.push(row("missed by viewers, %", there, here));
+        Self {
+            scenario: scenario.name.clone(),
+            hash: scenario.hash.clone(),
+            seed: scenario.seed,
+            rows,
+            links,
+            late_ms: emulated.late_ms.clone(),
+            nodes_cpu_s: emulated.nodes_cpu_s,
+            complaints: emulated.complaints.clone(),
+        }
+    }
+
+    /// Whether every error is within its bound.
+    pub fn holds(&self) -> bool {
+        self.rows.iter().all(Row::holds)
+    }
+
+    /// For terminals.
+    pub fn table(&self) -> String {
+        let late = |percent| self.late_ms.percentile(percent).map_or_else(|| "none".to_owned(), figure);
+        let mut text = format!(
+            "{}: seed {}; links late by {} ms (p50), {} ms (p99); nodes had {:.1} s of processor time\n",
+            self.scenario,
+            self.seed,
+            late(50.0),
+            late(99.0),
+            self.nodes_cpu_s
+        );
+        let head = HEAD.map(|cell| format!("  {cell}")).to_vec();
+        let rows = self.rows.iter().map(|row| row.cells().iter().map(|cell| format!("  {cell}")).collect());
+        text.push_str(&align(&std::iter::once(head).chain(rows).collect::<Vec<_>>()));
+        const TOLD: usize = 5;
+        for complaint in self.complaints.iter().take(TOLD) {
+            text.push_str(&format!("  {complaint}\n"));
+        }
+        text
+    }
+
+    /// Links one by one, for terminals.
+    pub fn link_table(&self) -> String {
+        let head = ["link", "bytes simulated", "emulated", "error", "again", "", "lost", ""];
+        let mut rows = vec![head.map(|cell| format!("  {cell}")).to_vec()];
+        for (from, to, there, here) in &self.links {
+            let error =
+                (there.warm_bytes > 0).then(|| (here.warm_bytes as f64 / there.warm_bytes as f64 - 1.0) * 100.0);
+            let numbers = [there.retransmissions, here.retransmissions, there.lost, here.lost];
+            let mut row =
+                vec![format!("{from} to {to}"), figure(there.warm_bytes as f64), figure(here.warm_bytes as f64)];
+            row.push(error.map_or_else(String::new, |error| format!("{error:+.1} %")));
+            row.extend(numbers.map(|number| figure(number as f64)));
+            rows.push(row.into_iter().map(|cell| format!("  {cell}")).collect());
+        }
+        align(&rows)
+    }
+
+    /// For programs.
+    pub fn json(&self) -> Value {
+        let rows = self.rows.iter().map(|row| {
+            json!({
+                "what": row.what, "simulated": row.simulated, "emulated": row.emulated,
+                "error_percent": row.error_percent(), "holds": row.holds(),
+                "bound": row.bound.map(|bound| json!({ "absolute": bound.absolute, "percent": bound.percent })),
+            })
+        });
+        let links = self.links.iter().map(|(from, to, there, here)| {
+            json!({
+                "from": from, "to": to,
+                "simulated": { "bytes": there.bytes, "warm_bytes": there.warm_bytes, "packets": there.packets, "lost": there.lost, "again": there.retransmissions },
+                "emulated": { "bytes": here.bytes, "warm_bytes": here.warm_bytes, "packets": here.packets, "lost": here.lost, "again": here.retransmissions },
+            })
+        });
+        let late = |percent| self.late_ms.percentile(percent);
+        json!({
+            "scenario": self.scenario, "scenario_hash": self.hash, "seed": self.seed,
+            "version": env!("CARGO_PKG_VERSION"), "holds": self.holds(),
+            "rows": rows.collect::<Vec<_>>(), "links": links.collect::<Vec<_>>(),
+            "links_late_ms": { "p50": late(50.0), "p99": late(99.0), "max": late(100.0) },
+            "nodes_cpu_s": self.nodes_cpu_s, "complaints": self.complaints,
+        })
+    }
+}
+
+/// All scenarios in one table, in Markdown: simulated / emulated.
+pub fn markdown(all: &[Beside]) -> String {
+    let mut text = String::from(
+        "| scenario | figure | simulated | emulated | error | bound |\n| --- | --- | ---: | ---: | ---: | --- |\n",
+    );
+    for beside in all {
+        for row in beside.rows.iter().filter(|row| row.bound.is_some()) {
+            let cells = row.cells();
+            let verdict = if row.holds() { "" } else { ": not held" };
+            text.push_str(&format!(
+                "| `{}` | {} | {} | {} | {} | {}{verdict} |\n",
+                beside.scenario, cells[0], cells[1], cells[2], cells[3], cells[4]
+            ));
+        }
+    }
+    text
+}
+
+/// Every link that either run used.
+fn links(scenario: &Scenario, simulated: &Outcome, emulated: &Measured) -> Vec<Link> {
+    let nodes = &scenario.topology.nodes;
+    let both = emulated.links.iter().map(|((from, to), here)| {
+        let (from, to) = (nodes[*from].name.clone(), nodes[*to].name.clone());
+        let there = simulated.links.iter().find(|link| link.from == from && link.to == to);
+        (from, to, there.cloned().unwrap_or_default(), *here)
+    });
+    both.filter(|(_, _, there, here)| there.bytes + here.bytes > 0).collect()
+}
+
+/// Bytes of all links after the warm-up, and of the one whose error is largest among those that mostly carry media:
+/// elsewhere acknowledgements and gossip weigh more than what is simulated.
+fn bytes(links: &[Link]) -> Vec<Row> {
+    let sum = |bytes: &dyn Fn(&Link) -> u64| Some(links.iter().map(bytes).sum::<u64>() as f64);
+    let (there, here) = (sum(&|link| link.2.warm_bytes), sum(&|link| link.3.warm_bytes));
+    let mut rows =
+        vec![Row { what: "bytes, all links".to_owned(), simulated: there, emulated: here, bound: bound(0.0, 2.0) }];
+    let busy = links.iter().filter(|(_, _, there, _)| there.payload_bytes * 2 > there.bytes);
+    let error = |link: &&Link| (link.3.warm_bytes as f64 / link.2.warm_bytes.max(1) as f64).ln().abs();
+    let worst = busy.max_by(|a, b| error(a).total_cmp(&error(b)));
+    rows.extend(worst.map(|(from, to, there, here)| Row {
+        what: format!("bytes, worst link ({from} to {to})"),
+        simulated: Some(there.warm_bytes as f64),
+        emulated: Some(here.warm_bytes as f64),
+        bound: bound(0.0, 2.0),
+    }));
+    rows
+}
+
+/// Datagrams sent again; of a few chance alone decides.
+fn again(links: &[Link]) -> Option<Row> {
+    const FEW: f64 = 40.0;
+    let there: u64 = links.iter().map(|link| link.2.retransmissions).sum();
+    let here: u64 = links.iter().map(|link| link.3.retransmissions).sum();
+    let (simulated, emulated) = (Some(there as f64), Some(here as f64));
+    let bound = if there as f64 >= FEW { bound(0.0, 15.0) } else { None };
+    (there + here > 0).then(|| Row { what: "retransmissions".to_owned(), simulated, emulated, bound })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_holds_within_the_larger_of_its_two_bounds() {
+        let row = |simulated, emulated| Row {
+            what: String::new(),
+            simulated: Some(simulated),
+            emulated: Some(emulated),
+            bound: bound(1.0, 2.0),
+        };
+        assert!(row(10.0, 10.9).holds() && !row(10.0, 11.1).holds());
+        assert!(row(100.0, 101.9).holds() && !row(100.0, 97.9).holds());
+        assert_eq!(row(100.0, 97.0).error_percent(), Some(-3.0));
+        assert!(!Row { emulated: None, ..row(1.0, 1.0) }.holds());
+    }
+}

@@ -1,0 +1,217 @@
+//! What an emulated run gave, in the terms of the simulator's metrics.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::seen::{Arrival, PersonSeen};
+use crate::outcome::Samples;
+use crate::scenario::{Scenario, Trouble};
+
+/// Shorter pauses are none, ms: pictures come each 40 ms and more rarely.
+const PAUSE_LEAST_MS: f64 = 100.0;
+
+/// What a run gave.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    /// Samples by metric, as the simulator calls them.
+    pub metrics: BTreeMap<String, Samples>,
+    /// By sending and receiving node.
+    pub links: BTreeMap<(usize, usize), LinkMeasured>,
+    /// Packets that were published and never came, of those that viewers' nodes took.
+    pub missed: u64,
+    /// Packets that came.
+    pub delivered: u64,
+    /// Keyframe requests that reached publishers.
+    pub keyframe_requests: u64,
+    /// People that came in.
+    pub joins: u64,
+    /// Sentences of what went wrong with people.
+    pub complaints: Vec<String>,
+    /// How much later than due the wide area handed packets over, ms.
+    pub late_ms: Samples,
+    /// Processor time of all nodes, seconds.
+    pub nodes_cpu_s: f64,
+}
+
+/// What crossed a link in one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LinkMeasured {
+    /// IP packets.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Of these after the warm-up.
+    pub warm_bytes: u64,
+    /// Lost or dropped.
+    pub lost: u64,
+    /// Datagrams that the link sent again.
+    pub retransmissions: u64,
+}
+
+/// One stream at one node: what the first person there saw of a layer.
+struct Stream<'a> {
+    /// Nodes of the viewer and of the publisher.
+    ends: [usize; 2],
+    video: bool,
+    arrivals: Vec<&'a Arrival>,
+}
+
+/// Makes figures of what people saw. Instants of the scenario count from `start_us`.
+pub fn of_people(scenario: &Scenario, people: &[(usize, PersonSeen)], start_us: u64) -> Measured {
+    let mut measured = Measured::default();
+    let micros = |at: Duration| start_us + at.as_micros() as u64;
+    let (warm, end) = (micros(scenario.warmup), micros(scenario.duration));
+    let streams = streams(scenario, people);
+    let mut samples: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for stream in &streams {
+        let in_time = stream.arrivals.iter().filter(|arrival| (warm..end).contains(&arrival.sent_us));
+        let delays = in_time.map(|arrival| arrival.came_us.saturating_sub(arrival.sent_us) as f64 / 1e3);
+        let before = samples.entry("one_way_ms").or_default();
+        before.extend(delays);
+        let (delivered, missed) = count(stream, warm, end);
+        measured.delivered += delivered;
+        measured.missed += missed;
+    }
+    for (place, fault) in scenario.faults.iter().enumerate() {
+        let until = scenario.faults.get(place + 1).map_or(scenario.duration, |next| next.at);
+        let alive = streams.iter().filter(|stream| !dead(&fault.what).iter().any(|node| stream.ends.contains(node)));
+        for stream in alive.filter(|_| interrupts(&fault.what)) {
+            let pause = pause(stream, micros(fault.at), micros(until));
+            if let Some((lasted, ended)) = pause.filter(|(lasted, _)| *lasted > PAUSE_LEAST_MS) {
+                let name = if stream.video { "video_gap_ms" } else { "audio_gap_ms" };
+                samples.entry(name).or_default().push(lasted);
+                samples.entry("failover_gap_ms").or_default().push(ended);
+            }
+        }
+    }
+    let backs = people.iter().filter_map(|(_, person)| back_ms(person));
+    samples.entry("media_back_ms").or_default().extend(backs);
+    for (name, mut values) in samples {
+        values.sort_by(f64::total_cmp);
+        if !values.is_empty() {
+            measured.metrics.insert(name.to_owned(), Samples { values });
+        }
+    }
+    for (_, person) in people {
+        measured.joins += person.joined.len() as u64;
+        measured.keyframe_requests += person.asked.iter().filter(|at| (warm..end).contains(at)).count() as u64;
+        let told = person.refused.iter().chain(&person.ended).map(|(_, why)| format!("{}: {why}", person.identity));
+        measured.complaints.extend(told);
+    }
+    measured
+}
+
+/// Faults after which media comes another way.
+fn interrupts(what: &Trouble) -> bool {
+    !matches!(what, Trouble::Heal | Trouble::Undrain(_) | Trouble::Skew { .. } | Trouble::GossipLoss(_))
+}
+
+/// Nodes whose own people see nothing after a fault, or are not seen.
+fn dead(what: &Trouble) -> &[usize] {
+    match what {
+        Trouble::Kill(nodes) | Trouble::Restart(nodes) | Trouble::Hold(nodes) => nodes,
+        _ => &[],
+    }
+}
+
+/// Streams from another node, each as the first person on a node that takes it saw it, whichever that is.
+fn streams<'a>(scenario: &Scenario, people: &'a [(usize, PersonSeen)]) -> Vec<Stream<'a>> {
+    let homes: BTreeMap<&str, usize> = people.iter().map(|(node, person)| (person.identity.as_str(), *node)).collect();
+    // Whoever lost its node is served over the wide area from then on.
+    let lost = |identity: &str| {
+        let person = people.iter().find(|(_, person)| person.identity == identity);
+        person.and_then(|(_, person)| person.ended.first()).map_or(u64::MAX, |(at, _)| *at)
+    };
+    let losses: BTreeMap<&str, u64> = homes.keys().map(|identity| (*identity, lost(identity))).collect();
+    let mut taken: BTreeMap<(usize, &str, bool, u8), (&str, Stream<'a>)> = BTreeMap::new();
+    for (node, person) in people {
+        for track in &person.tracks {
+            let Some(home) = homes.get(track.publisher.as_str()).filter(|home| *home != node) else { continue };
+            let layers: BTreeSet<u8> = track.arrivals.iter().map(|arrival| arrival.layer).collect();
+            for layer in layers {
+                let key = (*node, track.publisher.as_str(), track.video, layer);
+                let ends = [*node, *home];
+                let fresh = || (person.identity.as_str(), Stream { ends, video: track.video, arrivals: Vec::new() });
+                let (watcher, stream) = taken.entry(key).or_insert_with(fresh);
+                if *watcher == person.identity {
+                    let until = losses[person.identity.as_str()].min(losses[track.publisher.as_str()]);
+                    let of_layer = track.arrivals.iter().filter(|arrival| arrival.layer == layer);
+                    stream.arrivals.extend(of_layer.filter(|arrival| arrival.came_us < until));
+                }
+            }
+        }
+    }
+    debug_assert!(taken.keys().all(|(node, ..)| *node < scenario.topology.nodes.len()));
+    taken.into_values().map(|(_, stream)| stream).collect()
+}
+
+/// From the end of somebody's session to the first packet of others in the next one, ms.
+fn back_ms(person: &PersonSeen) -> Option<f64> {
+    let (ended, _) = person.ended.first()?;
+    let came = person.tracks.iter().flat_map(|track| &track.arrivals).map(|arrival| arrival.came_us);
+    came.filter(|at| at > ended).min().map(|at| (at - ended) as f64 / 1e3)
+}
+
+/// Packets that came and that did not, between the first and the last that were sent within a time.
+fn count(stream: &Stream<'_>, from: u64, to: u64) -> (u64, u64) {
+    let sent = stream.arrivals.iter().filter(|arrival| (from..to).contains(&arrival.sent_us));
+    let counters: BTreeSet<u32> = sent.map(|arrival| arrival.counter).collect();
+    let (Some(first), Some(last)) = (counters.first(), counters.last()) else { return (0, 0) };
+    let came = counters.len() as u64;
+    (came, u64::from(last - first + 1) - came)
+}
+
+/// The longest time without a packet from a fault until another instant, and when it was over after the fault, ms; none of
+/// a stream that was not there before.
+fn pause(stream: &Stream<'_>, fault_us: u64, until_us: u64) -> Option<(f64, f64)> {
+    let mut came: Vec<u64> = stream.arrivals.iter().map(|arrival| arrival.came_us).collect();
+    came.sort_unstable();
+    let around = came.windows(2).filter(|pair| pair[1] > fault_us && pair[1] < until_us);
+    let ms = |from: u64, to: u64| (to - from) as f64 / 1e3;
+    around.map(|pair| (ms(pair[0], pair[1]), ms(fault_us, pair[1]))).max_by(|a, b| a.0.total_cmp(&b.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::seen::TrackSeen;
+    use super::*;
+    use crate::scenario::Choices;
+
+    /// Sound of somebody elsewhere, sent each 20 ms from 0 on and 40 ms on its way; some packets never come.
+    fn heard(lost: impl Fn(u32) -> bool) -> Measured {
+        let text = "[run]\nduration = \"2s\"\nwarmup = \"200ms\"\n[topology]\nmatrix = \"azure\"\n\
+                    nodes = [\"eastus\", \"westus\", \"uksouth\"]\n[[room]]\nname = \"r\"\nviewers = [{ node = \"eastus\" }]\n\
+                    [[fault]]\nat = \"1s\"\nkill = \"westus\"\n";
+        let scenario = Scenario::parse(Path::new("case.toml"), text, &Choices::default()).unwrap();
+        let start = 1_000_000_000;
+        let arrival = |counter: u32| {
+            let sent_us = start + u64::from(counter) * 20_000;
+            Arrival { layer: 0, counter, sent_us, came_us: sent_us + 40_000, keyframe: false }
+        };
+        let arrivals = (0..100).filter(|counter| !lost(*counter)).map(arrival).collect();
+        let track = TrackSeen { publisher: "ana".to_owned(), video: false, arrivals };
+        let person =
+            |identity: &str, tracks| PersonSeen { identity: identity.to_owned(), tracks, ..Default::default() };
+        let people =
+            [(0, person("ben", vec![track.clone()])), (0, person("cem", vec![track])), (2, person("ana", vec![]))];
+        of_people(&scenario, &people, start)
+    }
+
+    #[test]
+    fn each_stream_counts_once_a_node_from_the_warm_up_on() {
+        let measured = heard(|counter| [5, 30, 31].contains(&counter));
+        assert_eq!(measured.metrics["one_way_ms"].values, vec![40.0; 88]);
+        assert_eq!((measured.delivered, measured.missed), (88, 2), "10 to 99, and 5 was before the warm-up");
+        assert!(!measured.metrics.contains_key("failover_gap_ms"), "a pause of 60 ms is none");
+    }
+
+    #[test]
+    fn a_pause_after_a_fault_counts_from_the_fault_to_its_end() {
+        let measured = heard(|counter| (49..69).contains(&counter));
+        // The last before it came at 1,000 ms, and the next one at 1,420.
+        assert_eq!(measured.metrics["audio_gap_ms"].values, [420.0]);
+        assert_eq!(measured.metrics["failover_gap_ms"].values, [420.0]);
+    }
+}
