@@ -107,7 +107,7 @@ fn interrupts(what: &Trouble) -> bool {
 }
 
 /// Nodes whose own people see nothing after a fault, or are not seen.
-fn dead(what: &Trouble) -> &[usize] {
+pub(super) fn dead(what: &Trouble) -> &[usize] {
     match what {
         Trouble::Kill(nodes) | Trouble::Restart(nodes) | Trouble::Hold(nodes) => nodes,
         _ => &[],
