@@ -45,13 +45,16 @@ fn packets_between_namespaces_come_when_they_are_due_and_cut_links_carry_none() 
         let mut buffer = [0; 4];
         two.recv(&mut buffer).unwrap();
         assert_eq!(u32::from_be_bytes(buffer), number);
-        late.values.push(sent.elapsed().saturating_sub(delay).as_secs_f64() * 1e3);
+        let took = sent.elapsed();
+        assert!(took >= delay, "number {number} came after {took:?}");
+        late.values.push((took - delay).as_secs_f64() * 1e3);
     }
     late.values.sort_by(f64::total_cmp);
-    let (median, counts) = (late.percentile(50.0).unwrap(), wan.counts());
-    eprintln!("later than 20 ms by {median:.3} ms (p50), {:.3} ms (p95)", late.percentile(95.0).unwrap());
-    // Wide enough for a machine that is busy with other tests.
-    assert!(median < 2.0, "{median} ms");
+    let (least, counts) = (late.percentile(0.0).unwrap(), wan.counts());
+    let later = |percent| late.percentile(percent).unwrap();
+    eprintln!("later than 20 ms by {:.3} ms (p50), {:.3} ms (p95)", later(50.0), later(95.0));
+    // On a machine that is busy with other tests it is the receiver that is late, and not always.
+    assert!(least < 1.0, "{least} ms");
     assert_eq!((counts.links[1].tally.packets, counts.links[1].tally.bytes), (100, 100 * 32));
 
     wan.cut(vec![(0, 1)], true);
