@@ -48,7 +48,12 @@ pub const METRICS: &[Metric] = &[
         "flows of one layer over one directed link, whenever one begins and once a second",
     ),
     metric("copy_ms", "layer ms", "sum over all copies of the delay of their link, once a second"),
-    metric("copy_ms_ratio", "1", "copy_ms over that of straight copies of the same demand, once a second"),
+    metric(
+        "copy_ms_ratio",
+        "1",
+        "copy_ms over that of straight copies of the same demand, once a second; voices that come twice on purpose count \
+         once, here and below",
+    ),
     metric(
         "source_egress_ratio",
         "1",
