@@ -115,9 +115,7 @@ test-typescript: node_modules/.package-lock.json ## vitest: client-sdk/js and we
 
 .PHONY: test-rust
 test-rust: web ## cargo test over the workspace
-	cargo build --locked -p origo-node
-	cargo build --locked -p origo-client
-	cargo build --locked -p origo-sim
+	cargo build --locked --workspace --bins
 	cargo test --workspace --locked
 
 .PHONY: test-sdk
@@ -160,9 +158,7 @@ EMULATED ?= simulations/scenarios/emulated/*.toml
 
 .PHONY: emulate
 emulate: web ## scenarios on real nodes in network namespaces beside the simulator (root; 5 min); a table in target/emulated
-	cargo build --release --locked -p origo-node
-	cargo build --release --locked -p origo-client
-	cargo build --release --locked -p origo-sim
+	cargo build --release --locked --workspace --bins
 	$(TARGET)/release/origo-sim emulate $(EMULATED) --out $(TARGET)/emulated
 
 # The mesh of one scenario.
@@ -170,9 +166,7 @@ LAB ?= simulations/scenarios/emulated/quiet.toml
 
 .PHONY: lab
 lab: web ## a mesh of real nodes in network namespaces to call through and to break (root)
-	cargo build --locked -p origo-node
-	cargo build --locked -p origo-client
-	cargo build --locked -p origo-sim
+	cargo build --locked --workspace --bins
 	@exec $(TARGET)/debug/origo-sim lab $(LAB)
 
 .PHONY: bench
