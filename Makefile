@@ -71,7 +71,7 @@ build: web ## build everything (dev profile, dependencies optimised)
 
 .PHONY: demo
 demo: deps-system web ## a mesh of three nodes in three regions on this machine; ends with the address to open
-	cargo build --locked -p origo-node
+	cargo build --locked --workspace --bins
 	@exec $(ORIGO_BIN) demo $(DEMO_ARGS)
 
 .PHONY: dist
@@ -120,13 +120,13 @@ test-rust: web ## cargo test over the workspace
 
 .PHONY: test-sdk
 test-sdk: web $(VENV)/.installed ## the unmodified PyPI `livekit` and npm `@livekit/rtc-node` against a demo mesh
-	cargo build --locked -p origo-node
+	cargo build --locked --workspace --bins
 	$(PYTHON) -m pytest -c tests/sdk/pytest.ini tests/sdk
 	node --test --test-concurrency=1 --test-reporter=spec tests/sdk-node/*.test.mjs
 
 .PHONY: test-browser
 test-browser: web ## real pages of Chromium and Firefox against a demo mesh; screenshots in target/screenshots
-	cargo build --locked -p origo-node
+	cargo build --locked --workspace --bins
 	node --test --test-concurrency=1 --test-reporter=spec tests/browser/*.test.mjs
 
 # Cases of tests/shaping/cases.mjs, such as CASES="step-down loss-up"; all of them by default.
@@ -134,12 +134,12 @@ CASES ?=
 
 .PHONY: shaping
 shaping: web ## calls over lines that lose, narrow and widen (root; 6 min); writes figures and plots to docs/performance
-	cargo build --locked -p origo-node
+	cargo build --locked --workspace --bins
 	node tests/shaping/run.mjs $(CASES)
 
 .PHONY: test-shaping
 test-shaping: web ## one line that narrows and widens, in a minute and with bounds (root)
-	cargo build --locked -p origo-node
+	cargo build --locked --workspace --bins
 	node --test --test-reporter=spec tests/shaping/short.test.mjs
 
 # Scenarios or folders of them.
