@@ -71,7 +71,7 @@ build: web ## build everything (dev profile, dependencies optimised)
 
 .PHONY: demo
 demo: deps-system web ## a mesh of three nodes in three regions on this machine; ends with the address to open
-	cargo build --locked --workspace --bins
+	cargo build --locked -p origo-node
 	@exec $(ORIGO_BIN) demo $(DEMO_ARGS)
 
 .PHONY: dist
