@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
@@ -143,6 +145,8 @@ pub(super) fn ip(words: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Only one mesh is up on a machine at a time: its namespaces have fixed names, so that people can type them.
 #[derive(Debug)]
 pub struct Lock(#[allow(dead_code)] File);
@@ -154,7 +158,13 @@ impl Lock {
     pub fn take() -> anyhow::Result<Self> {
         let options = File::options().read(true).write(true).create(true).truncate(false).open(Self::PATH);
         let mut file = options.with_context(|| format!("opening {}", Self::PATH))?;
-        if file.try_lock().is_err() {
+        // What a run that was killed had started a moment before may hold it a moment longer.
+        let until = Instant::now() + LOCK_PATIENCE;
+        while file.try_lock().is_err() {
+            if Instant::now() < until {
+                thread::sleep(LOCK_PATIENCE / 50);
+                continue;
+            }
             let owner = std::fs::read_to_string(Self::PATH).unwrap_or_default();
             bail!("another emulated mesh is up on this machine (process {}): end it first", owner.trim());
         }
