@@ -17,7 +17,7 @@ export async function startNodes(count, flags) {
   const nodes = Array.from({ length: count }, (_, n) => {
     const port = base + 10 * n;
     const seeds = Array.from({ length: count }, (_, other) => `127.0.0.1:${base + 10 * other + 1}`);
-    const own = ['--port', String(port), '--workers', '1', '--data-dir', join(folder, String(n))];
+    const own = ['--port', String(port), '--workers', '1', '--data-dir', join(folder, String(n)), '--drain-deadline', '0'];
     const seeded = ['--seeds', seeds.filter((_, other) => other !== n).join(',')];
     const log = openSync(`${target}/test-logs/sdk-node-${n}.log`, 'w');
     const child = spawn(binary, ['node', ...own, ...seeded, ...flags], { stdio: ['ignore', 'ignore', log] });

@@ -77,6 +77,8 @@ class Node:
         self._command = [ORIGO, "node", "--port", str(self.port), "--workers", "1", "--data-dir", str(self._folder)]
         self._command += ["--seeds", f"127.0.0.1:{base + 10 * (1 - index) + 1}", "--webhook-urls", urls]
         self._command += ["--api-key", KEY, "--api-secret", SECRET, "--log", "info"]
+        # A stop is no drain, which would wait for the receiver that never answers.
+        self._command += ["--drain-deadline", "0"]
         self.start()
 
     def start(self):

@@ -30,7 +30,7 @@ export async function startNodes(network, clients) {
     const seeds = client === clients[0] ? [] : ['--seeds', `${network.address(clients[0])}:${PORT + 1}`];
     // One worker: a client's media and the log of its estimates stay together.
     const flags = ['--bind', address, '--metrics-bind', address, '--port', `${PORT}`, '--region', client, '--workers', '1'];
-    flags.push('--data-dir', join(folder, client), '--log', LOG, ...seeds);
+    flags.push('--data-dir', join(folder, client), '--drain-deadline', '0', '--log', LOG, ...seeds);
     const env = { ...process.env, ...KEY, ORIGO_MESH_SECRET: 'only-for-this-test-of-lines' };
     const child = network.spawn(binary, ['node', ...flags], {
       stdio: ['ignore', 'ignore', openSync(logFile(client), 'w')],
