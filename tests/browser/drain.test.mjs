@@ -11,9 +11,9 @@ import { startNodes } from './nodes.mjs';
 /** A node that is told to end has this long; people are gone after some seconds. */
 const DRAIN_MS = 30_000;
 /** Nothing stands still for longer than 200 ms on a machine of its own; this one runs four nodes and three browsers. */
-const FREEZE_MAX_MS = 1_500;
+const FREEZE_MAX_MS = 900;
 /** None is lost; a machine that does other things too drops some datagrams. */
-const LOST_MAX = 10;
+const LOST_MAX = 5;
 const STOCK_GAP_MAX_MS = 5_000;
 const DEATH_GAP_MAX_MS = 4_000;
 

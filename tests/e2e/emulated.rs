@@ -81,9 +81,9 @@ fn a_scenario_on_real_nodes_gives_what_the_simulator_gives_and_leaves_nothing_be
         Some((row["simulated"].as_f64()?, row["emulated"].as_f64()?))
     };
     let (simulated, emulated) = both("one way, p50").context(text.clone())?;
-    assert!((emulated - simulated).abs() < 40.0, "one way {simulated} and {emulated} ms");
+    assert!((emulated - simulated).abs() < 15.0, "one way {simulated} and {emulated} ms");
     let (simulated, emulated) = both("bytes, all links").context(text.clone())?;
-    assert!((emulated / simulated - 1.0).abs() < 0.3, "{simulated} and {emulated} bytes");
+    assert!((emulated / simulated - 1.0).abs() < 0.15, "{simulated} and {emulated} bytes");
     let (simulated, emulated) = both("lost by the network").context(text.clone())?;
     assert!(simulated > 0.0 && emulated > 0.0, "{simulated} and {emulated} packets lost");
     assert!(std::fs::read_to_string(folder.path().join("emulation.md"))?.contains("| `short` | one way, p50, ms |"));
