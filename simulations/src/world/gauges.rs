@@ -216,9 +216,8 @@ impl World<'_> {
         let policy = &self.scenario.policy;
         let (mut depths, mut stretches, mut broken) = (Vec::new(), Vec::new(), Vec::new());
         for ((room, origin), tree) in &self.trees.trees {
-            let fits = 2 * tree.nodes.len() <= room_for(policy.degree, policy.hops);
             let settled = self.now > tree.changed_at + TREE_SETTLES && self.is_calm();
-            let settled = settled && fits && policy.relay == "tree";
+            let settled = settled && policy.relay == "tree";
             for node in tree.nodes.keys() {
                 let Some(way) = tree.way_up(*origin, *node) else { continue };
                 let depth = way.len() - 1;
@@ -284,11 +283,4 @@ impl World<'_> {
             }
         }
     }
-}
-
-/// How many nodes a tree of such bounds can hold besides its origin, which takes what does not fit. Where that is tight,
-/// other bounds, such as room on links, keep a tree from holding as many.
-fn room_for(degree: usize, hops: usize) -> usize {
-    let rows = (1..=hops as u32).map(|row| degree.saturating_pow(row));
-    rows.fold(0, usize::saturating_add)
 }
