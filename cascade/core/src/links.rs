@@ -8,6 +8,7 @@ mod counts;
 mod layer;
 mod machine;
 mod numbers;
+mod parts;
 mod recent;
 mod refill;
 mod slab;
