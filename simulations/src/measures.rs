@@ -99,6 +99,11 @@ pub const METRICS: &[Metric] = &[
         "from the begin of a gray node until a layer goes round it, at each node that took it over that one",
     ),
     metric("drain_lost_packets", "packets", "packets of sound that a node missed because one on their way drained"),
+    metric(
+        "move_gap_ms",
+        "ms",
+        "from the last packet of a track to the first of the one that follows it where its publisher goes on, at a node",
+    ),
     metric("heal_ms", "ms", "from the end of a partition until all nodes of a room agree on who is in it"),
     metric(
         "ghosts",

@@ -77,6 +77,10 @@ stories! {
     three_deaths_at_once_leave_another_way: "deaths-at-once",
     stock_clients_are_back_within_five_seconds: "stock-clients",
     a_short_partition_ends_no_connection: "short-partition",
+    four_nodes_are_upgraded_and_nobody_misses_a_word: "rolling-upgrade",
+    stock_clients_are_led_on_and_nobody_sees_them_leave: "rolling-upgrade-stock",
+    drained_relays_are_left_before_they_end: "drained-relay",
+    a_drain_on_one_side_of_a_partition_leaves_no_ghosts: "drain-in-partition",
 }
 
 /// Rooms differ; the design's figures are of many rooms together.

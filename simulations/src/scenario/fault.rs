@@ -111,7 +111,8 @@ const KINDS: [&str; 13] = [
 const BY_CHANCE: [&str; 7] = ["kill", "drain", "partition", "degrade", "flap", "gray", "hold"];
 /// More faults of one scenario are a slip of the pen.
 const FAULTS_MAX: usize = 10_000;
-const DRAIN_DEADLINE: Duration = Duration::from_secs(120);
+/// How long a drain may take when nothing else is said, as that of a node.
+pub const DRAIN_DEADLINE: Duration = Duration::from_secs(120);
 const FLAP: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(2));
 
 pub(super) fn read(root: &Section<'_>, topology: &Topology, duration: Duration, seed: u64) -> Vec<Fault> {

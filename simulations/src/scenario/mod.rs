@@ -24,7 +24,7 @@ use std::time::Duration;
 
 pub use assertion::{Assertion, Comparison, Statistic};
 pub use change::{Change, What};
-pub use fault::{Fault, Gray, Trouble};
+pub use fault::{DRAIN_DEADLINE, Fault, Gray, Trouble};
 pub use line::{Line, Loss, Patch};
 pub use matrix::Region;
 pub use media::{Layer, Media, Takes};

@@ -13,6 +13,9 @@ const BEGIN: std::ops::Range<u64> = 2_000..14_000;
 /// After the last fault nodes need 15 s until all must be well, and what must hold then is looked at for some seconds.
 const RESTS_MS: u64 = 23_000;
 
+/// A node that drains has ended by then, ms.
+const DRAINED_MS: u64 = 9_000;
+
 /// Faults as a scenario tells them, and when the scenario may end, ms.
 pub(super) fn draw(seed: u64, nodes: &[String]) -> (String, u64) {
     let mut faults = Faults { dice: dice(seed, "swarm faults"), nodes, out: String::new(), ends: 0 };
@@ -65,11 +68,12 @@ impl Faults<'_> {
         let _ = write!(self.out, "\n[[fault]]\nat = \"{at}ms\"\n{what}\n");
         let lasts =
             if ends_alone && (what.starts_with("restart") || self.dice.random_bool(0.5)) { None } else { Some(lasts) };
+        let drained_ms = if what.starts_with("drain") { DRAINED_MS } else { 0 };
         let lasts_ms = lasts.and_then(crate::scenario::duration).map_or(0, |lasts| lasts.as_millis() as u64);
         if let Some(lasts) = lasts {
             let _ = writeln!(self.out, "lasts = \"{lasts}\"");
         }
-        self.ends = self.ends.max(at + lasts_ms);
+        self.ends = self.ends.max(at + lasts_ms.max(drained_ms));
     }
 
     /// Some nodes, but never all, so that people have somewhere to go.

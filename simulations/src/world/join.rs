@@ -25,7 +25,7 @@ const EPOCH: u64 = 1_700_000_000;
 pub(super) struct Person {
     pub(super) room: usize,
     pub(super) node: usize,
-    group: usize,
+    pub(super) group: usize,
     pub(super) identity: Identity,
     pub(super) sid: ParticipantSid,
     pub(super) dice: SmallRng,
@@ -40,6 +40,28 @@ pub(super) struct Person {
     pub(super) lost_at: Option<u64>,
     pub(super) takes: Option<Takes>,
     pub(super) tracks: Vec<u32>,
+    pub(super) heritage: Heritage,
+    /// The session that this one goes on with, at another node.
+    pub(super) heir_of: Option<u32>,
+    /// Names of what that one publishes.
+    pub(super) former_tracks: Vec<(MediaKind, TrackSid)>,
+    /// What others will be told once everything flows here.
+    pub(super) untold: Option<ParticipantRecord>,
+    /// The session that goes on with this one.
+    pub(super) moved_to: Option<u32>,
+    /// Its node, which drains, has told it to go on elsewhere.
+    pub(super) is_told: bool,
+    /// And knows that it does.
+    pub(super) is_handed_over: bool,
+    /// Packets of sound that its node had missed by then.
+    pub(super) missed: u64,
+}
+
+/// What stays the same when a session goes on at another node, and what grows with each move.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Heritage {
+    pub(super) incarnation: u64,
+    pub(super) owner_epoch: u32,
 }
 
 impl World<'_> {
@@ -76,6 +98,14 @@ impl World<'_> {
             lost_at: None,
             takes: group.takes,
             tracks: Vec::new(),
+            heritage: Heritage::default(),
+            heir_of: None,
+            former_tracks: Vec::new(),
+            untold: None,
+            moved_to: None,
+            is_told: false,
+            is_handed_over: false,
+            missed: 0,
         });
     }
 
@@ -109,6 +139,7 @@ impl World<'_> {
         let now = self.now;
         let person = &mut self.people[number as usize];
         (person.is_in, person.sid_at, person.changed_at) = (true, None, now);
+        (person.is_told, person.is_handed_over) = (false, false);
         let (node, room) = (self.people[number as usize].node, self.people[number as usize].room);
         self.tell_person(number, "comes to");
         let local = self.local_at(node, room);
@@ -143,18 +174,23 @@ impl World<'_> {
         let media = self.group(number).publishes.clone().map(Arc::new);
         let joined = self.people[number as usize].joined_at.unwrap_or(self.now);
         let tracks = media.map_or(Vec::new(), |media| self.make_tracks(number, &media));
-        let records = tracks.iter().map(|track| self.record_of(*track)).collect();
-        let sid = ParticipantSid::random(&mut self.people[number as usize].dice);
+        let mut records: Vec<TrackRecord> = tracks.iter().map(|track| self.record_of(*track)).collect();
+        let inherited = self.inherit(number, &mut records);
+        let began_ms = self.faults.clock_ms(self.people[number as usize].node, EPOCH * 1000 + joined / 1_000_000);
         let person = &mut self.people[number as usize];
-        (person.sid, person.tracks, person.sid_at) = (sid, tracks.clone(), Some(self.now));
+        if inherited.is_none() {
+            person.sid = ParticipantSid::random(&mut person.dice);
+        }
+        person.heritage = inherited.unwrap_or(Heritage { incarnation: began_ms / 1000, owner_epoch: 0 });
+        (person.tracks, person.sid_at) = (tracks.clone(), Some(self.now));
         let (node, takes, lost_at) = (person.node, person.takes, person.lost_at.take());
         let record = ParticipantRecord {
             room: self.rooms[person.room].key.clone(),
             identity: person.identity.clone(),
-            sid,
+            sid: person.sid,
             owner: NodeId([0; 16]),
-            incarnation: self.faults.clock_ms(node, EPOCH * 1000 + joined / 1_000_000) / 1000,
-            owner_epoch: 0,
+            incarnation: person.heritage.incarnation,
+            owner_epoch: person.heritage.owner_epoch,
             version: 0,
             info: Vec::new(),
             tracks: records,
@@ -166,7 +202,11 @@ impl World<'_> {
             self.locals[local].returned.extend(lost_at);
         }
         self.occupied_at = self.now;
-        self.cascade(node, Input::Publish(record));
+        if inherited.is_some() {
+            self.people[number as usize].untold = Some(record);
+        } else {
+            self.cascade(node, Input::Publish(record));
+        }
         for track in tracks {
             self.begin_track(track);
         }
@@ -201,11 +241,13 @@ impl World<'_> {
         let streams = if in_stream { vec![packets.iter().sum()] } else { packets };
         let track = Track {
             sid,
+            name: sid,
             kind,
             media,
             node: person.node,
             room: person.room,
             alive: true,
+            began_at: self.now,
             lost_at: person.lost_at,
             streams: streams.into_iter().map(|packets| Stream::new(packets, first)).collect(),
             layers,
@@ -255,21 +297,26 @@ impl World<'_> {
     }
 
     pub(super) fn leave(&mut self, number: u32) {
-        let again = self.group(number).stay.again;
-        let person = &mut self.people[number as usize];
+        let (again, newest) = (self.group(number).stay.again, self.newest(number));
+        let person = &mut self.people[newest as usize];
         if person.joined_at.take().is_none() {
             return;
         }
         if let Some(again) = again {
             let back = self.now + exponential(&mut person.dice, again.as_nanos() as f64);
-            self.push(back, Event::Join(number));
+            self.push(back, Event::Join(newest));
         }
-        self.quit(number);
+        let mut session = Some(number);
+        while let Some(number) = session {
+            self.quit(number);
+            session = self.people[number as usize].moved_to;
+        }
     }
 
     /// Somebody's session ends.
     pub(super) fn quit(&mut self, number: u32) {
         let person = &mut self.people[number as usize];
+        person.heir_of = None;
         if !std::mem::take(&mut person.is_in) {
             return;
         }
@@ -297,6 +344,9 @@ impl World<'_> {
         }
         let person = &self.people[number as usize];
         let (room, identity, sid) = (self.rooms[person.room].key.clone(), person.identity.clone(), person.sid);
+        if person.is_handed_over {
+            return;
+        }
         let input = Input::Withdraw { room, identity, sid, reason: LeaveReason::Left(LEFT) };
         self.cascade(person.node, input);
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use origo_auth::{Identity, ParticipantSid};
 use origo_cascade_core::{Event, Input, LayerSet, MediaKind, ParticipantRecord};
 
+use super::fault::Beside;
 use super::watch::Watch;
 use super::{Detail, World};
 use crate::scenario::Takes;
@@ -36,6 +37,8 @@ pub(super) struct Local {
     pub(super) returned: Vec<u64>,
     /// The session of each person elsewhere that this node shows.
     pub(super) shown: BTreeMap<Identity, ParticipantSid>,
+    /// Tracks that are taken until those that follow them can be had.
+    pub(super) beside: Vec<Beside>,
 }
 
 /// A node of which something is wanted.
@@ -64,6 +67,7 @@ impl Local {
             greeted: Vec::new(),
             returned: Vec::new(),
             shown: BTreeMap::new(),
+            beside: Vec::new(),
         }
     }
 
@@ -129,9 +133,11 @@ impl World<'_> {
             }
             Event::ParticipantLeft { room, identity, sid, .. } => {
                 let Some(local) = self.local_of(node, &room) else { return };
+                self.check_leave(node, &identity, sid);
                 self.unlearn(local, &identity, sid);
             }
             Event::Superseded { room, sid, .. } => self.superseded(node, &room, sid),
+            Event::TakenOver { room, sid, .. } => self.taken_over(node, &room, sid),
             _ => {}
         }
     }
@@ -146,9 +152,7 @@ impl World<'_> {
         let tracks: Vec<u32> = tracks.collect();
         self.locals[local].shown.insert(record.identity.clone(), record.sid);
         let before = self.locals[local].known.insert(record.identity.clone(), tracks.clone()).unwrap_or_default();
-        for track in before.into_iter().filter(|track| !tracks.contains(track)) {
-            self.want(local, track, LayerSet::NONE);
-        }
+        self.take_beside(local, &before, &tracks);
         for track in tracks {
             self.follow_takers(local, track);
         }
@@ -204,7 +208,7 @@ impl World<'_> {
     }
 
     /// A node wants exactly these layers of a track elsewhere.
-    fn want(&mut self, local: usize, track: u32, layers: LayerSet) {
+    pub(super) fn want(&mut self, local: usize, track: u32, layers: LayerSet) {
         let before = self.locals[local].wanted.get(&track).copied().unwrap_or_default();
         if before == layers {
             return;
@@ -266,6 +270,7 @@ impl World<'_> {
         let origin = self.tracks[track].node;
         let at = &mut self.tracks[track].layers[usize::from(layer)];
         let Some(watch) = at.watches.remove(&node) else { return };
+        let (local, arrived_at) = (watch.local, watch.arrived_at);
         if at.watches.is_empty() {
             at.unwatched_at = Some(now);
             at.asked_at = None;
@@ -278,5 +283,6 @@ impl World<'_> {
             }
         }
         self.measure_watch(&watch, kind);
+        self.note_last(local, track as u32, arrived_at);
     }
 }

@@ -9,6 +9,8 @@ use super::{Detail, World, ms};
 
 /// One-way delays kept of one second.
 const DELAYS_MAX: usize = 4096;
+/// Everybody who took somebody's track knows of the next one within this, ns.
+const COMES_BACK: u64 = 5_000_000_000;
 
 impl World<'_> {
     pub(super) fn received(&mut self, node: usize, sink: usize, received: Received) {
@@ -48,7 +50,7 @@ impl World<'_> {
         if let (Some(pause), Some(before)) = (&mut watch.pause, before) {
             pause.note(before, now);
         }
-        let is_first = before.is_none();
+        let (is_first, watch_since) = (before.is_none(), watch.since);
         let mut synced_after = None;
         if packet.key {
             watch.key = watch.key.max(sequence);
@@ -56,12 +58,17 @@ impl World<'_> {
                 synced_after = Some((watch.frozen.take(), watch.since));
             }
         }
+        if watch.synced {
+            watch.usable_at.get_or_insert(now);
+        }
         match synced_after {
             Some((Some(frozen), _)) => self.measure("freeze_ms", ms(now - frozen)),
             Some((None, since)) => self.measure("join_to_picture_ms", ms(now - since)),
             None => {}
         }
-        let lost_at = self.tracks[number].lost_at.filter(|_| is_first);
+        // Who begins to take it when it has been back for long has not waited for it.
+        let waited = watch_since <= self.tracks[number].began_at + COMES_BACK;
+        let lost_at = self.tracks[number].lost_at.filter(|_| is_first && waited);
         if is_first {
             self.first_packet(node, local, origin);
         }

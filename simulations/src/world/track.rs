@@ -20,12 +20,15 @@ const REMEMBERED: f64 = 3.0;
 #[derive(Debug)]
 pub(super) struct Track {
     pub(super) sid: TrackSid,
+    /// The id by which people know it: of the first one, of tracks that follow each other.
+    pub(super) name: TrackSid,
     pub(super) kind: MediaKind,
     pub(super) media: Arc<Media>,
     /// Node and room of the publisher.
     pub(super) node: usize,
     pub(super) room: usize,
     pub(super) alive: bool,
+    pub(super) began_at: u64,
     /// When the publisher lost another node, if it has come back with this.
     pub(super) lost_at: Option<u64>,
     /// One, or one per layer when they are streams of their own.

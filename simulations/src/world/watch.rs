@@ -30,6 +30,8 @@ pub(super) struct Watch {
     seen: Vec<u64>,
     pub(super) tally: Tally,
     pub(super) arrived_at: Option<u64>,
+    /// When it could first be shown or heard.
+    pub(super) usable_at: Option<u64>,
     /// The picture can be decoded.
     pub(super) synced: bool,
     /// Number of the newest keyframe.
@@ -82,6 +84,7 @@ impl Watch {
             seen: Vec::new(),
             tally: Tally::default(),
             arrived_at: None,
+            usable_at: None,
             synced: is_audio,
             key: 0,
             frozen: None,

@@ -106,7 +106,7 @@ impl World<'_> {
         }
     }
 
-    fn begin_dial(&mut self, node: usize, peer: usize) {
+    pub(super) fn begin_dial(&mut self, node: usize, peer: usize) {
         let pair = pair_of(node, peer);
         if self.faults.dials.contains_key(&pair) {
             return;

@@ -4,6 +4,7 @@
 
 mod backlog;
 mod connection;
+mod draining;
 mod gray;
 mod life;
 mod lines;
@@ -11,6 +12,7 @@ mod members;
 mod pause;
 mod people;
 mod rest;
+mod succession;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,12 +20,14 @@ use rand::rngs::SmallRng;
 
 use self::backlog::Backlog;
 use self::connection::End;
+use self::draining::Drain;
 use self::lines::Lines;
 pub(super) use self::pause::Pause;
+pub(super) use self::succession::Beside;
 use super::{Detail, SETTLES, World};
 use crate::dice::dice;
 use crate::membership::{Beat, View};
-use crate::scenario::{Gray, Trouble};
+use crate::scenario::{DRAIN_DEADLINE, Gray, Trouble};
 
 /// A process needs this long from its start to its first word, ns.
 const BOOTS: u64 = 300_000_000;
@@ -55,6 +59,18 @@ pub(super) enum Happening {
     Rejoin(u32),
     /// Somebody's node has stood still for long.
     Despair { person: u32, since: u64 },
+    /// A node that drains sends its people on.
+    SendOn(Drain),
+    /// It ends, whoever is left.
+    Deadline(Drain),
+    /// A node has said that it ends its connection.
+    Closed { node: u32, peer: u32, number: u32 },
+    /// Somebody is told to go on elsewhere.
+    MoveOn(u32),
+    /// Somebody who goes on at this node has all its tracks here.
+    TakeOver(u32),
+    /// Whoever goes on elsewhere looks whether everything flows there.
+    LetGo { person: u32, since: u64, whole_at: Option<u64> },
 }
 
 /// What a gossip message carries.
@@ -220,6 +236,12 @@ impl World<'_> {
             Happening::Work(node) => self.work(node as usize),
             Happening::Rejoin(person) => self.rejoin(person),
             Happening::Despair { person, since } => self.despair(person, since),
+            Happening::SendOn(drain) => self.send_on(drain),
+            Happening::Deadline(drain) => self.deadline(drain),
+            Happening::Closed { node, peer, number } => self.closed(node as usize, peer as usize, number),
+            Happening::MoveOn(person) => self.move_on(person),
+            Happening::TakeOver(person) => self.take_over(person),
+            Happening::LetGo { person, since, whole_at } => self.let_go(person, since, whole_at),
         }
     }
 
@@ -239,7 +261,7 @@ impl World<'_> {
                     self.befalls(self.now + BOOTS, Happening::Start(*node as u32));
                 }
             }
-            Trouble::Drain { nodes, .. } => nodes.iter().for_each(|node| self.set_draining(*node, true)),
+            Trouble::Drain { nodes, deadline } => nodes.iter().for_each(|node| self.drain(*node, *deadline)),
             Trouble::Undrain(nodes) => nodes.iter().for_each(|node| self.set_draining(*node, false)),
             Trouble::Partition(groups) => self.partition(number, groups),
             Trouble::Heal => {
@@ -274,8 +296,8 @@ impl World<'_> {
             Trouble::Kill(nodes) => nodes.iter().for_each(|node| {
                 self.befalls(self.now + BOOTS, Happening::Start(*node as u32));
             }),
-            Trouble::Drain { nodes, .. } => nodes.iter().for_each(|node| self.set_draining(*node, false)),
-            Trouble::Undrain(nodes) => nodes.iter().for_each(|node| self.set_draining(*node, true)),
+            Trouble::Drain { nodes, .. } => nodes.iter().for_each(|node| self.undrain(*node)),
+            Trouble::Undrain(nodes) => nodes.iter().for_each(|node| self.drain(*node, DRAIN_DEADLINE)),
             Trouble::Partition(_) | Trouble::Degrade(..) | Trouble::Flap { .. } => self.mend_lines(number),
             Trouble::Gray { nodes, .. } => nodes.iter().for_each(|node| {
                 self.faults.nodes[*node].grays.remove(&number);

@@ -29,6 +29,7 @@ impl World<'_> {
             self.end_track(track as usize);
         }
         let person = &mut self.people[number as usize];
+        (person.heir_of, person.untold) = (None, None);
         person.lost_at.get_or_insert(now);
         (person.is_in, person.sid_at, person.changed_at) = (false, None, now);
         let (least, most) = if client == Client::Origo { ORIGO } else { STOCK };

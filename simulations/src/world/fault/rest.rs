@@ -23,6 +23,7 @@ impl World<'_> {
         }
         self.look_at_grays();
         self.look_at_healing();
+        self.look_at_successions();
         if !self.faults.is_calm(self.now) {
             self.faults.was_calm = false;
             return;
@@ -139,7 +140,14 @@ impl World<'_> {
     /// A node ends a session because the same person has another: only sessions that are over may end so.
     pub(in super::super) fn superseded(&mut self, node: usize, room: &RoomKey, sid: ParticipantSid) {
         let is_meant = |person: &super::super::join::Person| person.is_in && person.node == node && person.sid == sid;
-        let Some(person) = self.people.iter().find(|person| is_meant(person)) else { return };
+        let Some(number) = self.people.iter().position(is_meant) else { return };
+        let person = &mut self.people[number];
+        if person.moved_to.is_some() {
+            // It went on elsewhere, lost that too, and began anew.
+            person.is_handed_over = true;
+            return self.quit(number as u32);
+        }
+        let person = &self.people[number];
         let what = format!("{} throws {} out of {}", self.name(node), person.identity, room.name);
         self.violate(what);
     }
