@@ -438,5 +438,5 @@ impl Engine {
 }
 
 fn report(session: &Session) -> Report {
-    Report { tracks: session.report(Instant::now()), sent: session.sent() }
+    Report { tracks: session.report(Instant::now()), sent: session.sent(), made: session.made() }
 }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE;
 use livekit_protocol as proto;
 use prost::Message;
 
-use crate::Options;
+use crate::{Options, Successor};
 
 /// Protocol number that we report: as `livekit-client` 2.23.
 const PROTOCOL: i32 = 17;
@@ -32,10 +32,15 @@ impl Join<'_> {
     pub fn signal_url(&self) -> String {
         let base = self.url.trim_end_matches('/');
         let base = base.strip_prefix("http").map(|rest| format!("ws{rest}")).unwrap_or_else(|| base.to_owned());
+        let successor = match &self.options.successor {
+            None => String::new(),
+            Some(Successor::Able) => "origo_successor=1&".to_owned(),
+            Some(Successor::Of(session)) => format!("origo_successor={session}&"),
+        };
         if self.options.single_connection {
-            format!("{base}/rtc/v1?access_token={}&join_request={}", self.token, self.join_request())
+            format!("{base}/rtc/v1?{successor}access_token={}&join_request={}", self.token, self.join_request())
         } else {
-            format!("{base}/rtc?access_token={}{}", self.token, self.query())
+            format!("{base}/rtc?{successor}access_token={}{}", self.token, self.query())
         }
     }
 

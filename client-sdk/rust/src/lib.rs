@@ -44,7 +44,7 @@ pub use histogram::Histogram;
 pub use join::Join;
 pub use ledger::LayerCounts;
 pub use livekit_protocol as proto;
-pub use options::{AudioOptions, Layer, Options, VideoOptions};
+pub use options::{AudioOptions, Layer, Options, Successor, VideoOptions};
 pub use participant::{Participant, Report};
 pub use reception::{Arrival, Freezes, TrackReport};
 pub use totals::Totals;

@@ -111,9 +111,9 @@ impl Session {
         if !self.peers[PUBLISHER].accept_answer(now, answer.id, &answer.sdp)? {
             return Ok(());
         }
-        let peer = &self.peers[PUBLISHER];
+        let (peer, record) = (&self.peers[PUBLISHER], self.record);
         let started: Vec<String> = (self.publications.iter_mut())
-            .filter_map(|publication| publication.start(peer, now).then(|| publication.cid.clone()))
+            .filter_map(|publication| publication.start(peer, record, now).then(|| publication.cid.clone()))
             .collect();
         for cid in started {
             self.tell(Event::TrackFlows { cid });

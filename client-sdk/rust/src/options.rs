@@ -12,6 +12,9 @@ pub struct Options {
     /// Receive by reading clear headers and the first bytes of payloads, past str0m: costs a fraction, with the same
     /// counts and the same feedback to the server. Needs AES-GCM; other profiles are received by str0m.
     pub light: bool,
+    /// Say that this client can go on at another node with a successor of its session, and of which session (`PA_…`) the
+    /// new one is the successor, if it is one.
+    pub successor: Option<Successor>,
     /// Keep when each packet came, for [`crate::TrackReport::arrivals`].
     pub record: bool,
     /// Longest wait for the server's answer to the join and for the connection.
@@ -24,10 +27,20 @@ impl Default for Options {
             single_connection: true,
             auto_subscribe: true,
             light: false,
+            successor: None,
             record: false,
             join_timeout: Duration::from_secs(10),
         }
     }
+}
+
+/// What a client that can open successors of its session says as it joins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Successor {
+    /// That it can.
+    Able,
+    /// That this session is the successor of that one.
+    Of(String),
 }
 
 impl Options {

@@ -20,6 +20,8 @@ pub struct Report {
     pub tracks: Vec<TrackReport>,
     /// Packets made of each published track, by layer, lowest first.
     pub sent: BTreeMap<String, Vec<u32>>,
+    /// With [`Options::record`]: when each packet of published sound was made, unix microseconds, by track.
+    pub made: BTreeMap<String, Vec<u64>>,
 }
 
 /// A participant in a room. Leaves when it is dropped.

@@ -84,14 +84,17 @@ impl Publication {
     }
 
     /// Begins to flow when its section has been answered with a codec that we know.
-    pub(crate) fn start(&mut self, peer: &Peer, now: Instant) -> bool {
+    pub(crate) fn start(&mut self, peer: &Peer, record: bool, now: Instant) -> bool {
         let Stage::Offered(mid) = self.stage else { return false };
         let kind = if self.video().is_some() { MediaKind::Video } else { MediaKind::Audio };
         let Some(pt) = peer.payload_type(mid, kind) else { return false };
-        let source = match &self.content {
+        let mut source = match &self.content {
             Content::Audio(options) => Source::audio(options.clone(), mid, pt, now),
             Content::Video(options) => Source::video(options, mid, pt, now),
         };
+        if record && kind == MediaKind::Audio {
+            source.keep_made();
+        }
         self.stage = Stage::Flowing(source);
         true
     }

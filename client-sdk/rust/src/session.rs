@@ -214,6 +214,12 @@ impl Session {
         self.publications.iter().filter_map(sent).collect()
     }
 
+    /// When each packet of published sound was made, unix microseconds, by track; nothing unless that is recorded.
+    pub fn made(&self) -> BTreeMap<String, Vec<u64>> {
+        let made = |publication: &Publication| Some((publication.cid.clone(), publication.source()?.made()?.to_vec()));
+        self.publications.iter().filter_map(made).collect()
+    }
+
     fn handle_command(&mut self, now: Instant, command: Command) {
         match command {
             Command::PublishAudio(cid, options) => self.publish(cid, Content::Audio(options)),

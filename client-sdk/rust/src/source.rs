@@ -92,6 +92,8 @@ pub(crate) struct Source {
     frames: u32,
     /// `None` while it is paused.
     next_at: Option<Instant>,
+    /// When each packet was made, unix microseconds, where that is kept.
+    made: Option<Vec<u64>>,
 }
 
 impl Source {
@@ -130,7 +132,7 @@ impl Source {
     }
 
     fn new(shape: Shape, lanes: Vec<Lane>, interval: Duration, mid: Mid, pt: Pt, now: Instant) -> Self {
-        Self { mid, pt, shape, lanes, interval, began_at: now, frames: 0, next_at: Some(now) }
+        Self { mid, pt, shape, lanes, interval, began_at: now, frames: 0, next_at: Some(now), made: None }
     }
 
     /// When the next frame is due; never while it is paused.
@@ -154,6 +156,16 @@ impl Source {
     /// Packets made so far of each layer, lowest first.
     pub(crate) fn sent(&self) -> Vec<u32> {
         self.lanes.iter().map(|lane| lane.sent).collect()
+    }
+
+    /// Keeps when each packet is made from now on.
+    pub(crate) fn keep_made(&mut self) {
+        self.made.get_or_insert_default();
+    }
+
+    /// When each packet was made, if that is kept.
+    pub(crate) fn made(&self) -> Option<&[u64]> {
+        self.made.as_deref()
     }
 
     /// The next frame of a layer shall be a keyframe; of all layers when none is named.
@@ -186,6 +198,9 @@ impl Source {
         for packet in 0..packets {
             let bytes = last_bytes.filter(|_| packet + 1 == packets);
             let payload = self.payload(index, packet, keyframe, bytes, unix_us);
+            if let Some(made) = &mut self.made {
+                made.push(unix_us);
+            }
             let lane = &mut self.lanes[index];
             let seq = SeqNo::from(FIRST_SEQ + u64::from(lane.sent));
             lane.sent += 1;

@@ -90,7 +90,7 @@ fn people(scenario: &Scenario, mesh: &Mesh) -> anyhow::Result<Vec<(usize, Value)
                 let back_ms = back_ms(scenario.seed, &name, group.client);
                 for (join, leave) in stays(scenario, group, &name, one == 0) {
                     let mut person = json!({
-                        "identity": name, "urls": urls(scenario, group.node), "token": token, "back_ms": back_ms, "join_ms": join, "leave_ms": leave, "takes": takes,
+                        "identity": name, "urls": urls(scenario, group.node), "token": token, "back_ms": back_ms, "moves": group.client == Client::Origo, "join_ms": join, "leave_ms": leave, "takes": takes,
                     });
                     if let Some(media) = &group.publishes {
                         person["audio"] = audio(media, scenario.seed, &name);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::moves::Moves;
 use super::seen::{Arrival, PersonSeen};
 use crate::outcome::Samples;
 use crate::scenario::{Scenario, Trouble};
@@ -25,6 +26,8 @@ pub struct Measured {
     pub keyframe_requests: u64,
     /// People that came in.
     pub joins: u64,
+    /// What moves from node to node cost.
+    pub moves: Moves,
     /// Sentences of what went wrong with people.
     pub complaints: Vec<String>,
     /// How much later than due the wide area handed packets over, ms.
@@ -92,10 +95,13 @@ pub fn of_people(scenario: &Scenario, people: &[(usize, PersonSeen)], start_us: 
             measured.metrics.insert(name.to_owned(), Samples { values });
         }
     }
+    measured.moves = Moves::of(people, warm, end);
     for (_, person) in people {
         measured.joins += person.joined.len() as u64;
         measured.keyframe_requests += person.asked.iter().filter(|at| (warm..end).contains(at)).count() as u64;
-        let told = person.refused.iter().chain(&person.ended).map(|(_, why)| format!("{}: {why}", person.identity));
+        let asked_to = |why: &&(u64, String)| why.1.contains("Migration");
+        let ended = person.ended.iter().filter(|why| !asked_to(why));
+        let told = person.refused.iter().chain(ended).map(|(_, why)| format!("{}: {why}", person.identity));
         measured.complaints.extend(told);
     }
     measured
@@ -120,7 +126,8 @@ fn streams<'a>(scenario: &Scenario, people: &'a [(usize, PersonSeen)]) -> Vec<St
     // Whoever lost its node is served over the wide area from then on.
     let lost = |identity: &str| {
         let person = people.iter().find(|(_, person)| person.identity == identity);
-        person.and_then(|(_, person)| person.ended.first()).map_or(u64::MAX, |(at, _)| *at)
+        let ended = person.and_then(|(_, person)| person.ended.first()).map_or(u64::MAX, |(at, _)| *at);
+        ended.min(person.and_then(|(_, person)| person.moved.first()).copied().unwrap_or(u64::MAX))
     };
     let losses: BTreeMap<&str, u64> = homes.keys().map(|identity| (*identity, lost(identity))).collect();
     let mut taken: BTreeMap<(usize, &str, bool, u8), (&str, Stream<'a>)> = BTreeMap::new();

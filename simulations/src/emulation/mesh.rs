@@ -242,6 +242,12 @@ impl Mesh {
         }
     }
 
+    /// Whether a node was told to drain and has ended.
+    pub fn has_ended(&mut self, place: usize) -> bool {
+        let node = &mut self.nodes[place];
+        node.may_end && node.program.as_mut().is_none_or(|program| program.ended().is_some())
+    }
+
     fn ready(&mut self) -> anyhow::Result<()> {
         let until = Instant::now() + READY_WITHIN;
         let count = self.nodes.len();

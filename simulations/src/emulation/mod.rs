@@ -10,6 +10,7 @@ pub mod interrupt;
 pub mod lab;
 pub mod measured;
 pub mod mesh;
+mod moves;
 pub mod namespace;
 pub mod program;
 pub mod rights;

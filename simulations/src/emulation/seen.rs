@@ -13,8 +13,14 @@ pub struct PersonSeen {
     pub refused: Vec<(u64, String)>,
     /// When a session ended by itself, and why.
     pub ended: Vec<(u64, String)>,
+    /// When it went on at another node, beside the session that it had.
+    pub moved: Vec<u64>,
+    /// When others were seen to leave, and who.
+    pub left: Vec<(u64, String)>,
     /// When it was asked for a keyframe.
     pub asked: Vec<u64>,
+    /// When its packets of sound were made, unix microseconds, session by session.
+    pub made: Vec<Vec<u64>>,
     /// What came, session by session.
     pub tracks: Vec<TrackSeen>,
 }
@@ -81,6 +87,12 @@ fn take(people: &mut Vec<PersonSeen>, line: &str) -> anyhow::Result<()> {
         "joined" => person.joined.push((value()?.parse()?, value()?.parse()?)),
         "refused" => person.refused.push((value()?.parse()?, value()?.to_owned())),
         "ended" => person.ended.push((value()?.parse()?, value()?.to_owned())),
+        "moved" => person.moved.push(value()?.parse()?),
+        "left" => person.left.push((value()?.parse()?, value()?.to_owned())),
+        "made" => {
+            let made = values.map(str::parse).collect::<Result<_, _>>()?;
+            person.made.push(made);
+        }
         "asked" => person.asked.push(value()?.parse()?),
         other => anyhow::bail!("there is no such thing as {other:?}"),
     }

@@ -167,7 +167,15 @@ pub fn act(mesh: &mut Mesh, scenario: &Scenario, deed: &Deed) -> anyhow::Result<
             let deadline = format!("{}s", deadline.as_secs().max(1));
             nodes.iter().try_for_each(|node| tell(mesh, *node, &["drain", "--deadline", &deadline]))?;
         }
-        Deed::Undrain(nodes) => nodes.iter().try_for_each(|node| tell(mesh, *node, &["undrain"]))?,
+        Deed::Undrain(nodes) => {
+            for node in nodes {
+                if mesh.has_ended(*node) {
+                    mesh.start(*node)?;
+                } else {
+                    tell(mesh, *node, &["undrain"])?;
+                }
+            }
+        }
         Deed::Heal => {
             let all: Vec<(usize, usize)> = pairs(mesh.nodes.len()).collect();
             mesh.wan.mend();

@@ -48,6 +48,10 @@ pub struct Person {
     /// From the end of a session to the next try.
     #[serde(default = "back")]
     pub back_ms: u64,
+    /// It goes on at another node beside its session when its own asks for that, as `@origo/client` does; without, it
+    /// joins anew when it is told to.
+    #[serde(default)]
+    pub moves: bool,
     /// When it comes.
     pub join_ms: u64,
     /// When it goes; at the end when nothing is said.

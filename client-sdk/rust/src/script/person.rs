@@ -1,4 +1,5 @@
-//! One person of a script: comes, publishes, takes what it should, comes again when it was dropped, and goes.
+//! One person of a script: comes, publishes, takes what it should, goes on at another node when its own asks for that,
+//! comes again when it was dropped, and goes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,91 +11,214 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::record::{PersonRecord, TrackRecord};
 use super::{Person, Stage, Taking};
 use crate::participant::Participant;
-use crate::{ConnectError, Event, Options};
+use crate::{ConnectError, Event, Options, Successor};
 
 /// Longest wait for a server: another may answer.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest wait for the goodbye to be on its way.
 const GOODBYE: Duration = Duration::from_secs(2);
+/// From the word to reconnect to the next try, as SDKs have it.
+const RECONNECTS_AFTER: Duration = Duration::from_millis(300);
+/// As `@origo/client`: how long what the old session gets may take to flow in its successor, and how long the old one goes
+/// on after that.
+const FLOWS_WITHIN: Duration = Duration::from_secs(6);
+const SENDS_ON: Duration = Duration::from_secs(2);
+/// Topic of the packet by which a node asks its client to go on at another one.
+const MOVE_TOPIC: &str = "origo.move";
+
+/// How a stay ended.
+enum End {
+    /// It was time to go.
+    Leaves,
+    /// The server is gone, or ended it.
+    Dropped,
+    /// The server said to reconnect.
+    SentOn,
+}
 
 /// The life of one person.
 pub(super) async fn live(stage: &Stage, person: Person) -> PersonRecord {
     let mut record = PersonRecord { identity: person.identity.clone(), ..PersonRecord::default() };
     let leaves = person.leave_ms.map_or(stage.end, |at| stage.at(at)).min(stage.end);
     sleep_until(stage.at(person.join_ms)).await;
+    let mut again = Duration::ZERO;
     for url in person.urls.iter().cycle() {
+        sleep(again).await;
         if Instant::now() >= leaves {
             break;
         }
-        match join(stage, &person, url).await {
+        again = match join(stage, &person, url, None).await {
+            Ok(participant) => match attend(stage, &person, participant, leaves, &mut record).await {
+                End::Leaves => break,
+                End::SentOn => RECONNECTS_AFTER,
+                End::Dropped => Duration::from_millis(person.back_ms),
+            },
+            // Who was sent on asks the next one at once: the name that SDKs know is of all nodes.
             Err(error) => {
                 record.refused.push((unix_us(), error.to_string()));
-                sleep(Duration::from_millis(person.back_ms)).await;
+                if again == RECONNECTS_AFTER { again } else { Duration::from_millis(person.back_ms) }
             }
-            Ok(participant) => {
-                record.joined.push((unix_us(), participant.join_time().as_micros() as u64));
-                if attend(stage, &person, participant, leaves, &mut record).await {
-                    sleep(Duration::from_millis(person.back_ms)).await;
-                }
-            }
-        }
+        };
     }
     record
 }
 
-async fn join(stage: &Stage, person: &Person, url: &str) -> Result<Participant, ConnectError> {
+async fn join(stage: &Stage, person: &Person, url: &str, before: Option<&str>) -> Result<Participant, ConnectError> {
     let publishes = person.video.is_some() || person.audio.is_some();
     let fleet = if publishes { &stage.publishing } else { &stage.watching };
-    let options =
-        Options { auto_subscribe: false, light: true, record: true, join_timeout: JOIN_TIMEOUT, ..Options::v1() };
+    let successor = before.map_or(Successor::Able, |session| Successor::Of(session.to_owned()));
+    let options = Options {
+        auto_subscribe: false,
+        light: true,
+        record: true,
+        join_timeout: JOIN_TIMEOUT,
+        successor: person.moves.then_some(successor),
+        ..Options::v1()
+    };
     let participant = fleet.connect(url, &person.token, options).await?;
     person.audio.iter().for_each(|audio| participant.publish_audio("microphone", audio.options()));
     person.video.iter().for_each(|video| participant.publish_video("camera", video.options()));
     Ok(participant)
 }
 
-/// Is there until it goes or the server ends it; whether it did.
+/// Is there until it goes or the server ends it.
 async fn attend(
     stage: &Stage,
     person: &Person,
-    mut participant: Participant,
+    participant: Participant,
     leaves: Instant,
     record: &mut PersonRecord,
-) -> bool {
-    let mut wants = Wants::default();
+) -> End {
+    let mut visit = Visit::begin(participant, None, record);
+    let mut former: Option<Former> = None;
     let mut takes: VecDeque<Taking> = person.takes.iter().copied().collect();
-    wants.learn(&participant.joined().other_participants.clone());
-    let dropped = loop {
+    let mut is_sent_on = false;
+    let end = loop {
         while let Some(taking) = takes.pop_front_if(|taking| stage.at(taking.at_ms) <= Instant::now()) {
-            wants.takes = Some(taking);
+            visit.wants.takes = Some(taking);
         }
-        wants.ask(&participant);
+        visit.ask();
+        if let Some(former) = &mut former {
+            former.look_at(&visit);
+        }
+        if let Some(over) = former.take_if(|former| former.until <= Instant::now()) {
+            over.visit.end(true, record).await;
+        }
         let next = takes.front().map_or(leaves, |taking| stage.at(taking.at_ms).min(leaves));
+        let next = former.as_ref().map_or(next, |former| former.until.min(next));
         tokio::select! {
-            () = sleep_until(next) => if Instant::now() >= leaves { break false },
-            event = participant.next_event() => match event {
-                Some(Event::Participants(people)) => wants.learn(&people),
+            () = sleep_until(next) => if Instant::now() >= leaves { break End::Leaves },
+            event = visit.participant.next_event() => match event {
+                Some(Event::Participants(people)) => visit.learn(&people, record),
+                Some(Event::FirstPacket { track, .. }) => _ = visit.flowing.insert(track),
                 Some(Event::KeyframeRequested { .. }) => record.asked.push(unix_us()),
+                Some(Event::Leave(leave)) => {
+                    is_sent_on = leave.action() == proto::leave_request::Action::Reconnect;
+                }
+                Some(Event::Data { packet, .. }) if former.is_none() => {
+                    let Some(url) = next_node(&packet).filter(|_| person.moves) else { continue };
+                    match join(stage, person, &url, Some(visit.participant.sid())).await {
+                        Ok(successor) => {
+                            record.moved.push(unix_us());
+                            let next = Visit::begin(successor, visit.wants.takes, record);
+                            former = Some(Former::of(std::mem::replace(&mut visit, next)));
+                        }
+                        Err(error) => record.refused.push((unix_us(), error.to_string())),
+                    }
+                }
                 Some(Event::Closed { reason }) => {
                     record.ended.push((unix_us(), reason));
-                    break true;
+                    break if is_sent_on { End::SentOn } else { End::Dropped };
                 }
                 Some(_) => {}
-                None => break true,
+                None => break End::Dropped,
             },
         }
     };
-    let tracks = participant.report().await.tracks.into_iter().map(|track| TrackRecord {
-        publisher: wants.identities.get(&track.publisher).cloned().unwrap_or(track.publisher),
-        video: track.video,
-        arrivals: track.arrivals,
-    });
-    record.tracks.extend(tracks.filter(|track| !track.arrivals.is_empty()));
-    if !dropped {
-        // One that does not get away in time is cut off.
-        let _ = timeout(GOODBYE, participant.leave()).await;
+    if let Some(former) = former {
+        former.visit.end(true, record).await;
     }
-    dropped
+    visit.end(matches!(end, End::Leaves), record).await;
+    end
+}
+
+/// Where a node asks its client to go on, if the packet is its word.
+fn next_node(packet: &proto::DataPacket) -> Option<String> {
+    let Some(proto::data_packet::Value::User(user)) = &packet.value else { return None };
+    if user.topic.as_deref() != Some(MOVE_TOPIC) || !packet.participant_identity.is_empty() {
+        return None;
+    }
+    let next: serde_json::Value = serde_json::from_slice(&user.payload).ok()?;
+    next["url"].as_str().map(str::to_owned)
+}
+
+/// A session, and what is asked for in it.
+struct Visit {
+    participant: Participant,
+    wants: Wants,
+    /// Tracks of which something has come.
+    flowing: BTreeSet<String>,
+}
+
+impl Visit {
+    fn begin(participant: Participant, takes: Option<Taking>, record: &mut PersonRecord) -> Self {
+        record.joined.push((unix_us(), participant.join_time().as_micros() as u64));
+        let others = participant.joined().other_participants.clone();
+        let wants = Wants { takes, ..Wants::default() };
+        let mut visit = Self { participant, wants, flowing: BTreeSet::new() };
+        visit.learn(&others, record);
+        visit
+    }
+
+    fn learn(&mut self, people: &[proto::ParticipantInfo], record: &mut PersonRecord) {
+        let gone = people.iter().filter(|person| person.state() == proto::participant_info::State::Disconnected);
+        record.left.extend(gone.map(|person| (unix_us(), person.identity.clone())));
+        self.wants.learn(people);
+    }
+
+    fn ask(&mut self) {
+        self.wants.ask(&self.participant);
+    }
+
+    fn is_whole(&self) -> bool {
+        self.wants.subscribed.is_subset(&self.flowing)
+    }
+
+    /// Notes what came, and leaves if the server does not know yet that it is over.
+    async fn end(self, leaves: bool, record: &mut PersonRecord) {
+        let Self { participant, wants, .. } = self;
+        let report = participant.report().await;
+        record.made.extend(report.made.into_values());
+        let tracks = report.tracks.into_iter().map(|track| TrackRecord {
+            publisher: wants.identities.get(&track.publisher).cloned().unwrap_or(track.publisher),
+            video: track.video,
+            arrivals: track.arrivals,
+        });
+        record.tracks.extend(tracks.filter(|track| !track.arrivals.is_empty()));
+        if leaves {
+            // One that does not get away in time is cut off.
+            let _ = timeout(GOODBYE, participant.leave()).await;
+        }
+    }
+}
+
+/// A session that goes on beside its successor for a while.
+struct Former {
+    visit: Visit,
+    until: Instant,
+    is_followed: bool,
+}
+
+impl Former {
+    fn of(visit: Visit) -> Self {
+        Self { visit, until: Instant::now() + FLOWS_WITHIN, is_followed: false }
+    }
+
+    fn look_at(&mut self, successor: &Visit) {
+        if !self.is_followed && successor.is_whole() {
+            (self.until, self.is_followed) = (Instant::now() + SENDS_ON, true);
+        }
+    }
 }
 
 /// What there is, what is wanted of it, and what has been asked for.

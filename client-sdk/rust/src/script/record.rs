@@ -22,8 +22,14 @@ pub struct PersonRecord {
     pub refused: Vec<(u64, String)>,
     /// When a session ended by itself, and why.
     pub ended: Vec<(u64, String)>,
+    /// When it went on at another node.
+    pub moved: Vec<u64>,
+    /// When others were seen to leave, and who.
+    pub left: Vec<(u64, String)>,
     /// When it was asked for a keyframe.
     pub asked: Vec<u64>,
+    /// When its packets of sound were made, unix microseconds, session by session.
+    pub made: Vec<Vec<u64>>,
     /// What came, session by session.
     pub tracks: Vec<TrackRecord>,
 }
@@ -51,7 +57,10 @@ impl Record {
     /// joined   unix_us  took_us
     /// refused  unix_us  why
     /// ended    unix_us  why
+    /// moved    unix_us                                      on to another node
+    /// left     unix_us  identity                            of somebody else
     /// asked    unix_us                                      for a keyframe
+    /// made     unix_us  unix_us  …                          sound of one session
     /// track    publisher  video|audio
     /// p        layer  counter  sent_unix_us  came_unix_us  flags   (1 begins a keyframe, 2 was sent again)
     /// ```
@@ -63,7 +72,14 @@ impl Record {
             person.joined.iter().try_for_each(|(at, took)| writeln!(out, "joined\t{at}\t{took}"))?;
             person.refused.iter().try_for_each(|(at, why)| writeln!(out, "refused\t{at}\t{}", line(why)))?;
             person.ended.iter().try_for_each(|(at, why)| writeln!(out, "ended\t{at}\t{}", line(why)))?;
+            person.moved.iter().try_for_each(|at| writeln!(out, "moved\t{at}"))?;
+            person.left.iter().try_for_each(|(at, who)| writeln!(out, "left\t{at}\t{}", line(who)))?;
             person.asked.iter().try_for_each(|at| writeln!(out, "asked\t{at}"))?;
+            for made in person.made.iter().filter(|made| !made.is_empty()) {
+                write!(out, "made")?;
+                made.iter().try_for_each(|at| write!(out, "\t{at}"))?;
+                writeln!(out)?;
+            }
             for track in &person.tracks {
                 let kind = if track.video { "video" } else { "audio" };
                 writeln!(out, "track\t{}\t{kind}", line(&track.publisher))?;
