@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use origo_auth::NodeIdentity;
-use origo_cascade_core::{Cascade, Input, Node};
+use origo_cascade_core::{Cascade, Input, Node, Overload};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
@@ -142,7 +142,7 @@ impl Mesh {
         self.address
     }
 
-    /// Tells the cluster how busy this node's media workers are, 0 to 1.
+    /// Tells the cluster how much this node uses of what it is shortest of, 0 to 1.
     pub fn set_load(&self, load: f64) {
         let _ = self.asks.send(Ask::Load(load));
     }
@@ -150,6 +150,12 @@ impl Mesh {
     /// Tells the cluster whether this node drains: others send nobody there, take no relay there and keep no room there.
     pub fn set_draining(&self, draining: bool) {
         let _ = self.asks.send(Ask::Draining(draining));
+    }
+
+    /// Tells the cluster what this node does without because it is short of something: others send nobody there, and take
+    /// no relay there.
+    pub fn set_overload(&self, overload: Overload) {
+        let _ = self.asks.send(Ask::Overload(overload));
     }
 
     /// Counters since the start. Those of links are at most 100 ms old.

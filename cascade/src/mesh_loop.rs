@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use origo_auth::{NodeId, RoomKey};
-use origo_cascade_core::{Cascade, Forward, Input, Node, Output, metric};
+use origo_cascade_core::{Cascade, Forward, Input, Node, Output, Overload, metric};
 use quinn::Endpoint;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
@@ -44,6 +44,7 @@ pub(crate) enum Ask {
     Cascade(Input),
     Load(f64),
     Draining(bool),
+    Overload(Overload),
     View(oneshot::Sender<View>),
     Shutdown(oneshot::Sender<()>),
 }
@@ -101,6 +102,7 @@ impl MeshLoop {
                     Some(Ask::Cascade(input)) => self.input(input).await,
                     Some(Ask::Load(load)) => self.set_load(load).await,
                     Some(Ask::Draining(draining)) => self.set_draining(draining).await,
+                    Some(Ask::Overload(overload)) => self.set_overload(overload).await,
                     // Whoever asked may have stopped waiting.
                     Some(Ask::View(answer)) => drop(answer.send(self.view())),
                     Some(Ask::Shutdown(done)) => {
@@ -422,9 +424,20 @@ impl MeshLoop {
 
     /// Whatever this node's cascade draws or homes hangs on it too, so that it hears at once.
     async fn set_draining(&mut self, draining: bool) {
-        if std::mem::replace(&mut self.node.draining, draining) == draining {
-            return;
+        if std::mem::replace(&mut self.node.draining, draining) != draining {
+            self.tell_of_this_node().await;
         }
+    }
+
+    /// So does what this node relays.
+    async fn set_overload(&mut self, overload: Overload) {
+        if self.node.overload != overload {
+            self.node.overload = overload;
+            self.tell_of_this_node().await;
+        }
+    }
+
+    async fn tell_of_this_node(&mut self) {
         if let Some(gossip) = &mut self.gossip {
             gossip.tell(&self.node).await;
         }

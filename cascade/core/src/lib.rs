@@ -25,6 +25,6 @@ pub mod route;
 pub mod wire;
 
 pub use cascade::{Cascade, Event, Forward, Input, Output};
-pub use cluster::{Node, NodeAddress};
+pub use cluster::{Level, Node, NodeAddress, Overload};
 pub use layer::{LayerSet, MediaKind, TrackLayer};
 pub use record::{LeaveReason, ParticipantRecord, RoomRecord, RoomSettings, TrackRecord};

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use origo_cascade_core::NodeAddress;
+use origo_cascade_core::{Level, NodeAddress, Overload};
 use origo_cascade_core::metric::LinkMetric;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -87,6 +87,7 @@ fn node(number: usize) -> Node {
         address: NodeAddress { quic: ([10, 0, (number >> 8) as u8, number as u8], 7881).into() },
         load: 0.05,
         draining: false,
+        overload: Default::default(),
     }
 }
 
@@ -232,4 +233,18 @@ async fn a_hundred_and_fifty_nodes_still_agree() {
     assert!(p99 <= 5 * SECOND, "{p99:?}");
     assert!(dead.iter().all(|dead| *dead <= 5 * SECOND), "{dead:?}");
     assert_eq!(false_deaths, 0);
+}
+
+#[test]
+fn what_a_node_does_without_is_told_under_its_name_and_an_unknown_word_counts_as_the_worst() {
+    for level in Level::ALL {
+        let told = Node { overload: Overload { level, why: "cpu 96 %".into() }, ..node(1) };
+        let json = serde_json::to_string(&told).unwrap();
+        assert_eq!(json.contains(&format!("\"level\":\"{}\"", level.name())), level != Level::Calm, "{json}");
+        let heard: Node = serde_json::from_str(&json).unwrap();
+        assert_eq!((heard.overload.level, heard.takes_sessions()), (level, level == Level::Calm));
+        assert_eq!(heard.relays(), level != Level::NotRelaying);
+    }
+    let newer = serde_json::to_string(&node(1)).unwrap().replacen('{', r#"{"overload":{"level":"on_fire"},"#, 1);
+    assert_eq!(serde_json::from_str::<Node>(&newer).unwrap().overload.level, Level::NotRelaying);
 }

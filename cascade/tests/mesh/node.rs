@@ -125,6 +125,7 @@ impl TestNode {
             address: NodeAddress { quic: bind },
             load: 0.0,
             draining: false,
+            overload: Default::default(),
         };
         let (batches, packets) = crossbeam_channel::bounded(8192);
         let inbox = Inbox { batches, wake: Arc::new(|| {}) };

@@ -226,6 +226,7 @@ async fn start_mesh(
         address,
         load: 0.0,
         draining: false,
+        overload: Default::default(),
     };
     let mesh = MeshConfig {
         node,

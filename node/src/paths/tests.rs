@@ -31,6 +31,7 @@ fn node(byte: u8, region: &str) -> Node {
         address: NodeAddress { quic: ([127, 0, 0, 1], 1).into() },
         load: 0.0,
         draining: false,
+        overload: Default::default(),
     }
 }
 

@@ -105,6 +105,7 @@ impl Node {
             address: NodeAddress { quic: ([127, 0, 0, 1], 7881).into() },
             load: node.load,
             draining: false,
+            overload: Default::default(),
         };
         Self {
             id,

@@ -91,6 +91,7 @@ impl End {
             address: NodeAddress { quic: bind },
             load: 0.0,
             draining: false,
+            overload: Default::default(),
         };
         let (batches, received) = crossbeam_channel::bounded(1024);
         let wake = move || {

@@ -35,6 +35,8 @@ pub struct Counters {
     pub subscription_in_loop: u64,
     /// Subscriptions that would make the way from the origin too long.
     pub subscription_too_deep: u64,
+    /// Subscriptions to pictures of others, while this node relays for nobody new.
+    pub subscription_not_relayed: u64,
     /// Subscriptions that asked for what was missing again too soon.
     pub refill_over_limit: u64,
     /// Subscriptions of this node that another one refused.
@@ -61,7 +63,7 @@ pub struct Counters {
 
 impl Counters {
     /// As (what, reason, count).
-    pub fn list(&self) -> [(&'static str, &'static str, u64); 25] {
+    pub fn list(&self) -> [(&'static str, &'static str, u64); 26] {
         [
             ("control message", "unknown type", self.unknown_message),
             ("control message", "malformed", self.malformed_message),
@@ -78,6 +80,7 @@ impl Counters {
             ("subscription", "stranger", self.subscription_of_stranger),
             ("subscription", "loop", self.subscription_in_loop),
             ("subscription", "path too long", self.subscription_too_deep),
+            ("subscription", "not relayed", self.subscription_not_relayed),
             ("subscription", "refused by the other node", self.subscription_refused_by_peer),
             ("subscription", "refilled too often", self.refill_over_limit),
             ("attach", "refused", self.refused_attach),

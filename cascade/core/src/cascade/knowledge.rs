@@ -24,19 +24,20 @@ const FREE_SHARE: f64 = 0.2;
 const LOAD_SHARE: f64 = 0.1;
 
 impl Cascade {
-    /// The living nodes: trees change at once with nodes that go or drain, and soon with those that come.
+    /// The living nodes: trees change at once with nodes that go, drain or do not relay any more, and soon with those that
+    /// come or have room again.
     pub(super) fn learn_nodes(&mut self, nodes: &[Node]) {
         let before: Vec<Node> = self.map.nodes().cloned().collect();
         self.map.set_nodes(nodes);
         let mut leaving = Vec::new();
         for old in &before {
             match self.map.node(old.id) {
-                Some(new) if new.draining == old.draining && new.country == old.country => {}
+                Some(new) if new.relays() == old.relays() && new.country == old.country => {}
                 _ => leaving.push(old.id),
             }
         }
         let is_news = |new: &Node| match before.iter().find(|old| old.id == new.id) {
-            Some(old) => (new.load - old.load).abs() >= LOAD_SHARE,
+            Some(old) => (new.load - old.load).abs() >= LOAD_SHARE || new.takes_sessions() != old.takes_sessions(),
             None => true,
         };
         if self.map.nodes().any(is_news) {

@@ -26,6 +26,9 @@ pub(super) enum Refusal {
     TooLong,
     /// This node has lost its own parent and has no other.
     NoWay,
+    /// This node is short of something, and feeds no more nodes with pictures of others. Sound it passes on, for there
+    /// may be no other way.
+    NotRelaying,
 }
 
 impl Refusal {
@@ -38,12 +41,13 @@ impl Refusal {
             Self::Loop => "you are on the way from the origin to here".to_owned(),
             Self::TooLong => "the way from the origin is too long".to_owned(),
             Self::NoWay => "no way to the origin".to_owned(),
+            Self::NotRelaying => "this node is short of something and relays for nobody new".to_owned(),
         }
     }
 
     pub(super) fn retry(&self) -> Duration {
         match self {
-            Self::TooMany | Self::NotAllowed(_) => RETRY_LATE,
+            Self::TooMany | Self::NotAllowed(_) | Self::NotRelaying => RETRY_LATE,
             _ => RETRY_SOON,
         }
     }
@@ -55,6 +59,7 @@ impl Refusal {
             Self::Stranger => &mut counters.subscription_of_stranger,
             Self::Loop => &mut counters.subscription_in_loop,
             Self::TooLong => &mut counters.subscription_too_deep,
+            Self::NotRelaying => &mut counters.subscription_not_relayed,
         };
         *counter += 1;
     }

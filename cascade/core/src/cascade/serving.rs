@@ -17,7 +17,7 @@ use crate::route::refusal;
 use crate::wire::Malformed;
 use crate::wire::message::{Subscribe, SubscribeErr, SubscribeOk, Unsubscribe};
 use crate::wire::record::{bytes_of, kind_of, node_of, room_of, track_of};
-use crate::{Forward, TrackLayer};
+use crate::{Forward, MediaKind, Node, TrackLayer};
 
 /// Layers served to one peer.
 pub(super) const SERVED_PER_PEER_MAX: usize = 16_384;
@@ -87,6 +87,9 @@ impl Cascade {
         if !self.alive.contains(&to) || !self.alive.contains(&asked.origin) {
             return Err(Refusal::Stranger);
         }
+        if asked.kind == MediaKind::Video && !self.takes_child(to, &asked) {
+            return Err(Refusal::NotRelaying);
+        }
         if let Some(room) = self.rooms.get(&asked.room) {
             self.may_touch(&room.record.settings.countries, to)?;
         }
@@ -107,6 +110,12 @@ impl Cascade {
             return Err(Refusal::TooLong);
         }
         Ok(asked)
+    }
+
+    /// Whether this node relays, or the subscriber hangs below it already: such a child stays until it has another parent.
+    fn takes_child(&self, child: NodeId, asked: &Served) -> bool {
+        let relays = self.map.node(self.me).is_none_or(Node::relays);
+        relays || self.children_of(&(asked.room.clone(), asked.origin)).contains(&child)
     }
 
     /// Whether a room's media may touch a node.

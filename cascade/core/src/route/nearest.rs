@@ -1,4 +1,4 @@
-//! The nearest node with room left: distance plus a price for load, draining nodes last.
+//! The nearest node with room left: distance plus a price for load; full nodes after all others, draining ones last.
 
 use origo_auth::NodeId;
 
@@ -27,7 +27,7 @@ impl Policy for Nearest {
         let from = caller.or(answering_place);
         let mut sorted: Vec<&Node> = nodes.iter().collect();
         sorted.sort_by(|a, b| {
-            let key = |node: &Node| (node.draining, caller.is_some() || node.id != answering);
+            let key = |node: &Node| (node.draining, !node.overload.is_none(), caller.is_some() || node.id != answering);
             key(a).cmp(&key(b)).then(self.cost_km(from, a).total_cmp(&self.cost_km(from, b))).then(a.id.cmp(&b.id))
         });
         let nearest = caller.and_then(|caller| {
@@ -70,6 +70,9 @@ fn why(node: &Node, distance_km: Option<f64>, is_answering: bool, is_nearest: bo
     if load >= LOAD_WORTH_A_WORD {
         why.push_str(&format!(", {load:.0} % busy"));
     }
+    if !node.overload.is_none() {
+        why.push_str(", full: it takes no new sessions");
+    }
     if node.draining {
         why.push_str(", draining: it takes no new sessions");
     }
@@ -94,6 +97,7 @@ mod tests {
             address: NodeAddress { quic: ([127, 0, 0, 1], 7881).into() },
             load: 0.0,
             draining: false,
+            overload: Default::default(),
         }
     }
 
@@ -136,6 +140,16 @@ mod tests {
         let mut nodes = three();
         nodes[0].draining = true;
         assert_eq!(regions(&rank(Some(PARIS), NodeId([1; 16]), &nodes)), ["new-york", "singapore", "frankfurt"]);
+    }
+
+    #[test]
+    fn a_full_node_comes_after_all_that_have_room_and_before_one_that_drains() {
+        let mut nodes = three();
+        nodes[0].overload = crate::Overload { level: crate::Level::Full, why: "cpu 91 %".to_owned() };
+        nodes[1].draining = true;
+        let ranked = rank(Some(PARIS), NodeId([1; 16]), &nodes);
+        assert_eq!(regions(&ranked), ["singapore", "frankfurt", "new-york"]);
+        assert_eq!(ranked[1].why, "478 km away, the nearest, full: it takes no new sessions");
     }
 
     #[test]

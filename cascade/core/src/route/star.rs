@@ -7,6 +7,7 @@ use origo_auth::NodeId;
 use super::direct::{edge, straight};
 use super::relay::{Edge, Plan, Problem, RelayPolicy};
 use super::residency::refused;
+use crate::Node;
 
 /// Draws a star around the room's node that is nearest to all others; the hub takes from the origin.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,10 +46,7 @@ fn through(problem: &Problem<'_>, hub: NodeId, node: NodeId, to_hub: Duration) -
 
 /// The node with the smallest sum of delays to the room's nodes; the smaller id where two are equal.
 fn hub(problem: &Problem<'_>) -> Option<NodeId> {
-    let may = |node: &NodeId| {
-        let draining = problem.map.node(*node).is_none_or(|node| node.draining);
-        !draining && refused(problem, *node).is_none()
-    };
+    let may = |node: &NodeId| problem.map.node(*node).is_some_and(Node::relays) && refused(problem, *node).is_none();
     let sum = |hub: NodeId| -> Duration {
         let ways = problem.room_nodes.iter().filter_map(|node| problem.map.way(hub, *node).filter(|_| *node != hub));
         ways.map(|way| way.delay).sum()

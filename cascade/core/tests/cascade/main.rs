@@ -10,6 +10,7 @@ mod handover;
 mod invariants;
 mod lies;
 mod media;
+mod overloads;
 mod records;
 mod seats;
 mod storms;

@@ -9,8 +9,8 @@ use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey, RoomSid, TrackSid};
 use origo_cascade_core::cascade::{Counters, RoomData};
 use origo_cascade_core::route::{Direct, Prices, RelayPolicy};
 use origo_cascade_core::{
-    Cascade, Event, Forward, Input, LayerSet, LeaveReason, MediaKind, Node, NodeAddress, Output, ParticipantRecord,
-    RoomRecord, RoomSettings, TrackLayer, TrackRecord,
+    Cascade, Event, Forward, Input, LayerSet, LeaveReason, Level, MediaKind, Node, NodeAddress, Output,
+    ParticipantRecord, RoomRecord, RoomSettings, TrackLayer, TrackRecord,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -63,6 +63,8 @@ pub struct World {
     /// Countries of nodes, for rooms that may not touch all.
     pub countries: BTreeMap<usize, &'static str>,
     pub draining: BTreeSet<usize>,
+    /// What nodes do without, by node.
+    pub levels: BTreeMap<usize, Level>,
     pub settings: RoomSettings,
     pub media: Media,
     /// Keeps what nodes say to each other in `said`.
@@ -129,6 +131,7 @@ pub fn nodes_of(nodes: impl IntoIterator<Item = usize>) -> Vec<Node> {
         address: NodeAddress { quic: ([127, 0, 0, 1], node as u16).into() },
         load: 0.0,
         draining: false,
+        overload: Default::default(),
     };
     nodes.into_iter().map(node).collect()
 }
@@ -180,6 +183,7 @@ impl World {
             policy: Arc::new(Direct),
             countries: BTreeMap::new(),
             draining: BTreeSet::new(),
+            levels: BTreeMap::new(),
             settings: RoomSettings::default(),
             media: Media::default(),
             records_messages: false,
@@ -206,6 +210,7 @@ impl World {
             let node = member.id.0[0] as usize - 1;
             member.country = self.countries.get(&node).copied().unwrap_or_default().to_owned();
             member.draining = self.draining.contains(&node);
+            member.overload.level = self.levels.get(&node).copied().unwrap_or_default();
         }
         self.ask(node, Input::Members(members));
     }

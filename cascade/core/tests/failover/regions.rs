@@ -46,5 +46,6 @@ pub fn node(number: usize, region: usize) -> Node {
         address: NodeAddress { quic: ([127, 0, 0, 1], number as u16).into() },
         load: 0.0,
         draining: false,
+        overload: Default::default(),
     }
 }

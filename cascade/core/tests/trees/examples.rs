@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use origo_auth::NodeId;
+use origo_cascade_core::Level;
 use origo_cascade_core::metric::LinkMetric;
 use origo_cascade_core::route::{Map, Plan, RELAY_POLICIES, Tree, relay_policy};
 
@@ -203,6 +204,34 @@ fn a_draining_node_feeds_nobody_and_its_children_leave_it_at_once() {
     nodes.iter_mut().filter(|node| node.id == us).for_each(|node| node.draining = true);
     world.map.set_nodes(&nodes);
     assert_ne!(world.plan(&Tree::default()).edges[&us2].parent, us);
+}
+
+#[test]
+fn the_children_of_a_node_that_relays_no_more_leave_it_and_come_back_when_it_does() {
+    let mut world = azure(&["westeurope", "eastus", "eastus2"]);
+    let (us, us2) = (id(&world, "eastus"), id(&world, "eastus2"));
+    let plan = world.plan(&Tree::default());
+    assert_eq!(plan.edges[&us2].parent, us);
+    world.take(plan);
+    let set = |world: &mut World, level: Level| {
+        let mut nodes: Vec<_> = world.map.nodes().cloned().collect();
+        nodes.iter_mut().filter(|node| node.id == us).for_each(|node| node.overload.level = level);
+        world.map.set_nodes(&nodes);
+    };
+    for level in [Level::Full, Level::Shedding] {
+        set(&mut world, level);
+        assert_eq!(world.plan(&Tree::default()).edges[&us2].parent, us, "{level:?}: who hangs there stays");
+    }
+    set(&mut world, Level::NotRelaying);
+    let plan = world.plan(&Tree::default());
+    assert_ne!(plan.edges[&us2].parent, us);
+    assert_ne!(plan.edges[&us2].backup, Some(us));
+    world.take(plan);
+    world.now += Duration::from_secs(60);
+    set(&mut world, Level::Full);
+    assert_ne!(world.plan(&Tree::default()).edges[&us2].parent, us, "a full node takes no new children");
+    set(&mut world, Level::Calm);
+    assert_eq!(world.plan(&Tree::default()).edges[&us2].parent, us);
 }
 
 #[test]

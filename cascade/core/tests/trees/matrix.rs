@@ -32,6 +32,7 @@ impl Matrix {
             address: NodeAddress { quic: ([127, 0, 0, 1], 7881).into() },
             load: 0.0,
             draining: false,
+            overload: Default::default(),
         });
         let rtt = |a: usize, b: usize| (number(a, 6 + b) + number(b, 6 + a)) / 2.0;
         let rtt_ms = (0..rows.len()).map(|a| (0..rows.len()).map(|b| rtt(a, b)).collect()).collect();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use origo_auth::NodeId;
 use origo_cascade_core::metric::LinkMetric;
 use origo_cascade_core::route::{Edge, Map, Parameters, Plan, Prices, RELAY_POLICIES, Tree, relay_policy};
-use origo_cascade_core::{Node, NodeAddress};
+use origo_cascade_core::{Level, Node, NodeAddress, Overload};
 use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -67,7 +67,14 @@ fn node(rng: &mut StdRng, byte: u8) -> Node {
         address: NodeAddress { quic: ([127, 0, 0, 1], 7881).into() },
         load: f64::from(rng.random_range(0..20_u8)) / 20.0,
         draining: rng.random_bool(0.1),
+        overload: overload(rng),
     }
+}
+
+/// Most nodes have room.
+fn overload(rng: &mut StdRng) -> Overload {
+    let level = if rng.random_bool(0.8) { Level::Calm } else { Level::ALL[rng.random_range(1..Level::ALL.len())] };
+    Overload { level, why: String::new() }
 }
 
 fn metric(rng: &mut StdRng) -> LinkMetric {
@@ -145,7 +152,7 @@ fn check_places(world: &World, node: NodeId, edge: &Edge) -> Result<(), TestCase
         let country = stands.map_or(String::new(), |node| node.country.clone());
         prop_assert!(world.countries.is_empty() || world.countries.contains(&country), "{touched} is in {country}");
         let is_relay = *touched != node && *touched != world.origin;
-        prop_assert!(!is_relay || stands.is_some_and(|node| !node.draining));
+        prop_assert!(!is_relay || stands.is_some_and(Node::relays));
     }
     Ok(())
 }

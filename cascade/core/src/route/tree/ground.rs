@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use origo_auth::NodeId;
 
 use super::{Parameters, ms};
+use crate::Node;
 use crate::home::hash;
 use crate::route::relay::Problem;
 
@@ -174,8 +175,8 @@ fn vertex(problem: &Problem<'_>, parameters: &Parameters, id: NodeId) -> Vertex 
         region: node.map(|node| node.region.clone()).unwrap_or_default(),
         rate: problem.members.get(&id).map_or(0.0, |rate| (*rate as f64).max(RATE_MIN_BPS)),
         idle: false,
-        relays: node.is_some_and(|node| !node.draining),
-        busy: node.is_some_and(|node| node.load >= parameters.load_max),
+        relays: node.is_some_and(Node::relays),
+        busy: node.is_some_and(|node| node.load >= parameters.load_max || !node.takes_sessions()),
         rank: rank(problem, id),
         ingress: ORIGIN,
         siblings: 0,

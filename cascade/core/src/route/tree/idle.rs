@@ -56,7 +56,8 @@ fn candidates(problem: &Problem<'_>, parameters: &Parameters, reached: &[NodeId]
     let taken: BTreeSet<&str> =
         members().filter_map(|id| problem.map.node(*id)).map(|node| node.region.as_str()).collect();
     let may = |node: &&Node| {
-        !node.draining
+        // A full node takes nothing more, and keeps what it has.
+        (node.takes_sessions() || node.relays() && problem.before.edges.contains_key(&node.id))
             && node.load < parameters.load_idle_max
             && !taken.contains(node.region.as_str())
             && refusal(problem.countries, Some(node)).is_none()
