@@ -10,6 +10,7 @@ mod http;
 mod log;
 mod metrics;
 mod node;
+mod overload;
 mod paths;
 mod rooms;
 mod route;

@@ -14,6 +14,7 @@ use axum::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 use origo_auth::NodeId;
 use origo_cascade_core::route::{Ranked, rank, refusal};
+use origo_cascade_core::{Level, Node};
 use serde::Serialize;
 
 use crate::geo::{Located, Source};
@@ -48,6 +49,8 @@ struct Route {
     url: String,
     distance_km: Option<f64>,
     load: f64,
+    /// What it does without because it is short of something.
+    level: Level,
     why: String,
 }
 
@@ -63,8 +66,11 @@ pub async fn route(State(surface): State<Arc<Surface>>, address: ClientAddress, 
     let countries = surface.app.config.routing.residency.countries_of_name(parameters.get("room").unwrap_or_default());
     let mut nodes = (surface.app.nodes)();
     nodes.retain(|node| refusal(countries, Some(node)).is_none());
-    if nodes.iter().any(|node| !node.draining) {
-        nodes.retain(|node| !node.draining);
+    // A full node is still better than none, and so is one that drains.
+    for has_room in [Node::takes_sessions, |node: &Node| !node.draining] {
+        if nodes.iter().any(has_room) {
+            nodes.retain(has_room);
+        }
     }
     let ranked = rank(located.place, surface.app.node, &nodes);
     tracing::debug!(client = %address.client, place = located.name(), best = ranked.first().map(|best| &*best.why), "routed");
@@ -95,6 +101,7 @@ impl Route {
             // Nobody needs metres, and a country's centre is not that exact.
             distance_km: ranked.distance_km.map(f64::round),
             load: ranked.node.load,
+            level: ranked.node.overload.level,
             why: ranked.why + &stays,
         }
     }

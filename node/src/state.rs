@@ -7,6 +7,7 @@ use origo_cascade_core::Node;
 
 use crate::config::{Config, LiveKeys};
 use crate::metrics::Dropped;
+use crate::overload::Shown;
 use crate::paths::Paths;
 use crate::rooms::RoomsHandle;
 use crate::webhooks::Inlet;
@@ -31,6 +32,8 @@ pub struct AppState {
     pub keys: LiveKeys,
     /// The living nodes as gossip tells it, this one among them. `/health` shows how many.
     pub nodes: Arc<dyn Fn() -> Vec<Node> + Send + Sync>,
+    /// Whether the node is short of something.
+    pub overload: Shown,
     /// Counts what handlers drop, close or refuse; shown as `origo_dropped_total{what,reason}`.
     pub dropped: Dropped,
 }

@@ -36,8 +36,17 @@ impl Node {
         Self::start_at(origo, "127.0.0.1", free_block()?, flags)
     }
 
+    /// The same of a node that may let nobody in: waits until it answers at all.
+    pub fn start_full(origo: &Path, flags: &[&str]) -> Result<Self> {
+        Self::start_until(origo, "127.0.0.1", free_block()?, flags, |_| true)
+    }
+
     /// The same at an address of this machine and at ports that the caller has chosen.
     pub fn start_at(origo: &Path, ip: &str, port: u16, flags: &[&str]) -> Result<Self> {
+        Self::start_until(origo, ip, port, flags, |status| status == 200)
+    }
+
+    fn start_until(origo: &Path, ip: &str, port: u16, flags: &[&str], is_ready: fn(u16) -> bool) -> Result<Self> {
         let data = tempfile::tempdir()?;
         let mut command = Command::new(origo);
         command.arg("node").args(["--bind", ip, "--port", &port.to_string(), "--log-format", "text"]);
@@ -48,7 +57,7 @@ impl Node {
                 return Some(false);
             }
             let response = http::get(&node.authority(), "/health", &[]).ok()?;
-            (response.status == 200).then_some(true)
+            is_ready(response.status).then_some(true)
         });
         anyhow::ensure!(healthy == Some(true), "the node did not become ready:\n{}", node.process.stderr());
         Ok(node)

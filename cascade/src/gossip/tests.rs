@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use origo_cascade_core::{Level, NodeAddress, Overload};
 use origo_cascade_core::metric::LinkMetric;
+use origo_cascade_core::{Level, NodeAddress, Overload};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::time::{Instant, sleep};

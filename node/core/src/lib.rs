@@ -3,14 +3,16 @@
 //! - [`room`]: LiveKit sessions and rooms. Takes decoded `SignalRequest`s, gives `SignalResponse`s; knows no socket.
 //! - [`media`]: the media worker. Takes datagrams and commands, gives datagrams and events; its `peer` module is the
 //!   only place that names str0m.
+//! - [`overload`]: what a node does without when it runs short of something. Takes figures, gives a step.
 //!
-//! Both follow one drain rule: *handle one input, then poll outputs until `Output::Timeout`, then wait.*
+//! The first two follow one drain rule: *handle one input, then poll outputs until `Output::Timeout`, then wait.*
 
 // Tests begin their virtual time at some instant and may draw a seed; nothing else may.
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 #![deny(clippy::iter_over_hash_type)]
 
 pub mod media;
+pub mod overload;
 mod pace;
 pub mod room;
 

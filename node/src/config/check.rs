@@ -12,7 +12,7 @@ use super::fault::Faults;
 use super::keys::{PROJECT_DEFAULT, SECRET_BYTES_MIN, check_secret};
 use super::raw::RawConfig;
 use super::reader::Reader;
-use super::{Config, keys, region, routing, webhooks};
+use super::{Config, keys, limits, region, routing, webhooks};
 use crate::log::{LEVEL_DEFAULT, LogConfig, LogFormat};
 
 const PORT_DEFAULT: u16 = 7880;
@@ -79,6 +79,7 @@ fn read(reader: &mut Reader, machine: &Machine<'_>) -> Config {
         advertise,
         seeds,
         link_rates_bps: read_link_rates(reader),
+        limits: limits::read(reader),
         drain_deadline: reader.time("drain_deadline").unwrap_or(DRAIN_DEADLINE_DEFAULT),
         mesh_secret,
         data_dir: reader.text("data_dir").unwrap_or_else(|| "origo-data".to_owned()).into(),
@@ -197,7 +198,7 @@ fn read_link_rates(reader: &mut Reader) -> BTreeMap<String, u64> {
 }
 
 /// Bits per second.
-fn read_rate(text: &str) -> Option<u64> {
+pub(super) fn read_rate(text: &str) -> Option<u64> {
     let (number, unit) = [("Mbps", 1_000_000), ("Gbps", 1_000_000_000)]
         .into_iter()
         .find_map(|(name, unit)| Some((text.strip_suffix(name)?.trim_end(), unit)))?;

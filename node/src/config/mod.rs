@@ -8,6 +8,7 @@ mod cidr;
 mod fault;
 mod key;
 mod keys;
+mod limits;
 mod live_keys;
 mod raw;
 mod reader;
@@ -28,6 +29,7 @@ use origo_auth::{Keys, Secret};
 pub use cidr::Cidr;
 pub use fault::Faults;
 pub use key::{KEYS, Key};
+pub use limits::Limits;
 pub use live_keys::LiveKeys;
 pub use reload::follow as follow_keys;
 pub use routing::Routing;
@@ -69,6 +71,8 @@ pub struct Config {
     pub seeds: Vec<String>,
     /// What the paths to other nodes carry, in bits per second, by the node's id or its region.
     pub link_rates_bps: BTreeMap<String, u64>,
+    /// How much of everything the node may use.
+    pub limits: Limits,
     /// How long SIGTERM leaves to move people elsewhere; zero ends at once.
     pub drain_deadline: Duration,
     /// What makes a node one of ours.

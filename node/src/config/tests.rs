@@ -217,6 +217,19 @@ fn the_rates_of_paths_are_read_with_their_units_and_refused_without() {
 }
 
 #[test]
+fn limits_are_read_with_their_units_and_refused_without() {
+    let file = "cpu_full = 70\nmemory_limit = \"2GB\"\negress_limit = \"500Mbps\"\noverload_recovery = \"30s\"\n";
+    let limits = checked(file, &[("ORIGO_OVERLOAD", "false")], &[("ingress_limit", "1 Gbps")]).unwrap().limits;
+    assert_eq!((limits.sheds, limits.cpu_full, limits.recovery.as_secs()), (false, 0.7, 30));
+    assert_eq!(limits.memory_bytes, Some(2_000_000_000));
+    assert_eq!((limits.egress_bps, limits.ingress_bps), (Some(500_000_000), Some(1_000_000_000)));
+    assert_eq!(checked("", &[], &[]).unwrap().limits, super::Limits::default());
+    let file = "cpu_full = 101\nmemory_limit = \"2\"\negress_limit = \"fast\"\noverload_recovery = 0\n";
+    let faults = checked(file, &[], &[]).unwrap_err();
+    assert_eq!(faulty_keys(&faults), ["overload_recovery", "cpu_full", "memory_limit", "egress_limit"]);
+}
+
+#[test]
 fn the_sample_holds_every_key_and_has_no_fault() {
     checked(SAMPLE, &[], &[]).unwrap();
     for key in KEYS {

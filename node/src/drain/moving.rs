@@ -91,7 +91,7 @@ impl Refuges {
     /// The best first: other nodes near this one that have room and do not drain.
     pub fn now(&self) -> Vec<Refuge> {
         let mut nodes = (self.nodes)();
-        nodes.retain(|node| node.id != self.node && !node.draining);
+        nodes.retain(|node| node.id != self.node && node.takes_sessions());
         let ranked = rank(Some(self.place), self.node, &nodes);
         let refuge = |node: Node| Refuge { node: node.id, region: node.region, url: node.url, country: node.country };
         ranked.into_iter().map(|ranked| refuge(ranked.node)).collect()

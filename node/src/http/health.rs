@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::Surface;
+use crate::overload::Told;
 
 /// How long the rooms may take to count themselves; a node whose rooms do not answer is not healthy.
 const ROOMS_TIMEOUT: Duration = Duration::from_secs(1);
@@ -21,6 +22,8 @@ enum Status {
     Ok,
     /// Has not joined the mesh yet.
     Starting,
+    /// Takes no new sessions, because it is short of something.
+    Full,
     /// Takes no new sessions.
     Draining,
     /// The rooms do not answer.
@@ -40,6 +43,8 @@ struct Health {
     tracks: u64,
     /// Open signaling sockets.
     sockets: u32,
+    /// What it does without, for want of what, and what is in use.
+    overload: Told,
 }
 
 /// Answers 200 when the node takes sessions, else 503.
@@ -51,6 +56,7 @@ pub(super) async fn health(State(surface): State<Arc<Surface>>) -> Response {
         _ if rooms.is_err() => Status::Stalled,
         None => Status::Starting,
         Some(node) if node.draining => Status::Draining,
+        Some(_) if app.overload.is_full() => Status::Full,
         Some(_) => Status::Ok,
     };
     let rooms = rooms.unwrap_or_default();
@@ -64,6 +70,7 @@ pub(super) async fn health(State(surface): State<Arc<Surface>>) -> Response {
         participants: rooms.participants,
         tracks: rooms.audio_tracks + rooms.video_tracks,
         sockets: surface.sockets.all(),
+        overload: app.overload.get().told(),
     };
     let code = if status == Status::Ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(health)).into_response()

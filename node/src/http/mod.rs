@@ -9,12 +9,14 @@ mod demo_token;
 mod health;
 mod ice;
 mod limiter;
+mod nodes;
 mod page;
 mod parameters;
 mod path;
 mod problem;
 mod room_paths;
 mod serve;
+mod spare;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -33,6 +35,7 @@ pub use address::ClientAddress;
 pub use bearer::{authenticate, authorize, unix_now};
 pub use census::{Census, Counted};
 pub use limiter::{Limit, Limiter};
+pub use nodes::nodes;
 pub use parameters::Parameters;
 pub use problem::Problem;
 pub use serve::serve;

@@ -2,8 +2,11 @@
 
 use axum::Json;
 use axum::http::StatusCode;
+use axum::http::header::{HeaderValue, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+
+use crate::overload::RETRY_AFTER_S;
 
 /// A refusal with a stable code and a sentence; as JSON `{"code","message"}`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -103,6 +106,11 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        (self.status, Json(self)).into_response()
+        let is_full = self.status == StatusCode::SERVICE_UNAVAILABLE;
+        let mut response = (self.status, Json(self)).into_response();
+        if is_full {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+        }
+        response
     }
 }

@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use super::spare::{Spare, is_want_of_handles};
 use super::{Census, Counted, Surface, ice, router};
 
 /// Open HTTP connections in all. Each takes some 10 KB, so a full house takes 160 MB.
@@ -27,7 +28,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// The largest head of a request: a join's request line may have 64 KiB (more than `http::Uri` takes), and its token
 /// may come in a header.
 const HEAD_BYTES_MAX: usize = 128 * 1024;
-/// Pause after a failed accept, which is nearly always for want of file descriptors.
+/// Pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `shutdown` completes; then no connection is accepted and open ones finish the request at hand.
@@ -37,6 +38,7 @@ pub async fn serve(listener: TcpListener, surface: Arc<Surface>, shutdown: impl 
     let (stop, stopped) = watch::channel(());
     let router = router(surface.clone());
     tokio::pin!(shutdown);
+    let mut spare = Spare::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -50,6 +52,12 @@ pub async fn serve(listener: TcpListener, surface: Arc<Surface>, shutdown: impl 
                 }
                 None => surface.app.dropped.count("connection", "too many"),
             },
+            Err(error) if is_want_of_handles(&error) => {
+                surface.app.dropped.count("connection", "no file handle");
+                if !spare.refuse_next(&listener).await {
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;

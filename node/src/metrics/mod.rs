@@ -10,6 +10,7 @@ use origo_auth::NodeId;
 use origo_cascade::MeshStats;
 use origo_node_core::media;
 
+use crate::overload::State;
 use crate::rooms::RoomsStats;
 use crate::webhooks;
 
@@ -29,6 +30,8 @@ pub struct Snapshot {
     pub workers: Vec<(media::Stats, f64)>,
     /// Webhooks, if applications are to be told.
     pub webhooks: Option<webhooks::Stats>,
+    /// Whether the node is short of something.
+    pub overload: State,
     /// Links to other nodes.
     pub mesh: MeshStats,
     /// Living nodes, this one among them.

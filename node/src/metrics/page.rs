@@ -5,8 +5,10 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use origo_cascade::{LinkStats, Measured, MeshStats};
 use origo_cascade_core::MediaKind;
 use origo_node_core::media::{self, Direction, Via};
+use origo_node_core::overload::Resource;
 
 use super::Snapshot;
+use crate::overload::State;
 use crate::rooms::RoomsStats;
 use crate::webhooks;
 
@@ -23,6 +25,7 @@ pub fn render(snapshot: &Snapshot) -> String {
         build(snapshot);
         rooms(&snapshot.rooms);
         workers(&snapshot.workers);
+        overload(&snapshot.overload);
         mesh(&snapshot.mesh);
         if let Some(stats) = &snapshot.webhooks {
             webhooks(stats);
@@ -68,6 +71,12 @@ fn describe() {
     describe_gauge!("origo_link_receiving", "Track layers that this node has asked the peer for");
     describe_counter!("origo_nacks_total", "Packets asked for again; out: asked by this node");
     describe_counter!("origo_keyframe_requests_total", "Keyframes asked for; out: asked by this node");
+    describe_gauge!("origo_overload_level", "What the node does without: 1 newcomers, 2 upper layers, 3 relaying too");
+    describe_gauge!("origo_overload_shed_parts", "How many of three parts of the upper layers are shed");
+    describe_gauge!(
+        "origo_overload_usage_ratio",
+        "Share of each resource that is in use; those without a limit are absent"
+    );
     describe_counter!("origo_webhooks_total", "Attempts to deliver a webhook, by what came of them");
     describe_gauge!("origo_webhooks_waiting", "Webhooks in the queue on disk");
     describe_counter!("origo_dropped_total", "What came and was not acted upon, and why");
@@ -100,6 +109,16 @@ fn rooms(stats: &RoomsStats) {
     gauge!("origo_participants").set(stats.participants as f64);
     gauge!("origo_tracks", "kind" => "audio").set(stats.audio_tracks as f64);
     gauge!("origo_tracks", "kind" => "video").set(stats.video_tracks as f64);
+}
+
+fn overload(state: &State) {
+    gauge!("origo_overload_level").set(f64::from(state.step.level() as u8));
+    gauge!("origo_overload_shed_parts").set(f64::from(state.step.shed()));
+    for resource in Resource::ALL {
+        if let Some(share) = state.usage.get(resource) {
+            gauge!("origo_overload_usage_ratio", "resource" => resource.name()).set(share);
+        }
+    }
 }
 
 fn webhooks(stats: &webhooks::Stats) {
@@ -208,6 +227,7 @@ mod tests {
 
     use origo_auth::NodeId;
     use origo_cascade_core::metric::LinkMetric;
+    use origo_node_core::overload::{Step, Usage};
 
     use super::*;
 
@@ -219,12 +239,15 @@ mod tests {
         let mut worker = media::Stats::default();
         worker.count_dropped("datagram", "unknown ufrag");
         worker.srtp_sessions.insert("aes-256-gcm", 3);
+        let mut usage = Usage::default();
+        usage.set(Resource::Egress, Some(1.5));
         Snapshot {
             node: NodeId([1; 16]),
             region: "frankfurt".to_owned(),
             rooms: RoomsStats { participants: 4, video_tracks: 5, ..RoomsStats::default() },
             workers: vec![(worker.clone(), 0.25), (worker, 0.0)],
             webhooks: Some(webhooks::Stats::default()),
+            overload: State { step: Step::FULL.up(), usage, ..State::default() },
             mesh: MeshStats {
                 links: vec![(NodeId([2; 16]), link)],
                 measured: vec![measured],
@@ -243,6 +266,9 @@ mod tests {
         let peer = NodeId([2; 16]);
         for line in [
             "origo_participants 4".to_owned(),
+            "origo_overload_level 2".to_owned(),
+            "origo_overload_shed_parts 1".to_owned(),
+            "origo_overload_usage_ratio{resource=\"egress\"} 1.5".to_owned(),
             "origo_tracks{kind=\"video\"} 5".to_owned(),
             "origo_rtp_packets_total{direction=\"in\",kind=\"audio\",via=\"client\"} 0".to_owned(),
             format!("origo_link_packets_total{{peer=\"{peer}\",direction=\"out\",class=\"base\"}} 7"),

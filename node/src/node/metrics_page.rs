@@ -14,7 +14,7 @@ use origo_cascade::Mesh;
 use tokio::net::TcpListener;
 
 use crate::drain::{self, Admin};
-use crate::http::Surface;
+use crate::http::{self, Surface};
 use crate::metrics::{Snapshot, render};
 use crate::webhooks;
 use crate::worker::WorkerHandle;
@@ -32,10 +32,11 @@ pub struct Source {
     pub admin: Admin,
 }
 
-/// Serves `GET /metrics`, and `/v1/drain` to this machine, until `shutdown`.
+/// Serves `GET /metrics` and `GET /v1/nodes`, and `/v1/drain` to this machine, until `shutdown`.
 pub async fn serve(listener: TcpListener, source: Source, shutdown: impl Future<Output = ()> + Send + 'static) {
     let drain = drain::router(source.admin.clone());
-    let router = Router::new().route("/metrics", get(page)).with_state(source).merge(drain);
+    let nodes = Router::new().route("/v1/nodes", get(http::nodes)).with_state(source.surface.app.clone());
+    let router = Router::new().route("/metrics", get(page)).with_state(source).merge(drain).merge(nodes);
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(shutdown).await {
         tracing::error!(%error, "the metrics listener broke");
@@ -59,6 +60,7 @@ async fn gather(source: &Source) -> Option<Snapshot> {
         rooms,
         workers: workers.iter().map(|worker| (worker.stats(), worker.load())).collect(),
         webhooks: app.webhooks.as_ref().map(webhooks::Inlet::stats),
+        overload: app.overload.get(),
         mesh: mesh.stats(),
         nodes: mesh.nodes().len(),
         dropped: app.dropped.counts(),

@@ -1,7 +1,6 @@
 //! One node: its parts, assembled in an order that leaves nothing half open when one of them cannot start.
 
 mod identity;
-mod load;
 mod metrics_page;
 mod parts;
 

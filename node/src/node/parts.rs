@@ -15,12 +15,13 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::{load, metrics_page};
+use super::metrics_page;
 use crate::config::{self, Config, LiveKeys, Sources};
 use crate::drain::{self, Admin, Left, Moving, Orders, Refuges};
 use crate::geo::Geo;
 use crate::http::{self, Surface};
 use crate::metrics::Dropped;
+use crate::overload::{self, Shown};
 use crate::paths::{Answering, Paths, ViewSource};
 use crate::rooms::{self, RoomsTask, ToMesh, ToWorker};
 use crate::state::AppState;
@@ -85,7 +86,6 @@ impl Running {
         };
         let (handle, rooms) = rooms::start(parts);
 
-        let watchers = [follow_keys(sources, keys.clone()), load::announce(&workers, &mesh)];
         let webhooks = match outlet.zip(config.webhooks.clone()) {
             Some((outlet, settings)) => {
                 let (rooms, nodes) = (handle.clone(), nodes(&mesh));
@@ -103,11 +103,21 @@ impl Running {
             webhooks: inlet,
             keys,
             nodes: nodes(&mesh),
+            overload: Shown::default(),
             dropped,
         };
         let admin = Admin { orders: Orders::default(), rooms: app.rooms.clone(), webhooks: app.webhooks.clone() };
         let place = Place { latitude: config.latitude, longitude: config.longitude };
         let refuges = Refuges { node, place, nodes: nodes(&mesh) };
+        let overload = overload::Parts {
+            limits: config.limits.clone(),
+            shown: app.overload.clone(),
+            rooms: app.rooms.clone(),
+            refuges: refuges.clone(),
+            workers: weak(&workers),
+            mesh: weak(&mesh),
+        };
+        let watchers = [follow_keys(sources, app.keys.clone()), tokio::spawn(overload::watch(overload))];
         let moving = Moving { admin: admin.clone(), refuges: refuges.clone(), mesh: weak(&mesh) };
         let draining = tokio::spawn(drain::run(moving));
         let surface = Surface::new(app, geo);

@@ -18,7 +18,7 @@ use origo_auth::{Identity, NodeId, RoomKey, TrackSid};
 use origo_node_core::SessionId;
 pub use origo_node_core::room::Elsewhere;
 pub use origo_node_core::room::Stats as RoomsStats;
-use origo_node_core::room::{Answer, Ask, Join, Refuge};
+use origo_node_core::room::{Answer, Ask, Full, Join, Refuge};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -69,6 +69,8 @@ enum Request {
     Stats(oneshot::Sender<RoomsStats>),
     /// The node drains, or does not any more; answered when everybody whom it concerns has been told.
     Drain(Option<(Vec<Refuge>, usize)>, oneshot::Sender<()>),
+    /// The node lets no newcomers in, or does again.
+    Full(Option<Full>),
     /// A call of the server API, for this node or for another.
     Admin(Option<NodeId>, Ask, oneshot::Sender<Answer>),
 }
@@ -178,6 +180,11 @@ impl RoomsHandle {
     /// The node does not drain any more.
     pub async fn undrain(&self) {
         self.tell_drain(None).await;
+    }
+
+    /// The node lets no newcomers in, or does again. Never waits; says whether the rooms will hear of it.
+    pub fn set_full(&self, full: Option<Full>) -> bool {
+        self.requests.try_send(Request::Full(full)).is_ok()
     }
 
     async fn tell_drain(&self, drain: Option<(Vec<Refuge>, usize)>) {

@@ -122,6 +122,7 @@ fn answer(
             let _ = told.send(());
             None
         }
+        Request::Full(_) => None,
         Request::Stats(answer) => {
             let _ = answer.send(RoomsStats { participants: sessions.len() as u64, ..Default::default() });
             None

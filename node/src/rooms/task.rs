@@ -126,6 +126,7 @@ impl Task {
             Request::Watching(room, answer) => drop(answer.send(self.watching(&room))),
             Request::Stats(answer) => drop(answer.send(self.rooms.stats())),
             Request::Admin(node, ask, answer) => self.admin(node, ask, answer),
+            Request::Full(full) => self.turn(Input::Full(full)),
             Request::Drain(drain, told) => {
                 self.turn(drain.map_or(Input::Undrain, |(refuges, people)| Input::Drain { refuges, people }));
                 let _ = told.send(());

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
+use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -21,6 +22,7 @@ use super::frame::FRAME_BYTES_MAX;
 use super::led::Led;
 use super::{join_request, query, socket};
 use crate::http::{ClientAddress, Parameters, Surface, authorize};
+use crate::overload::RETRY_AFTER_S;
 use crate::rooms::{Elsewhere, Refusal};
 
 /// Parameter of a client that can open a successor of its session: `1`, or the session of which this one is it.
@@ -52,6 +54,9 @@ async fn validate(
     parameters: Parameters,
 ) -> Response {
     match admit(&surface, uri.path(), &headers, &parameters) {
+        Ok((asked, ..)) if asked.resume.is_none() && surface.app.overload.is_full() => {
+            unavailable("the node is full: GET /v1/route names others".into())
+        }
         Ok(_) => "success".into_response(),
         Err(refused) => refused.into_response(),
     }
@@ -104,7 +109,7 @@ async fn connect(
     }
     let stream = match joined {
         Ok(stream) => stream,
-        Err(refusal) => return refuse(&surface, refusal).into_response(),
+        Err(refusal) => return refuse(&surface, refusal),
     };
     upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -132,11 +137,18 @@ fn url_of(surface: &Surface, elsewhere: &Elsewhere) -> Option<String> {
 }
 
 /// What a client is told that is not let in.
-fn refuse(surface: &Surface, refusal: Refusal) -> Refused {
+fn refuse(surface: &Surface, refusal: Refusal) -> Response {
     surface.app.dropped.count("join", "refused");
     tracing::info!(status = refusal.status, reason = refusal.reason, "join refused");
-    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, refusal.reason.into())
+    match StatusCode::from_u16(refusal.status) {
+        Ok(StatusCode::SERVICE_UNAVAILABLE) => unavailable(refusal.reason.into()),
+        status => (status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), refusal.reason).into_response(),
+    }
+}
+
+/// Not now, or not here.
+fn unavailable(sentence: Cow<'static, str>) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, RETRY_AFTER_S)], sentence).into_response()
 }
 
 /// Checks the token and reads what the client asks for.

@@ -1,7 +1,7 @@
 //! How the rest of the node reaches a running worker.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 
@@ -21,7 +21,9 @@ pub(super) struct Shared {
     pub load: Load,
     pub links: OnceLock<Links>,
     pub stop: AtomicBool,
-    pub commands_lost: std::sync::atomic::AtomicU64,
+    pub commands_lost: AtomicU64,
+    /// Bytes to and from clients, then datagrams; stored after each turn.
+    pub traffic: [[AtomicU64; 2]; 2],
 }
 
 /// A running worker. Dropping it does not end the thread; [`WorkerHandle::stop`] does.
@@ -88,6 +90,11 @@ impl WorkerHandle {
     /// Busy share of its thread over the last second or so, 0 to 1.
     pub fn load(&self) -> f64 {
         self.shared.load.get()
+    }
+
+    /// Bytes to and from clients since the start, and datagrams: `[[out, in], [out, in]]`. As of the last turn.
+    pub fn traffic(&self) -> [[u64; 2]; 2] {
+        self.shared.traffic.each_ref().map(|pair| pair.each_ref().map(|count| count.load(Ordering::Relaxed)))
     }
 
     /// Ends the thread and waits for it; clients hear a DTLS close.

@@ -57,6 +57,7 @@ pub(super) fn spawn(
         links: OnceLock::new(),
         stop: false.into(),
         commands_lost: 0.into(),
+        traffic: Default::default(),
     });
     let reports = Reports::new(events);
     let (commands, command_queue) = crossbeam_channel::bounded(COMMANDS_MAX);
@@ -133,6 +134,7 @@ impl Driver {
             }
             self.worker.handle_input(now, Input::BurstEnd);
             next = self.drain();
+            self.count_traffic();
             self.publish(now);
         }
         self.worker.handle_input(Instant::now(), Input::Shutdown);
@@ -226,6 +228,19 @@ impl Driver {
             self.worker.count_dropped("datagram", "tcp queue full");
         }
         next
+    }
+
+    fn count_traffic(&self) {
+        let stats = self.worker.stats();
+        let [bytes, datagrams] = &self.shared.traffic;
+        for (count, value) in bytes.iter().chain(datagrams).zip([
+            stats.bytes_out,
+            stats.bytes_in,
+            stats.datagrams_out,
+            stats.datagrams_in,
+        ]) {
+            count.store(value, Ordering::Relaxed);
+        }
     }
 
     fn publish(&mut self, now: Instant) {

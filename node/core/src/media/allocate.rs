@@ -186,6 +186,11 @@ impl Demand {
         given < self.layers().last()
     }
 
+    /// Bits per second of the best that the subscriber could have.
+    pub fn best_bps(&self) -> u64 {
+        self.bitrates_bps.iter().flatten().copied().last().unwrap_or(0)
+    }
+
     fn layers(&self) -> impl DoubleEndedIterator<Item = u8> {
         (0..3u8).filter(|&layer| self.flows(layer))
     }

@@ -38,6 +38,7 @@ impl Worker {
             Command::Unsubscribe { session, track } => self.unsubscribe(session, track),
             Command::Settings { session, track, settings } => self.set_settings(session, track, settings),
             Command::Speakers(order) => self.order_speakers(&order),
+            Command::Shed(shed) => self.set_shed(shed),
             Command::CapBandwidth { session, bps } => self.with_session(session, |session| session.cap_bps = bps),
             Command::SendData { session, channel, packet } => {
                 let Some(index) = self.sessions.get(&session).map(|session| session.subscriber) else {
@@ -153,7 +154,7 @@ impl Worker {
         }
         for (layer, state) in (0u8..).zip(&mut track.layers) {
             let key = TrackLayer { track: expected.sid, layer };
-            state.serves = self.serves.get(&key).cloned().unwrap_or_default();
+            state.serves = self.serves.get(&key).filter(|_| self.gives(key)).cloned().unwrap_or_default();
         }
         track.follow_serves();
         let sid = expected.sid;
@@ -340,15 +341,16 @@ impl Worker {
         }
     }
 
-    fn apply_serves(&mut self, layer: TrackLayer) {
+    pub(super) fn apply_serves(&mut self, layer: TrackLayer) {
         let serves = self.serves.get(&layer).cloned().unwrap_or_default();
         if serves.is_empty() {
             self.serves.remove(&layer);
         }
+        let gives = self.gives(layer);
         let Some(&index) = self.tracks_by_sid.get(&layer.track) else { return };
         let Some(track) = self.tracks.get_mut(index).filter(|track| track.is_local()) else { return };
         if let Some(state) = track.layers.get_mut(usize::from(layer.layer)) {
-            state.serves = serves;
+            state.serves = if gives { serves } else { Vec::new() };
             track.follow_serves();
             self.update_want(index);
         }

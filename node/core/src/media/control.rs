@@ -222,6 +222,9 @@ pub enum Command {
     /// Who speaks, or spoke last: tracks of these participants of one room, whoever is most to the fore first. Pictures
     /// that are shown about equally large are served in this order, and before those of all others.
     Speakers(Vec<TrackSid>),
+    /// The node runs short of something: leave out so much of what is above the lowest layers of pictures, 0 for nothing,
+    /// [`crate::overload::SHEDS`] for all.
+    Shed(u8),
     /// The way to a client is to be taken to carry no more than this, for a test of how it bears that; none for as much
     /// as is measured.
     CapBandwidth {

@@ -29,6 +29,7 @@ mod route;
 mod sdp;
 mod serve;
 mod session;
+mod shed;
 mod slab;
 mod stats;
 mod succession;

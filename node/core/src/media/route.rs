@@ -3,10 +3,11 @@
 use origo_cascade_core::TrackLayer;
 use origo_cascade_core::link;
 
-use super::allocate::Share;
+use super::allocate::{Demand, Share};
 use super::codec::Codec;
 use super::egress::Sender;
 use super::serve::serve_links;
+use super::shed::trim;
 use super::stats::{Direction, Via};
 use super::track::{LAYERS, Origin};
 use super::viewer::Viewer;
@@ -102,6 +103,11 @@ impl Worker {
             }
         }
         let believed_bps = session.estimate_bps.map(|estimate| session.prober.believed_bps(now, estimate));
+        if self.shed > 0 {
+            trim(&mut demands, self.shed);
+            // What is shed need not be looked for: probes take bandwidth too.
+            best_bps = demands.iter().map(Demand::best_bps).sum();
+        }
         // For a test it may be taken to carry less.
         let believed_bps = believed_bps.into_iter().chain(session.cap_bps).min();
         let budget_bps = believed_bps.map(|believed| believed.saturating_sub(audio_bps));

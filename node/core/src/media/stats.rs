@@ -63,7 +63,13 @@ pub struct Stats {
     pub tcp_streams: u64,
     /// Datagrams to clients, retransmissions and RTCP included.
     pub datagrams_out: u64,
-    /// Sends that carried them: fewer than datagrams where segmentation offload helped.
+    /// Their bytes, before UDP.
+    pub bytes_out: u64,
+    /// Datagrams from clients.
+    pub datagrams_in: u64,
+    /// Their bytes, before UDP.
+    pub bytes_in: u64,
+    /// Sends that carried `datagrams_out`: fewer than datagrams where segmentation offload helped.
     pub sends_out: u64,
 }
 

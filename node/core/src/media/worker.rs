@@ -125,6 +125,8 @@ pub struct Worker {
     pub(super) stats: Stats,
     /// Bytes of data messages that wait for clients, as of the last sweep.
     pub(super) data_waiting: usize,
+    /// How much of what is above the lowest layers is shed.
+    pub(super) shed: u8,
     /// Places among speakers that were given out so far.
     pub(super) speakers_told: u64,
     sweep_at: Instant,
@@ -153,6 +155,7 @@ impl Worker {
             sends: Vec::new(),
             stats: Stats::default(),
             data_waiting: 0,
+            shed: 0,
             speakers_told: 0,
             sweep_at: now,
             quality_at: now + quality::SPACING,
@@ -164,6 +167,8 @@ impl Worker {
         self.now = self.now.max(now);
         match input {
             Input::Datagram { source, transport, destination, contents } => {
+                self.stats.datagrams_in += 1;
+                self.stats.bytes_in += contents.len() as u64;
                 self.take_datagram((transport, source), destination, contents);
             }
             Input::Command(command) => self.take_command(command),
@@ -187,6 +192,7 @@ impl Worker {
             if !self.outbox.is_empty() {
                 let (transmit, datagrams) = self.outbox.pop().expect("not empty");
                 self.stats.datagrams_out += datagrams as u64;
+                self.stats.bytes_out += transmit.contents.len() as u64;
                 self.stats.sends_out += 1;
                 return Output::Transmit(transmit);
             }

@@ -10,7 +10,7 @@ use origo_cascade_core::route::Residency;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::{Output, Refuge, Stats, limits};
+use super::{Full, Output, Refuge, Stats, limits};
 use crate::{SessionId, media};
 
 /// How a node's rooms are set up.
@@ -54,6 +54,8 @@ pub(super) struct Context {
     switched: BTreeMap<(RoomKey, Identity), Instant>,
     /// Where people go on, while the node drains.
     pub refuges: Option<Vec<Refuge>>,
+    /// Why newcomers are refused, while they are.
+    pub full: Option<Full>,
     /// Who was sent on, to which URL, and until when that is remembered.
     sent_on: BTreeMap<(RoomKey, Identity), (Instant, String)>,
     /// Who came back in vain to which session, and until when it may begin its successor.
@@ -75,6 +77,7 @@ impl Context {
             local_tracks: BTreeMap::new(),
             switched: BTreeMap::new(),
             refuges: None,
+            full: None,
             sent_on: BTreeMap::new(),
             claims: BTreeMap::new(),
             timers: BTreeSet::new(),
@@ -125,6 +128,11 @@ impl Context {
         if self.claims.len() < limits::CLAIMS_MAX {
             self.claims.insert((room.clone(), identity.clone()), (now + limits::CLAIM_STANDS, sid));
         }
+    }
+
+    /// Whether a client may go on with a session that it asked for before.
+    pub fn has_claim(&self, room: &RoomKey, identity: &Identity) -> bool {
+        self.claims.get(&(room.clone(), identity.clone())).is_some_and(|(until, _)| *until > self.now)
     }
 
     /// The session that a joining client goes on with by what it asked for before. Once.

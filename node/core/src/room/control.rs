@@ -6,6 +6,7 @@ use livekit_protocol as proto;
 use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey};
 use origo_cascade_core as cascade;
 
+use super::Full;
 use crate::{SessionId, media};
 
 /// A client wants in: a front-end has verified its token and decoded its parameters.
@@ -47,7 +48,7 @@ pub struct Join {
     pub add_tracks: Vec<proto::AddTrackRequest>,
 }
 
-/// Another node, to which people of one that drains go on.
+/// Another node, to which people of one that drains or is full go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refuge {
     /// The node.
@@ -98,6 +99,8 @@ pub enum Input {
     },
     /// The node does not drain any more.
     Undrain,
+    /// The node runs short of something and lets no newcomers in, or does again.
+    Full(Option<Full>),
     /// The instant of the last [`Output::Timeout`] has come.
     Timeout,
 }

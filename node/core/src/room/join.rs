@@ -39,6 +39,11 @@ pub(super) enum JoinError {
     Superseded,
     #[error("the node is full: it has {max} rooms", max = limits::ROOMS_MAX)]
     NodeFull,
+    #[error(
+        "the node is full, it is short of {resource}: {}",
+        next.as_deref().map_or("try again in a moment".to_owned(), |url| format!("go to {url}"))
+    )]
+    Full { resource: &'static str, next: Option<String> },
     #[error("the node drains{}", next.as_deref().map(|url| format!(": go on at {url}")).unwrap_or_default())]
     Draining { next: Option<String>, goes_on: Option<String> },
     #[error("the session is on another node")]
@@ -63,7 +68,7 @@ impl JoinError {
             Self::Missing(_) | Self::TooLong { .. } => 400,
             Self::RoomFull | Self::RoomLimit(_) => 429,
             Self::Superseded => 409,
-            Self::NodeFull | Self::Draining { .. } | Self::OnNode(_) => 503,
+            Self::NodeFull | Self::Full { .. } | Self::Draining { .. } | Self::OnNode(_) => 503,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! LiveKit rooms and sessions of one node.
 //!
 //! [`Rooms`] is the core. Within it each [`room`](self) is one value whose deeds are grouped by what they are about:
-//! letting in (`join`), requests (`request`), negotiation and connections (`connection`), own tracks (`publish`),
+//! letting in (`join`, `full`), requests (`request`), negotiation and connections (`connection`), own tracks (`publish`),
 //! received tracks (`subscribe`), whom a publisher lets have them (`audience`) and how they are shown (`shown`), which
 //! layers publishers need send (`dynacast`), who speaks (`speakers`), how good connections are (`quality`), coming back
 //! (`resume`, `history`, `token`), going on at another node
@@ -17,6 +17,7 @@ mod context;
 mod control;
 mod data;
 mod dynacast;
+mod full;
 mod grants;
 mod heir;
 mod history;
@@ -50,6 +51,7 @@ mod token;
 pub use admin::{AdminError, Answer, Ask};
 pub use context::RoomsConfig;
 pub use control::{Elsewhere, Input, Join, Output, Refuge};
+pub use full::Full;
 pub use notice::Notice;
 pub use rooms::Rooms;
 pub use stats::Stats;

@@ -231,10 +231,12 @@ impl Room {
 
 /// Nodes to which people of a room may go on.
 fn refuges_for<'a>(cx: &'a Context, countries: &'a [String]) -> impl Iterator<Item = &'a Refuge> {
-    let may_have = move |refuge: &&Refuge| {
-        countries.is_empty() || countries.iter().any(|country| country.eq_ignore_ascii_case(&refuge.country))
-    };
-    cx.refuges.iter().flatten().filter(may_have)
+    cx.refuges.iter().flatten().filter(move |refuge| may_have(refuge, countries))
+}
+
+/// Whether a node may have a room that stays in these countries.
+pub(super) fn may_have(refuge: &Refuge, countries: &[String]) -> bool {
+    countries.is_empty() || countries.iter().any(|country| country.eq_ignore_ascii_case(&refuge.country))
 }
 
 fn regions(refuges: &[Refuge]) -> RegionSettings {

@@ -49,6 +49,7 @@ impl Rooms {
                 self.context.output(Output::Admin(answer));
             }
             Input::Drain { refuges, people } => self.drain(refuges, people),
+            Input::Full(full) => self.context.full = full,
             Input::Undrain => self.context.refuges = None,
             Input::Timeout => {}
         }
@@ -119,6 +120,7 @@ impl Rooms {
         if self.context.refuges.is_some() && !self.rooms.get(&join.room).is_some_and(stands) {
             return Err(self.goes_on(&join));
         }
+        self.check_newcomer(&join)?;
         let stands_here = self.rooms.get(&join.room).is_some_and(|room| room.locals.contains_key(&join.identity));
         if let Some(sid) = join.resume.filter(|_| stands_here || !join.may_be_led) {
             self.resume(&join, sid);

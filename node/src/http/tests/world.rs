@@ -21,6 +21,7 @@ use crate::geo::Geo;
 use crate::http::{Surface, serve, unix_now};
 use crate::log::{LogConfig, LogFormat};
 use crate::metrics::Dropped;
+use crate::overload::Shown;
 use crate::paths::{Paths, ViewSource};
 use crate::rooms::scripted::{self, Heard};
 use crate::state::AppState;
@@ -33,6 +34,7 @@ pub(crate) struct World {
     pub(crate) address: SocketAddr,
     pub(crate) nodes: Arc<Mutex<Vec<Node>>>,
     pub(crate) heard: UnboundedReceiver<Heard>,
+    pub(crate) shown: Shown,
     dropped: Dropped,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<()>,
@@ -89,7 +91,7 @@ impl World {
         let address = listener.local_addr().unwrap();
         let (rooms, heard) = scripted::start();
         let nodes = Arc::new(Mutex::new(vec![node(1, "tokyo", 35.7, 139.7), node(2, "frankfurt", 50.1, 8.7)]));
-        let dropped = Dropped::default();
+        let (dropped, shown) = (Dropped::default(), Shown::default());
         let view: ViewSource = Arc::new({
             let nodes = nodes.clone();
             move || {
@@ -119,11 +121,12 @@ impl World {
                 move || nodes.lock().unwrap().clone()
             }),
             dropped: dropped.clone(),
+            overload: shown.clone(),
         };
         let surface = Surface::new(app, Geo::open(None).unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
         let served = tokio::spawn(serve(listener, surface, async { drop(stopped.await) }));
-        Self { address, nodes, heard, dropped, stop: Some(stop), served }
+        Self { address, nodes, heard, shown, dropped, stop: Some(stop), served }
     }
 
     /// Ends the surface.
@@ -218,6 +221,7 @@ fn config(demo: bool) -> Config {
         advertise: vec![[127, 0, 0, 1].into()],
         seeds: vec![],
         link_rates_bps: Default::default(),
+        limits: Default::default(),
         drain_deadline: Duration::ZERO,
         mesh_secret: Secret::new("mesh"),
         data_dir: std::env::temp_dir(),

@@ -228,6 +228,46 @@ fn what_peers_take_counts_among_what_is_demanded() {
 }
 
 #[test]
+fn a_node_that_is_short_sheds_upper_layers_step_by_step_and_gives_them_back() {
+    let mut call = Call::new();
+    call.send(30);
+    for (shed, layer) in [(1, 1), (2, 0), (3, 0), (2, 0), (1, 1), (0, 2)] {
+        call.world.command(Command::Shed(shed));
+        call.send(40);
+        assert_eq!(call.send(5), [layer; 5], "{shed} parts are shed");
+        assert_eq!(call.demand(), Some(LayerSet::only(layer)), "nobody need send what is shed");
+    }
+    let numbers: Vec<u64> = call.world.received(call.viewer, 'v').iter().map(|packet| *packet.seq_no).collect();
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "numbers run on over every step");
+}
+
+#[test]
+fn with_everything_shed_other_nodes_get_the_lowest_layer_alone() {
+    let mut call = Call::new();
+    settings(&mut call.world, call.viewer, shown(200, 100));
+    for layer in [0, 2] {
+        let (to, flow) = (NodeId([9; 16]), Flow(20 + u32::from(layer)));
+        let (room, layer) = (RoomKey::new("p", "r"), TrackLayer { track: sid('v'), layer });
+        let (kind, in_stream) = (Kind::Video, false);
+        call.world.command(Command::Forward(Forward::Serve { room, layer, to, flow, kind, in_stream }));
+    }
+    let flows = |call: &mut Call| {
+        call.send(30);
+        let before = call.world.sends.len();
+        call.send(2);
+        let flow = |send: &link::Send| match send {
+            link::Send::Packet { flow, .. } => Some(flow.0),
+            _ => None,
+        };
+        call.world.sends[before..].iter().filter_map(flow).collect::<Vec<_>>()
+    };
+    for (shed, sent) in [(0, &[20, 22, 20, 22][..]), (2, &[20, 22, 20, 22]), (3, &[20, 20]), (0, &[20, 22, 20, 22])] {
+        call.world.command(Command::Shed(shed));
+        assert_eq!(flows(&mut call), sent, "{shed} parts are shed");
+    }
+}
+
+#[test]
 fn levels_are_told_of_sound_that_came_and_of_no_other() {
     let mut world = World::new();
     let viewer = world.join(false);
