@@ -33,7 +33,7 @@ impl Rig {
     /// Starts the node and connects everybody; the publishers then rest.
     pub async fn start(origo: &Path, estimator: bool, cli: &Cli) -> Result<Self> {
         let estimator = if estimator { "--bwe=true" } else { "--bwe=false" };
-        let node = Node::start(origo, &["--workers", "1", "--log", "warn", estimator])?;
+        let node = Node::start(origo, &["--workers", "1", "--log", "warn", "--overload=false", estimator])?;
         let busy = publisher(&node, "busy", cli.fps, cli).await?;
         let camera = publisher(&node, "camera", CAMERA_FPS, cli).await?;
         let fleet = Fleet::start()?;

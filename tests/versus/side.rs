@@ -40,7 +40,7 @@ pub struct Side {
 impl Side {
     /// A node with one worker.
     pub async fn origo(origo: &Path, cli: &Cli) -> Result<Self> {
-        let node = Node::start(origo, &["--workers", "1", "--log", "warn"])?;
+        let node = Node::start(origo, &["--workers", "1", "--log", "warn", "--overload=false"])?;
         let mut publisher =
             Fleet::start()?.connect(&node.url(), &node.token("versus", "publisher"), options(cli)).await?;
         publisher.publish_video("camera", camera(cli));

@@ -88,10 +88,21 @@ pub struct Refuges {
 }
 
 impl Refuges {
-    /// The best first: other nodes near this one that have room and do not drain.
+    /// For those who are here, the best first: other nodes near this one that have room; if none has, full ones, which let
+    /// people of the mesh in.
     pub fn now(&self) -> Vec<Refuge> {
+        let with_room = self.for_newcomers();
+        if with_room.is_empty() { self.of_nodes(|node| !node.draining) } else { with_room }
+    }
+
+    /// For newcomers: those that have room alone.
+    pub fn for_newcomers(&self) -> Vec<Refuge> {
+        self.of_nodes(Node::takes_sessions)
+    }
+
+    fn of_nodes(&self, is_meant: fn(&Node) -> bool) -> Vec<Refuge> {
         let mut nodes = (self.nodes)();
-        nodes.retain(|node| node.id != self.node && node.takes_sessions());
+        nodes.retain(|node| node.id != self.node && is_meant(node));
         let ranked = rank(Some(self.place), self.node, &nodes);
         let refuge = |node: Node| Refuge { node: node.id, region: node.region, url: node.url, country: node.country };
         ranked.into_iter().map(|ranked| refuge(ranked.node)).collect()

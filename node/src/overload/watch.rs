@@ -118,7 +118,7 @@ impl Watch {
         if cause.is_some() == self.refuses && !(again && self.refuses) {
             return;
         }
-        let full = cause.map(|resource| Full { resource, refuges: self.parts.refuges.now() });
+        let full = cause.map(|resource| Full { resource, refuges: self.parts.refuges.for_newcomers() });
         if self.parts.rooms.set_full(full) {
             self.refuses = cause.is_some();
         }

@@ -3,9 +3,12 @@
 mod world;
 
 use origo_auth::{Claims, VideoGrant};
+use origo_cascade_core::Level;
+use origo_node_core::overload::{Resource, Step, Usage};
 use serde_json::json;
 pub(crate) use world::{Answer, World, grant};
 
+use crate::overload::State;
 use crate::rooms::scripted;
 
 #[tokio::test]
@@ -55,6 +58,38 @@ async fn health_says_what_the_node_carries_and_whether_it_takes_sessions() {
     assert_eq!((draining.status, &draining.json()["status"]), (503, &json!("draining")));
     world.nodes.lock().unwrap().clear();
     assert_eq!(world.get("/health").await.json()["status"], "starting");
+}
+
+#[tokio::test]
+async fn a_full_node_says_so_and_why_and_routes_leave_full_nodes_out_while_others_have_room() {
+    let world = World::start().await;
+    let mut usage = Usage::default();
+    usage.set(Resource::Cpu, Some(0.912_34));
+    world.shown.set(State { step: Step::FULL, why: "cpu 91 %".into(), usage });
+    let full = world.get("/health").await;
+    assert_eq!((full.status, &full.json()["status"]), (503, &json!("full")));
+    assert_eq!(full.json()["overload"], json!({"level": "full", "why": "cpu 91 %", "usage": {"cpu": 0.912}}));
+    let validate = |more: &str| {
+        let token = world.token(&grant("ana", "demo"));
+        world.get_owned(format!("/rtc/validate?access_token={token}{more}"))
+    };
+    let newcomer = validate("").await;
+    assert_eq!((newcomer.status, newcomer.header("retry-after")), (503, Some("10")));
+    assert_eq!(validate("&reconnect=1&sid=PA_abcdefghijkm").await.status, 200, "who is here comes back");
+    let fill = |nodes: usize| {
+        let mut known = world.nodes.lock().unwrap();
+        known.iter_mut().take(nodes).for_each(|node| node.overload.level = Level::Full);
+    };
+    let regions = async || {
+        let routes = world.get("/v1/route?room=demo").await.json();
+        let nodes = routes["nodes"].as_array().unwrap().iter();
+        nodes.map(|node| format!("{} {}", node["region"], node["level"]).replace('"', "")).collect::<Vec<_>>()
+    };
+    assert_eq!(regions().await, ["tokyo calm", "frankfurt calm"]);
+    fill(1);
+    assert_eq!(regions().await, ["frankfurt calm"]);
+    fill(2);
+    assert_eq!(regions().await, ["tokyo full", "frankfurt full"], "better than none");
 }
 
 #[tokio::test]
