@@ -157,7 +157,7 @@ sim-swarm: ## 1,000 random scenarios with all invariants checked
 EMULATED ?= simulations/scenarios/emulated/*.toml
 
 .PHONY: emulate
-emulate: web ## scenarios on real nodes in network namespaces beside the simulator (root; 8 min); a table in target/emulated
+emulate: web ## scenarios on real nodes in network namespaces beside the simulator (root; 9 min); a table in target/emulated
 	cargo build --release --locked --workspace --bins
 	$(TARGET)/release/origo-sim emulate $(EMULATED) --out $(TARGET)/emulated
 

@@ -104,6 +104,9 @@ impl Beside {
         compare("one_way_ms", "one way", 95.0, stays(bound(3.0, 5.0)));
         compare("failover_gap_ms", "failover gap", 50.0, stays(bound(40.0, 15.0)));
         compare("failover_gap_ms", "failover gap", 95.0, None);
+        compare("video_gap_ms", "picture's gap", 95.0, None);
+        compare("audio_gap_ms", "sound's gap", 95.0, None);
+        compare("heal_ms", "one room again after a partition", 100.0, None);
         compare("media_back_ms", "media back", 50.0, None);
         compare("media_back_ms", "media back", 95.0, None);
         let crossed = bytes(&links).into_iter().chain(again(&links));
@@ -115,6 +118,11 @@ impl Beside {
         let share = |part: u64, rest: u64| Some(100.0 * part as f64 / (part + rest).max(1) as f64);
         let (there, here) = (share(totals.missed, totals.delivered), share(emulated.missed, emulated.delivered));
         rows.push(row("missed by viewers, %", there, here));
+        if !scenario.faults.is_empty() {
+            let ghosts = simulated.metrics.get("ghosts").and_then(|samples| samples.percentile(100.0)).or(Some(0.0));
+            let what = "ghosts at the end".to_owned();
+            rows.push(Row { what, simulated: ghosts, emulated: Some(emulated.ghosts as f64), bound: bound(0.0, 0.0) });
+        }
         rows.extend(moves(simulated, emulated));
         Self {
             scenario: scenario.name.clone(),

@@ -26,6 +26,8 @@ pub struct Measured {
     pub keyframe_requests: u64,
     /// People that came in.
     pub joins: u64,
+    /// People who were shown to somebody at the end and were not there, or the other way round.
+    pub ghosts: u64,
     /// What moves from node to node cost.
     pub moves: Moves,
     /// Sentences of what went wrong with people.
@@ -79,6 +81,15 @@ pub fn of_people(scenario: &Scenario, people: &[(usize, PersonSeen)], start_us: 
         let until = scenario.faults.get(place + 1).map_or(scenario.duration, |next| next.at);
         let alive = streams.iter().filter(|stream| !dead(&fault.what).iter().any(|node| stream.ends.contains(node)));
         for stream in alive.filter(|_| interrupts(&fault.what)) {
+            if let (Trouble::Partition(groups), Some(healed)) = (&fault.what, fault.until)
+                && is_cut(groups, stream.ends)
+            {
+                let back =
+                    stream.arrivals.iter().map(|arrival| arrival.came_us).filter(|at| *at > micros(healed)).min();
+                let late = back.map_or(f64::INFINITY, |at| (at - micros(healed)) as f64 / 1e3);
+                samples.entry("heal_ms").or_default().push(late);
+                continue;
+            }
             let pause = pause(stream, micros(fault.at), micros(until));
             if let Some((lasted, ended)) = pause.filter(|(lasted, _)| *lasted > PAUSE_LEAST_MS) {
                 let name = if stream.video { "video_gap_ms" } else { "audio_gap_ms" };
@@ -95,6 +106,7 @@ pub fn of_people(scenario: &Scenario, people: &[(usize, PersonSeen)], start_us: 
             measured.metrics.insert(name.to_owned(), Samples { values });
         }
     }
+    measured.ghosts = ghosts(people);
     measured.moves = Moves::of(people, warm, end);
     for (_, person) in people {
         measured.joins += person.joined.len() as u64;
@@ -107,15 +119,34 @@ pub fn of_people(scenario: &Scenario, people: &[(usize, PersonSeen)], start_us: 
     measured
 }
 
+/// Whether a partition lies between two nodes; who is in no group is with the first.
+fn is_cut(groups: &[Vec<usize>], ends: [usize; 2]) -> bool {
+    let [a, b] = ends.map(|node| groups.iter().position(|group| group.contains(&node)).unwrap_or(0));
+    a != b
+}
+
+/// Of everybody who was there at the end: whom they saw and who was not there, and who was there and was not seen.
+fn ghosts(people: &[(usize, PersonSeen)]) -> u64 {
+    let there = people.iter().filter_map(|(_, person)| Some((person.identity.as_str(), person.shown.as_ref()?)));
+    let room = |identity: &str| identity.split('/').next().unwrap_or_default().to_owned();
+    let wrong = there.clone().map(|(identity, shown)| {
+        let others = there.clone().map(|(other, _)| other).filter(|other| *other != identity);
+        let others: BTreeSet<&str> = others.filter(|other| room(other) == room(identity)).collect();
+        let shown: BTreeSet<&str> = shown.iter().map(String::as_str).collect();
+        others.symmetric_difference(&shown).count() as u64
+    });
+    wrong.sum()
+}
+
 /// Faults after which media comes another way.
 fn interrupts(what: &Trouble) -> bool {
     !matches!(what, Trouble::Heal | Trouble::Undrain(_) | Trouble::Skew { .. } | Trouble::GossipLoss(_))
 }
 
-/// Nodes whose own people see nothing after a fault, or are not seen.
+/// Nodes whose own people see nothing after a fault, or are not seen; a gray node's are not those who can go round it.
 pub(super) fn dead(what: &Trouble) -> &[usize] {
     match what {
-        Trouble::Kill(nodes) | Trouble::Restart(nodes) | Trouble::Hold(nodes) => nodes,
+        Trouble::Kill(nodes) | Trouble::Restart(nodes) | Trouble::Hold(nodes) | Trouble::Gray { nodes, .. } => nodes,
         _ => &[],
     }
 }
@@ -212,6 +243,21 @@ mod tests {
         assert_eq!(measured.metrics["one_way_ms"].values, vec![40.0; 88]);
         assert_eq!((measured.delivered, measured.missed), (88, 2), "10 to 99, and 5 was before the warm-up");
         assert!(!measured.metrics.contains_key("failover_gap_ms"), "a pause of 60 ms is none");
+    }
+
+    #[test]
+    fn who_is_shown_and_not_there_and_who_is_there_and_not_shown_are_ghosts() {
+        let person = |identity: &str, shown: Option<&[&str]>| {
+            let shown = shown.map(|shown| shown.iter().map(|who| (*who).to_owned()).collect());
+            (0, PersonSeen { identity: identity.to_owned(), shown, ..Default::default() })
+        };
+        let all = [
+            person("r/ana", Some(&["r/ben"])),
+            person("r/ben", Some(&["r/cem"])),
+            person("r/cem", None),
+            person("other/dan", Some(&[])),
+        ];
+        assert_eq!(ghosts(&all), 2, "ben sees cem, and not ana");
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct PersonSeen {
     pub moved: Vec<u64>,
     /// When others were seen to leave, and who.
     pub left: Vec<(u64, String)>,
+    /// Whom it saw in the room when all was over; `None` when it was not there then.
+    pub shown: Option<Vec<String>>,
     /// When it was asked for a keyframe.
     pub asked: Vec<u64>,
     /// When its packets of sound were made, unix microseconds, session by session.
@@ -89,6 +91,7 @@ fn take(people: &mut Vec<PersonSeen>, line: &str) -> anyhow::Result<()> {
         "ended" => person.ended.push((value()?.parse()?, value()?.to_owned())),
         "moved" => person.moved.push(value()?.parse()?),
         "left" => person.left.push((value()?.parse()?, value()?.to_owned())),
+        "shown" => person.shown = Some(values.map(str::to_owned).collect()),
         "made" => {
             let made = values.map(str::parse).collect::<Result<_, _>>()?;
             person.made.push(made);

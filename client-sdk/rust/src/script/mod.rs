@@ -140,6 +140,8 @@ impl Audio {
 struct Stage {
     /// When the script starts.
     start: Instant,
+    /// When the script is over.
+    over: Instant,
     /// When everybody goes.
     end: Instant,
     publishing: Fleet,
@@ -157,17 +159,18 @@ pub async fn run(script: &Script) -> io::Result<Record> {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let start = Duration::from_millis(script.start_unix_ms);
     let start = Instant::now() + start.saturating_sub(since_epoch);
-    let end = start + Duration::from_millis(script.duration_ms) + AFTERWARDS;
+    let over = start + Duration::from_millis(script.duration_ms);
+    let end = over + AFTERWARDS;
     let (publishing, watching) = (Fleet::start_paced(PACE)?, Fleet::start_paced(PACE)?);
-    let stage = Arc::new(Stage { start, end, publishing, watching });
+    let stage = Arc::new(Stage { start, over, end, publishing, watching });
     let mut lives = JoinSet::new();
     for (number, person) in script.people.iter().cloned().enumerate() {
         let stage = stage.clone();
         lives.spawn(async move { (number, person::live(&stage, person).await) });
     }
     let mut people = Vec::new();
-    let over = tokio::time::sleep_until(end + LEAVE_WAIT);
-    tokio::pin!(over);
+    let too_late = tokio::time::sleep_until(end + LEAVE_WAIT);
+    tokio::pin!(too_late);
     loop {
         tokio::select! {
             life = lives.join_next() => match life {
@@ -176,7 +179,7 @@ pub async fn run(script: &Script) -> io::Result<Record> {
                 Some(Err(_)) => {}
                 None => break,
             },
-            () = &mut over => break,
+            () = &mut too_late => break,
         }
     }
     people.sort_by_key(|(number, _)| *number);

@@ -11,7 +11,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::record::{PersonRecord, TrackRecord};
 use super::{Person, Stage, Taking};
 use crate::participant::Participant;
-use crate::{ConnectError, Event, Options, Successor};
+use crate::signal::Socket;
+use crate::{ConnectError, Event, Join, Options, Successor};
 
 /// Longest wait for a server: another may answer.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(3);
@@ -41,14 +42,17 @@ pub(super) async fn live(stage: &Stage, person: Person) -> PersonRecord {
     let mut record = PersonRecord { identity: person.identity.clone(), ..PersonRecord::default() };
     let leaves = person.leave_ms.map_or(stage.end, |at| stage.at(at)).min(stage.end);
     sleep_until(stage.at(person.join_ms)).await;
-    let mut again = Duration::ZERO;
+    let (mut again, mut before) = (Duration::ZERO, None::<String>);
     for url in person.urls.iter().cycle() {
         sleep(again).await;
         if Instant::now() >= leaves {
             break;
         }
-        again = match join(stage, &person, url, None).await {
-            Ok(participant) => match attend(stage, &person, participant, leaves, &mut record).await {
+        if let Some(session) = before.as_deref().filter(|_| !person.moves) {
+            resume_in_vain(url, &person.token, session).await;
+        }
+        again = match join(stage, &person, url, before.as_deref()).await {
+            Ok(participant) => match attend(stage, &person, participant, leaves, &mut record, &mut before).await {
                 End::Leaves => break,
                 End::SentOn => RECONNECTS_AFTER,
                 End::Dropped => Duration::from_millis(person.back_ms),
@@ -81,23 +85,44 @@ async fn join(stage: &Stage, person: &Person, url: &str, before: Option<&str>) -
     Ok(participant)
 }
 
-/// Is there until it goes or the server ends it.
+/// What SDKs do first when they lose a server: ask the next one to go on with their session, which it does not have.
+async fn resume_in_vain(url: &str, token: &str, session: &str) {
+    let options = Options { auto_subscribe: false, ..Options::v1() };
+    let url = Join { url, token, options: &options, offer: None, resume: Some(session) }.signal_url();
+    let asked = async {
+        let mut socket = Socket::connect(&url).await.ok()?;
+        let answer = socket.next().await;
+        socket.close().await;
+        answer
+    };
+    // It joins anew whatever the answer is.
+    let _ = timeout(GOODBYE, asked).await;
+}
+
+/// Is there until it goes or the server ends it. `session` becomes the session that it had.
 async fn attend(
     stage: &Stage,
     person: &Person,
     participant: Participant,
     leaves: Instant,
     record: &mut PersonRecord,
+    session: &mut Option<String>,
 ) -> End {
+    *session = Some(participant.sid().to_owned());
     let mut visit = Visit::begin(participant, None, record);
     let mut former: Option<Former> = None;
     let mut takes: VecDeque<Taking> = person.takes.iter().copied().collect();
     let mut is_sent_on = false;
+    // Afterwards others begin to go.
+    let mut over = Some(stage.over).filter(|over| *over < leaves);
     let end = loop {
         while let Some(taking) = takes.pop_front_if(|taking| stage.at(taking.at_ms) <= Instant::now()) {
             visit.wants.takes = Some(taking);
         }
         visit.ask();
+        if over.take_if(|over| *over <= Instant::now()).is_some() {
+            record.shown = Some(visit.present.iter().cloned().collect());
+        }
         if let Some(former) = &mut former {
             former.look_at(&visit);
         }
@@ -105,6 +130,7 @@ async fn attend(
             over.visit.end(true, record).await;
         }
         let next = takes.front().map_or(leaves, |taking| stage.at(taking.at_ms).min(leaves));
+        let next = over.map_or(next, |over| over.min(next));
         let next = former.as_ref().map_or(next, |former| former.until.min(next));
         tokio::select! {
             () = sleep_until(next) => if Instant::now() >= leaves { break End::Leaves },
@@ -156,6 +182,8 @@ fn next_node(packet: &proto::DataPacket) -> Option<String> {
 struct Visit {
     participant: Participant,
     wants: Wants,
+    /// Who else is in the room.
+    present: BTreeSet<String>,
     /// Tracks of which something has come.
     flowing: BTreeSet<String>,
 }
@@ -165,14 +193,19 @@ impl Visit {
         record.joined.push((unix_us(), participant.join_time().as_micros() as u64));
         let others = participant.joined().other_participants.clone();
         let wants = Wants { takes, ..Wants::default() };
-        let mut visit = Self { participant, wants, flowing: BTreeSet::new() };
+        let mut visit = Self { participant, wants, present: BTreeSet::new(), flowing: BTreeSet::new() };
         visit.learn(&others, record);
         visit
     }
 
     fn learn(&mut self, people: &[proto::ParticipantInfo], record: &mut PersonRecord) {
-        let gone = people.iter().filter(|person| person.state() == proto::participant_info::State::Disconnected);
-        record.left.extend(gone.map(|person| (unix_us(), person.identity.clone())));
+        for person in people {
+            if person.state() != proto::participant_info::State::Disconnected {
+                self.present.insert(person.identity.clone());
+            } else if self.present.remove(&person.identity) {
+                record.left.push((unix_us(), person.identity.clone()));
+            }
+        }
         self.wants.learn(people);
     }
 
@@ -227,8 +260,8 @@ struct Wants {
     takes: Option<Taking>,
     /// Who a session is of.
     identities: BTreeMap<String, String>,
-    /// Tracks of others: whether they are pictures.
-    tracks: BTreeMap<String, bool>,
+    /// Tracks of others: whose they are, and whether they are pictures.
+    tracks: BTreeMap<String, (String, bool)>,
     subscribed: BTreeSet<String>,
     /// Layers that were asked for.
     layers: BTreeMap<String, u8>,
@@ -238,17 +271,25 @@ impl Wants {
     fn learn(&mut self, people: &[proto::ParticipantInfo]) {
         for person in people {
             self.identities.insert(person.sid.clone(), person.identity.clone());
-            for track in &person.tracks {
-                self.tracks.insert(track.sid.clone(), track.r#type() == proto::TrackType::Video);
+            let is_gone = person.state() == proto::participant_info::State::Disconnected;
+            let published: BTreeMap<&str, bool> = (person.tracks.iter().filter(|_| !is_gone))
+                .map(|track| (track.sid.as_str(), track.r#type() == proto::TrackType::Video))
+                .collect();
+            self.tracks.retain(|sid, (owner, _)| *owner != person.identity || published.contains_key(sid.as_str()));
+            for (sid, video) in published {
+                self.tracks.insert(sid.to_owned(), (person.identity.clone(), video));
             }
         }
+        // What has gone and is back is asked for anew.
+        self.subscribed.retain(|track| self.tracks.contains_key(track));
+        self.layers.retain(|track, _| self.tracks.contains_key(track));
     }
 
     /// Asks for what is wanted and has not been asked for yet. Of a picture the layer is said first, so that nobody ever
     /// sends another one.
     fn ask(&mut self, participant: &Participant) {
         let Some(takes) = self.takes else { return };
-        for (track, video) in &self.tracks {
+        for (track, (_, video)) in &self.tracks {
             let layer = takes.layer.filter(|_| *video);
             if let Some(layer) = layer
                 && self.layers.insert(track.clone(), layer) != Some(layer)

@@ -26,6 +26,8 @@ pub struct PersonRecord {
     pub moved: Vec<u64>,
     /// When others were seen to leave, and who.
     pub left: Vec<(u64, String)>,
+    /// Whom it saw in the room when the script was over; `None` when it was not there then.
+    pub shown: Option<Vec<String>>,
     /// When it was asked for a keyframe.
     pub asked: Vec<u64>,
     /// When its packets of sound were made, unix microseconds, session by session.
@@ -59,6 +61,7 @@ impl Record {
     /// ended    unix_us  why
     /// moved    unix_us                                      on to another node
     /// left     unix_us  identity                            of somebody else
+    /// shown    identity  identity  …                        in the room when all was over
     /// asked    unix_us                                      for a keyframe
     /// made     unix_us  unix_us  …                          sound of one session
     /// track    publisher  video|audio
@@ -74,6 +77,11 @@ impl Record {
             person.ended.iter().try_for_each(|(at, why)| writeln!(out, "ended\t{at}\t{}", line(why)))?;
             person.moved.iter().try_for_each(|at| writeln!(out, "moved\t{at}"))?;
             person.left.iter().try_for_each(|(at, who)| writeln!(out, "left\t{at}\t{}", line(who)))?;
+            if let Some(shown) = &person.shown {
+                write!(out, "shown")?;
+                shown.iter().try_for_each(|who| write!(out, "\t{}", line(who)))?;
+                writeln!(out)?;
+            }
             person.asked.iter().try_for_each(|at| writeln!(out, "asked\t{at}"))?;
             for made in person.made.iter().filter(|made| !made.is_empty()) {
                 write!(out, "made")?;
