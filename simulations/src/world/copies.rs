@@ -9,7 +9,9 @@ use super::track::Copy;
 use super::{World, ms};
 
 /// Two parents may feed a node for this long, ns: a second in which a silent layer does not tell that the new one
-/// works, and the way of the messages.
+/// works, and the way of the messages. While a parent's link cannot hear the node it holds pictures back (`scheduler` in
+/// the link's core): the parent does not feed it then, whatever its tables say, and word that it may stop cannot come.
+/// All that it sends before and after counts.
 const OVERLAP_MAX: u64 = 2_000_000_000;
 /// And so many round trips to the old one, which may not hear at once that it is to end.
 const ROUNDS: u64 = 6;
@@ -76,10 +78,11 @@ impl World<'_> {
         }
         self.nodes[from].serving.insert((to, flow), key);
         let (now, (track, layer)) = (self.now, of_key(key));
-        if self.comes_from(track, layer, place, from) {
+        let second = self.nodes[place].cascade.is_second(self.nodes[from].id, flow);
+        // Nothing comes of a track that is over, and a node takes nothing of what comes twice on purpose: its links drop it.
+        if !second && self.tracks[track].alive && self.comes_from(track, layer, place, from) {
             self.violate(format!("a loop: {} gets {} from below itself", self.name(from), self.layer_name(key)));
         }
-        let second = self.nodes[place].cascade.is_second(self.nodes[from].id, flow);
         let copies = &mut self.tracks[track].layers[layer].copies;
         copies.push(Copy { from, to: place, flow, since: now, second });
         let same = copies.iter().filter(|copy| (copy.from, copy.to) == (from, place)).count();
@@ -150,7 +153,7 @@ impl World<'_> {
         }
         let others = copies.iter().filter(|copy| copy.to == place && !copy.second).map(|copy| copy.since);
         if let Some(since) = others.max() {
-            self.end_overlap(key, from, place, self.now - since.max(ended.since));
+            self.end_overlap(key, from, place, since.max(ended.since));
         }
         let tree = (self.tracks[track].room, self.tracks[track].node);
         if self.trees.lose(tree, from, place, self.now) {
@@ -158,13 +161,21 @@ impl World<'_> {
         }
     }
 
-    fn end_overlap(&mut self, key: u32, old: usize, node: usize, lasted: u64) {
-        self.measure("overlap_ms", ms(lasted));
+    fn end_overlap(&mut self, key: u32, old: usize, node: usize, since: u64) {
+        self.measure("overlap_ms", ms(self.now - since));
         let count = self.nodes.len();
+        let lasted = self.now - since - self.silences.within(old * count + node, since, self.now);
         let round = self.paths[old * count + node].delay() + self.paths[node * count + old].delay();
         if lasted > OVERLAP_MAX + ROUNDS * round && self.is_calm() {
             let (layer, node) = (self.layer_name(key), self.name(node).to_owned());
             self.violate(format!("two parents sent {layer} to {node} for {:.0} ms", ms(lasted)));
+        }
+    }
+
+    /// A node's link to another holds back what it has to send, or does so no more.
+    pub(super) fn note_silence(&mut self, node: usize, peer: NodeId, silent: bool) {
+        if let Some(&place) = self.places.get(&peer) {
+            self.silences.note(node * self.nodes.len() + place, silent, self.now);
         }
     }
 

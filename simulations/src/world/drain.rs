@@ -57,7 +57,7 @@ impl World<'_> {
                 }
                 links::Output::Counts(counts) => self.told.push_back((node, Input::Counts(counts))),
                 // QUIC is a model that lets everything go at once.
-                links::Output::Allow { .. } => {}
+                links::Output::Allow { peer, silent, .. } => self.note_silence(node, peer, silent),
                 links::Output::Timeout(at) => {
                     if self.nodes[node].links_due.0 != at {
                         self.nodes[node].links_due = (at, self.nanos(at));
@@ -150,7 +150,8 @@ impl World<'_> {
         self.note_sent(from, to, &datagram);
         let Some(late) = self.lateness(from, to, &datagram) else { return };
         if let Some(arrives) = self.paths[place].send(self.now, datagram.len() + OVERHEAD_BYTES) {
-            self.push(arrives + late, Event::Arrive { path: place as u32, datagram });
+            let connection = self.connection(from, to);
+            self.push(arrives + late, Event::Arrive { path: place as u32, connection, datagram });
         }
     }
 
@@ -170,9 +171,9 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn arrive(&mut self, path: usize, datagram: Datagram) {
+    pub(super) fn arrive(&mut self, path: usize, connection: u32, datagram: Datagram) {
         let (from, to) = (path / self.nodes.len(), path % self.nodes.len());
-        if !self.takes_datagrams(to, from) {
+        if !self.has_connection(to, from, connection) {
             return;
         }
         self.paths[to * self.nodes.len() + from].owe_ack(self.now);

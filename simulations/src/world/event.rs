@@ -11,8 +11,8 @@ use origo_cascade_core::metric::LinkMetric;
 /// One thing that happens at an instant.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// A datagram has crossed a path.
-    Arrive { path: u32, datagram: Datagram },
+    /// A datagram has crossed a path, over that connection.
+    Arrive { path: u32, connection: u32, datagram: Datagram },
     /// A control message has crossed a path.
     Control(Box<Parcel>),
     /// A control message that a path lost is sent again.

@@ -8,6 +8,7 @@ use origo_cascade_core::links::Links;
 use super::copies::key;
 use super::event::Event;
 use super::track::Copy;
+use super::tree::Tree;
 use super::watch::Watch;
 use super::{News, SETTLES, World, ms};
 use crate::outcome::Second;
@@ -156,7 +157,7 @@ impl World<'_> {
     fn look_at_layers(&mut self) {
         let count = self.nodes.len();
         let (mut copied, mut straight, mut leaving, mut demanded) = (0, 0, 0, 0);
-        let (mut requests, mut unfed, mut same) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut requests, mut watched, mut same) = (Vec::new(), Vec::new(), Vec::new());
         for (number, track) in self.tracks.iter_mut().enumerate().filter(|(_, track)| track.alive) {
             for (place, layer) in track.layers.iter_mut().enumerate() {
                 // Voices that come twice on purpose are no part of the tree.
@@ -172,8 +173,8 @@ impl World<'_> {
                 for (node, watch) in &layer.watches {
                     straight += self.paths[track.node * count + node].delay();
                     demanded += 1;
-                    if self.now > watch.since + WAITS_MAX && !watch.reported {
-                        unfed.push((number, place, *node));
+                    if !watch.reported {
+                        watched.push((number, place, *node));
                     }
                 }
                 if track.kind == MediaKind::Video && layer.active {
@@ -191,22 +192,26 @@ impl World<'_> {
         }
         same.into_iter().for_each(|same| self.measure("copies_per_link", same));
         requests.into_iter().for_each(|requests| self.measure("keyframe_requests_per_s", requests));
-        unfed.into_iter().for_each(|(track, layer, node)| self.check_fed(track, layer, node));
+        watched.into_iter().for_each(|(track, layer, node)| self.check_fed(track, layer, node));
     }
 
-    /// Whoever wants a layer has a way to it, unless the room's countries forbid.
+    /// Whoever wants a layer has a way to it soon, unless the room's countries forbid. Nobody waits who has one: a way
+    /// that is lost and found again within a moment is no wait since the layer was first wanted.
     fn check_fed(&mut self, track: usize, layer: usize, node: usize) {
-        if self.now < self.faults.calm_since() + WAITS_MAX || !self.is_calm() {
-            return;
-        }
         let (room, origin) = (self.tracks[track].room, self.tracks[track].node);
         let is_fed = self.is_fed(track, layer, origin, node);
-        if is_fed || !self.may_touch(room, node) || !self.may_touch(room, origin) {
+        let (now, is_calm) = (self.now, self.is_calm());
+        let may_be_fed = self.may_touch(room, node) && self.may_touch(room, origin);
+        let calm_since = self.faults.calm_since();
+        let Some(watch) = self.tracks[track].layers[layer].watches.get_mut(&node) else { return };
+        if is_fed {
+            watch.fed_at = Some(now);
+        }
+        let waits_since = watch.fed_at.unwrap_or(watch.since).max(calm_since);
+        if !is_calm || !may_be_fed || now <= waits_since + WAITS_MAX {
             return;
         }
-        if let Some(watch) = self.tracks[track].layers[layer].watches.get_mut(&node) {
-            watch.reported = true;
-        }
+        watch.reported = true;
         let (name, layer) = (self.name(node).to_owned(), self.layer_name(key(track as u32, layer as u8)));
         self.violate(format!("{name} has waited for {layer} for more than {:.0} ms", ms(WAITS_MAX)));
     }
@@ -233,8 +238,11 @@ impl World<'_> {
                     ));
                 }
             }
+            let of_origin = origin_feeds(tree.nodes.len(), policy.degree, policy.hops);
             for (parent, children) in tree.degrees() {
-                if settled && children > policy.degree {
+                let most = if parent == *origin { of_origin } else { policy.degree };
+                let has_to = || parent == *origin && !self.could_feed_less(*origin, tree);
+                if settled && children > most && !has_to() {
                     broken.push(format!(
                         "{} feeds {children} nodes in {}",
                         self.name(parent),
@@ -246,6 +254,21 @@ impl World<'_> {
         depths.into_iter().for_each(|depth| self.measure("tree_depth", depth));
         stretches.into_iter().for_each(|stretch| self.measure("stretch", stretch));
         broken.into_iter().for_each(|what| self.violate(what));
+    }
+
+    /// Whether one of an origin's children has a place elsewhere: at another node to which its link has not failed lately.
+    fn could_feed_less(&self, origin: usize, tree: &Tree) -> bool {
+        let (policy, map) = (&self.scenario.policy, self.nodes[origin].cascade.map());
+        let ids = |a: usize, b: usize| (self.nodes[a].id, self.nodes[b].id);
+        let is_cut = |parent, child| {
+            let (parent, child) = ids(parent, child);
+            map.is_down(parent, child) || map.is_held_off(parent)
+        };
+        let children = tree.nodes.iter().filter(|(_, place)| place.parents.contains_key(&origin));
+        children.map(|(child, _)| *child).any(|child| {
+            let others = tree.nodes.keys().filter(|parent| **parent != child && !is_cut(**parent, child));
+            others.into_iter().any(|parent| tree.could_hang(origin, child, *parent, (policy.degree, policy.hops)))
+        })
     }
 
     /// Samples of what a node took of a layer.
@@ -282,5 +305,26 @@ impl World<'_> {
                 self.violate(format!("{name} still sends {serves} flows and takes {takes} though everybody has gone"));
             }
         }
+    }
+}
+
+/// How many children the origin of a tree of so many other nodes may have: its degree, unless even trees without a free
+/// place below so many children hold fewer nodes within the hops. Somebody has to feed the others, and nobody else may.
+fn origin_feeds(nodes: usize, degree: usize, hops: usize) -> usize {
+    let rows = (0..hops as u32).map(|row| degree.saturating_pow(row));
+    let below_a_child = rows.fold(0, usize::saturating_add).max(1);
+    degree.max(nodes.div_ceil(below_a_child))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_feeds_more_than_its_degree_only_where_no_tree_of_such_bounds_holds_all() {
+        assert_eq!([3, 4, 5].map(|nodes| origin_feeds(nodes, 1, 3)), [1, 2, 2]);
+        assert_eq!([6, 7].map(|nodes| origin_feeds(nodes, 2, 2)), [2, 3]);
+        assert_eq!([8, 9].map(|nodes| origin_feeds(nodes, 8, 1)), [8, 9]);
+        assert_eq!(origin_feeds(584, 8, 3), 8);
     }
 }

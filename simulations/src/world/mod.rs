@@ -18,6 +18,7 @@ mod outcome;
 mod places;
 mod publish;
 mod receive;
+mod silence;
 mod track;
 mod tree;
 mod watch;
@@ -38,6 +39,7 @@ use self::join::Person;
 use self::local::Local;
 use self::node::Node;
 use self::places::Places;
+use self::silence::Silences;
 use self::track::Track;
 use self::tree::Trees;
 use crate::calendar::Calendar;
@@ -147,6 +149,7 @@ struct World<'a> {
     tracks: Vec<Track>,
     tracks_by_sid: BTreeMap<TrackSid, u32>,
     trees: Trees,
+    silences: Silences,
     /// Payloads of every length that was needed.
     payloads: Vec<Option<Arc<[u8]>>>,
     /// Where datagrams that arrive are joined to one piece.
@@ -211,6 +214,7 @@ impl<'a> World<'a> {
             tracks: Vec::new(),
             tracks_by_sid: BTreeMap::new(),
             trees: Trees::default(),
+            silences: Silences::default(),
             payloads: Vec::new(),
             arena: BytesMut::with_capacity(ARENA_BYTES),
             heard: VecDeque::new(),
@@ -271,7 +275,7 @@ impl<'a> World<'a> {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Arrive { path, datagram } => self.arrive(path as usize, datagram),
+            Event::Arrive { path, connection, datagram } => self.arrive(path as usize, connection, datagram),
             Event::Control(parcel) => self.take_control(*parcel),
             Event::Again(parcel) => self.send_parcel(parcel),
             Event::WakeCascade(node) => self.wake_cascade(node as usize),

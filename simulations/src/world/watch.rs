@@ -18,6 +18,8 @@ pub(super) struct Watch {
     pub(super) local: usize,
     /// When the node began to want it.
     pub(super) since: u64,
+    /// When it was last seen to have a way from the publisher's node.
+    pub(super) fed_at: Option<u64>,
     /// The delay of the best path, ns.
     pub(super) best: u64,
     pub(super) is_audio: bool,
@@ -76,6 +78,7 @@ impl Watch {
         Self {
             local,
             since,
+            fed_at: None,
             best,
             is_audio,
             begin: None,

@@ -128,6 +128,11 @@ impl Branch {
         [Some(self.parent), target, planned].into_iter().flatten()
     }
 
+    /// Whether a node is the parent, or the one to be.
+    pub(super) fn is_fed_by(&self, node: NodeId) -> bool {
+        self.parent == node || self.wanted_parent() == node
+    }
+
     /// Whether the nodes are known that media passes before it is here, now and soon.
     pub(super) fn knows_its_way(&self) -> bool {
         self.target.as_ref().is_none_or(|target| target.confirmed)

@@ -372,6 +372,7 @@ impl Cascade {
         let key = intake.source.tree();
         self.close_feed(old);
         self.settle(&key);
+        self.grant_to_children(layer);
     }
 
     /// Makes a layer come from where its branch wants it, the old feed staying until the new one flows.

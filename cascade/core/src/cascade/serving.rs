@@ -188,16 +188,16 @@ impl Cascade {
     }
 
     /// Tells a subscriber that the layer comes, once it does. What is relayed goes on from then: before, it is not known
-    /// whether the subscriber lies on the way.
+    /// whether the subscriber lies on the way. What still comes from a parent that was left comes on no way that is known.
     fn grant(&mut self, to: NodeId, flow: Flow) {
         let Some(served) = self.subscriptions.served.get(to, flow).filter(|served| !served.granted) else { return };
         let (layer, kind, in_stream) = (served.layer, served.kind, served.in_stream);
         if served.origin != self.me {
             let key = (served.room.clone(), served.origin);
             let intake = self.subscriptions.intakes.get(&layer);
-            let comes = intake.is_some_and(|intake| intake.source.origin == served.origin && intake.current.granted);
-            let branch = self.subscriptions.branches.get(&key);
-            if !comes || !branch.is_some_and(super::branch::Branch::knows_its_way) {
+            let intake = intake.filter(|intake| intake.source.origin == served.origin && intake.current.granted);
+            let branch = self.subscriptions.branches.get(&key).filter(|branch| branch.knows_its_way());
+            if !intake.zip(branch).is_some_and(|(intake, branch)| branch.is_fed_by(intake.current.from)) {
                 return;
             }
             self.forward(Forward::Relay { layer, to, flow, kind, in_stream });

@@ -180,6 +180,7 @@ impl Cascade {
 
     /// A link is gone: its node is not waited for, and its trees are drawn anew.
     pub(super) fn trees_lose(&mut self, peer: NodeId) {
+        self.trees_lose_the_dead();
         for tree in self.subscriptions.trees.values_mut() {
             tree.moving.remove(&peer);
         }
@@ -374,7 +375,9 @@ impl Cascade {
         if parent == Some(from) {
             return Err(Malformed("parent"));
         }
-        let Some(tree) = self.subscriptions.trees.get_mut(&room).filter(|tree| tree.knows(from)) else {
+        // Who was lost with a partition and hangs at another node since has never asked here again. Who hangs here has.
+        let is_member = message.rate_bps > 0 && parent.is_some_and(|it| it != self.me);
+        let Some(tree) = self.subscriptions.trees.get_mut(&room).filter(|tree| is_member || tree.knows(from)) else {
             // Who leaves may leave twice: its last word may cross the plan without it.
             self.counters.attached_of_stranger += u64::from(parent.is_some());
             return Ok(());

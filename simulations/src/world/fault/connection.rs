@@ -45,14 +45,9 @@ impl World<'_> {
         if self.faults.any { self.end(from, to).number } else { 0 }
     }
 
-    /// Whether a message over that connection is still sent by `from`, or taken by it.
+    /// Whether what goes over that connection is still sent by a node, or taken by it.
     pub(in super::super) fn has_connection(&self, node: usize, peer: usize, number: u32) -> bool {
         !self.faults.any || self.end(node, peer).up && self.end(node, peer).number == number
-    }
-
-    /// Whether a datagram that arrives belongs to a connection.
-    pub(in super::super) fn takes_datagrams(&self, node: usize, peer: usize) -> bool {
-        !self.faults.any || self.end(node, peer).up
     }
 
     /// Whether what one node says reaches the other.

@@ -55,6 +55,8 @@ pub struct Hop {
     pub free: f64,
     /// Price of a bit.
     pub price: f64,
+    /// There is no link, or none that holds.
+    pub is_cut: bool,
 }
 
 /// Vertices and hops.
@@ -198,5 +200,6 @@ pub fn hop(problem: &Problem<'_>, parameters: &Parameters, from: NodeId, to: Nod
     let way = problem.map.way(from, to)?;
     let repair = way.loss * ms(way.rtt + parameters.repair);
     let free = if way.free_bps == u64::MAX { f64::INFINITY } else { way.free_bps as f64 };
-    Some(Hop { delay: ms(way.delay) + ms(parameters.hop_cost) + repair, free, price: way.price })
+    let is_cut = problem.map.is_down(from, to) || problem.map.is_held_off(from);
+    Some(Hop { delay: ms(way.delay) + ms(parameters.hop_cost) + repair, free, price: way.price, is_cut })
 }

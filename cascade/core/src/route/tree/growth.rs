@@ -6,6 +6,10 @@ use super::ground::{Ground, Hop, ORIGIN, Vertex};
 /// An old edge stays on a link that has less room than this share of what passes on it; below it the link is full.
 const ROOM_KEPT: f64 = 0.05;
 
+/// Orders in which a tree is grown until each vertex has a place within the bounds. One is enough unless there are hardly
+/// more places than vertices.
+const ORDERS_MAX: usize = 4;
+
 /// Where a vertex hangs.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
@@ -57,13 +61,16 @@ pub struct Growth<'a> {
     /// Children of the plan in force that do not hang yet: their place is kept for them.
     awaited: Vec<usize>,
     visiting: Vec<bool>,
+    /// Vertices for which there was no place when it was their turn.
+    late: Vec<usize>,
+    /// Only those are left: a place anywhere is better than one beyond the degree.
+    all_hang: bool,
 }
 
 impl<'a> Growth<'a> {
     /// The whole tree.
     pub fn of(ground: Ground<'a>, parameters: &'a Parameters) -> Self {
-        let count = ground.vertices.len();
-        let order = order(&ground);
+        let (count, mut order) = (ground.vertices.len(), order(&ground));
         let mut growth = Self {
             ground,
             parameters,
@@ -71,15 +78,53 @@ impl<'a> Growth<'a> {
             children: vec![0; count],
             awaited: vec![0; count],
             visiting: vec![false; count],
+            late: Vec::new(),
+            all_hang: false,
         };
-        let root = Place { parent: ORIGIN, depth: 0, delay: 0.0, carried: f64::INFINITY, reason: Reason::Cheapest };
-        growth.places[ORIGIN] = Some(root);
-        for vertex in &growth.ground.vertices {
-            vertex.old.into_iter().for_each(|old| growth.awaited[old] += 1);
+        let mut best = (usize::MAX, order.clone());
+        for _ in 0..ORDERS_MAX {
+            let full = growth.grow(&order);
+            if full.len() < best.0 {
+                best = (full.len(), order.clone());
+            }
+            if full.is_empty() {
+                break;
+            }
+            // Whoever finds no place comes first: others may hang below it, where it cannot below them.
+            order.sort_by_key(|vertex| !full.contains(vertex));
         }
-        order.into_iter().for_each(|vertex| growth.hang(vertex));
+        if best.0 > 0 {
+            growth.grow(&best.1);
+        }
         growth.settle_carried();
         growth
+    }
+
+    /// Hangs all in this order; gives those that the origin has to feed beyond its degree.
+    fn grow(&mut self, order: &[usize]) -> Vec<usize> {
+        self.places.fill(None);
+        self.children.fill(0);
+        self.awaited.fill(0);
+        self.visiting.fill(false);
+        self.all_hang = false;
+        let root = Place { parent: ORIGIN, depth: 0, delay: 0.0, carried: f64::INFINITY, reason: Reason::Cheapest };
+        self.places[ORIGIN] = Some(root);
+        for vertex in &self.ground.vertices {
+            vertex.old.into_iter().for_each(|old| self.awaited[old] += 1);
+        }
+        order.iter().for_each(|vertex| self.hang(*vertex));
+        // Those that hang by now may have places to give, also across regions.
+        self.all_hang = true;
+        let mut full = Vec::new();
+        for vertex in std::mem::take(&mut self.late) {
+            let chosen = self.choose(vertex);
+            if chosen.is_none() {
+                full.push(vertex);
+            }
+            let (parent, reason) = chosen.unwrap_or((ORIGIN, Reason::Full));
+            self.attach(vertex, parent, reason);
+        }
+        full
     }
 
     /// Where a vertex hangs.
@@ -121,8 +166,10 @@ impl<'a> Growth<'a> {
         if let Some(old) = old.filter(|old| self.is_allowed_side(*old, vertex)) {
             self.hang(old);
         }
-        let (parent, reason) = self.choose(vertex);
-        self.attach(vertex, parent, reason);
+        match self.choose(vertex) {
+            Some((parent, reason)) => self.attach(vertex, parent, reason),
+            None => self.late.push(vertex),
+        }
     }
 
     fn attach(&mut self, vertex: usize, parent: usize, reason: Reason) {
@@ -139,9 +186,10 @@ impl<'a> Growth<'a> {
         }
     }
 
-    fn choose(&self, vertex: usize) -> (usize, Reason) {
+    /// The parent for a vertex; `None` while nobody who hangs has a place for it.
+    fn choose(&self, vertex: usize) -> Option<(usize, Reason)> {
         if self.ground.hop(ORIGIN, vertex).is_none() {
-            return (ORIGIN, Reason::Unknown);
+            return Some((ORIGIN, Reason::Unknown));
         }
         let possible = (0..self.places.len()).filter(|parent| self.is_possible(*parent, vertex));
         let choices: Vec<Choice> = possible.filter_map(|parent| self.choice(parent, vertex)).collect();
@@ -152,14 +200,14 @@ impl<'a> Growth<'a> {
         let best = self.cheapest(vertex, choices.iter().filter(|choice| choice.delay <= bound - spare));
         if let Some(old) = self.kept(vertex, &choices, best, bound) {
             let is_best = best.is_some_and(|best| best.parent == old);
-            return (old, if is_best { Reason::Cheapest } else { Reason::Kept });
+            return Some((old, if is_best { Reason::Cheapest } else { Reason::Kept }));
         }
         let fastest = |has_room: bool| {
             let choices = choices.iter().filter(|choice| choice.has_room || !has_room);
             choices.min_by(|a, b| a.delay.total_cmp(&b.delay)).map(|choice| (choice.parent, Reason::Fastest))
         };
         let best = best.map(|choice| (choice.parent, Reason::Cheapest));
-        best.or_else(|| fastest(true)).or_else(|| fastest(false)).unwrap_or((ORIGIN, Reason::Full))
+        best.or_else(|| fastest(true)).or_else(|| fastest(false))
     }
 
     fn cheapest<'c>(&self, vertex: usize, choices: impl Iterator<Item = &'c Choice>) -> Option<Choice> {
@@ -212,18 +260,21 @@ impl<'a> Growth<'a> {
         Some(Choice { parent, cost, delay: place.delay + hop.delay, last: hop.delay, has_room })
     }
 
-    /// What no price may buy: a parent that hangs, relays, is near enough to the origin and has a place left.
+    /// What no price may buy: a parent that hangs, relays, has a link, is near enough to the origin and has a place left.
     fn is_possible(&self, parent: usize, vertex: usize) -> bool {
         let Some(place) = self.places[parent].as_ref() else { return false };
         let this = &self.ground.vertices[vertex];
         let is_old = this.old == Some(parent);
-        let others = self.children[parent] + self.awaited[parent] - usize::from(is_old);
+        // Of more old children than there are places those get one that come first.
+        let others = self.children[parent] + if is_old { 0 } else { self.awaited[parent] };
         // Who just moved stays, though the origin feed more than its share or the region have another ingress now.
         let rests = is_old && !this.rested;
+        let is_cut = self.ground.hop(parent, vertex).is_some_and(|hop| hop.is_cut);
         self.ground.vertices[parent].relays
+            && (parent == ORIGIN || !is_cut)
             && place.depth < self.depth_max(vertex)
             && ((rests && parent == ORIGIN) || others < self.degree(parent, vertex))
-            && (rests || self.is_allowed_side(parent, vertex))
+            && (rests || self.all_hang || self.is_allowed_side(parent, vertex))
     }
 
     /// Only its region's ingress takes from outside; the others take within the region.
@@ -243,6 +294,7 @@ impl<'a> Growth<'a> {
     fn depth_max(&self, vertex: usize) -> usize {
         let this = &self.ground.vertices[vertex];
         let levels = match this.siblings {
+            _ if self.all_hang => 0,
             0 => usize::from(this.idle),
             siblings if siblings <= self.parameters.degree => 1,
             _ => 2,
