@@ -64,6 +64,9 @@ pub(crate) async fn greet(connected: Connected, ours: Hello, news: NewsSender, s
             let greeted = Greeted { connected, hello, send, recv };
             let _ = news.send(News::Greeted(Box::new(greeted))).await;
         }
+        Err(GreetError::Ended) if is_of_other_life(&connected.connection) => {
+            let _ = news.send(News::OtherLife(connected.peer)).await;
+        }
         Err(GreetError::Ended) => debug!(peer = %connected.peer, "a control connection ended before HELLO"),
         Err(error) => {
             Drops::count(&shared.drops.hello);
@@ -72,6 +75,11 @@ pub(crate) async fn greet(connected: Connected, ours: Hello, news: NewsSender, s
             close.end(&connected.connection);
         }
     }
+}
+
+/// Whether the peer ended the connection because it is linked with a newer life of this node.
+fn is_of_other_life(connection: &Connection) -> bool {
+    connection.close_reason().is_some_and(|why| Close::OtherLife.is_why(&why))
 }
 
 async fn exchange_hello(connected: &Connected, ours: Hello) -> Result<(Hello, SendStream, RecvStream), GreetError> {
@@ -137,6 +145,9 @@ pub(crate) fn run(
     tokio::spawn(async move {
         read_frames(recv, number, peer, &connection, &news, &shared).await;
         let leaving = connection.close_reason().is_some_and(|why| Close::Leaving.is_why(&why));
+        if is_of_other_life(&connection) {
+            let _ = news.send(News::OtherLife(peer)).await;
+        }
         // Whatever ended the stream ends the connection.
         Close::Done.end(&connection);
         let _ = news.send(News::ControlDown { number, peer, leaving }).await;

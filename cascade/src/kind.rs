@@ -48,6 +48,8 @@ pub(crate) enum Close {
     Malformed = 4,
     /// The peer does not take what it is sent.
     Slow = 5,
+    /// A newer life of the peer is linked: it was started anew, or two processes run with its identity.
+    OtherLife = 6,
 }
 
 impl Close {
@@ -63,6 +65,7 @@ impl Close {
             Self::Version => b"no common version",
             Self::Malformed => b"a frame cannot be read",
             Self::Slow => b"too slow",
+            Self::OtherLife => b"a newer life of your node is linked",
         }
     }
 

@@ -7,6 +7,7 @@ mod congestion;
 mod control;
 mod data;
 mod dialer;
+mod double;
 mod endpoint;
 mod gossip;
 mod kind;

@@ -137,6 +137,16 @@ impl Mesh {
         self.shared.nodes()
     }
 
+    /// Waits until it is certain that another process runs with this node's identity.
+    pub fn double(&self) -> impl Future<Output = ()> + use<> {
+        let mut double = self.shared.double();
+        async move {
+            if double.wait_for(|is_there| *is_there).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// The UDP address that was opened.
     pub fn address(&self) -> SocketAddr {
         self.address

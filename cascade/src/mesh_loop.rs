@@ -10,11 +10,12 @@ use origo_cascade_core::{Cascade, Forward, Input, Node, Output, Overload, metric
 use quinn::Endpoint;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::control;
 use crate::data;
 use crate::dialer::Dialer;
+use crate::double::Double;
 use crate::gossip::{Gossip, Heard, Routes};
 use crate::kind::{Close, Kind};
 use crate::links::{Forwarding, ForwardingSender};
@@ -86,6 +87,7 @@ pub(crate) struct State {
     wake_at: Option<Instant>,
     told: Told,
     measure_at: Option<Instant>,
+    double: Double,
 }
 
 impl MeshLoop {
@@ -133,6 +135,7 @@ impl MeshLoop {
                     self.input(Input::Control { from: peer, message: frame.body, kind: frame.kind }).await;
                 }
             }
+            News::OtherLife(peer) => self.other_life(peer),
             News::ControlDown { number, peer, leaving } => self.control_down(number, peer, leaving).await,
             News::Media { peer, up } => {
                 if let Some(peer) = self.state.peers.get_mut(&peer) {
@@ -270,10 +273,11 @@ impl MeshLoop {
         let (session, told_address) = (hello.session, hello.address.parse().ok());
         let peer = self.peer(id);
         if let Some(control) = &peer.control {
+            let why = if control.rank.peer_session == rank.peer_session { Close::Duplicate } else { Close::OtherLife };
             if control.rank >= rank {
-                return Close::Duplicate.end(&connection);
+                return why.end(&connection);
             }
-            Close::Duplicate.end(&control.connection);
+            why.end(&control.connection);
         }
         let is_new_life = peer.session != 0 && peer.session != session;
         peer.session = session;
@@ -290,6 +294,13 @@ impl MeshLoop {
         self.input(Input::LinkUp(id)).await;
         if let Some(gossip) = &self.gossip {
             gossip.talk_to(address);
+        }
+    }
+
+    /// A peer is linked with a newer life of this node.
+    fn other_life(&mut self, peer: NodeId) {
+        if self.state.double.is_certain(Instant::now()) && self.shared.set_double() {
+            error!(%peer, node = %self.node.id, "another process runs with this node's identity");
         }
     }
 

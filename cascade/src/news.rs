@@ -55,6 +55,8 @@ pub(crate) enum News {
     Frame { number: ConnectionNumber, peer: NodeId, frame: Frame },
     /// A control connection is gone.
     ControlDown { number: ConnectionNumber, peer: NodeId, leaving: bool },
+    /// A peer ended a control connection because a newer life of this node is linked with it.
+    OtherLife(NodeId),
     /// The media connection to a peer is up or gone.
     Media { peer: NodeId, up: bool },
     /// The first packet under our number has come.

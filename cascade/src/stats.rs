@@ -8,6 +8,7 @@ use origo_auth::NodeId;
 use origo_cascade_core::cascade::{Counters, Rescues};
 use origo_cascade_core::metric::LinkMetric;
 use origo_cascade_core::{Node, link, links};
+use tokio::sync::watch;
 
 pub use origo_cascade_core::link::Stats as LinkStats;
 
@@ -102,6 +103,7 @@ pub(crate) struct Shared {
     links: Mutex<links::Counters>,
     cascade: Mutex<Counters>,
     seconds: Mutex<BTreeMap<NodeId, usize>>,
+    double: watch::Sender<bool>,
     pub(crate) drops: Drops,
 }
 
@@ -117,6 +119,16 @@ impl Shared {
 
     pub(crate) fn set_nodes(&self, nodes: Vec<Node>) {
         *self.nodes.write().unwrap_or_else(PoisonError::into_inner) = nodes;
+    }
+
+    /// Another process runs with this node's identity. Says whether that is news.
+    pub(crate) fn set_double(&self) -> bool {
+        !self.double.send_replace(true)
+    }
+
+    /// Follows whether one does.
+    pub(crate) fn double(&self) -> watch::Receiver<bool> {
+        self.double.subscribe()
     }
 
     pub(crate) fn set_link(&self, peer: NodeId, figures: LinkFigures) {

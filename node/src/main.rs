@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("origo: {error:#}");
-            let misconfigured = error.is::<config::Faults>();
+            let misconfigured = error.is::<config::Faults>() || error.is::<node::Double>();
             ExitCode::from(if misconfigured { EXIT_CONFIG } else { 1 })
         }
     }

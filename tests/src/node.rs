@@ -27,7 +27,7 @@ pub struct Node {
     pub port: u16,
     ip: String,
     /// Its key lives here.
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
 }
 
 impl Node {
@@ -47,11 +47,28 @@ impl Node {
     }
 
     fn start_until(origo: &Path, ip: &str, port: u16, flags: &[&str], is_ready: fn(u16) -> bool) -> Result<Self> {
+        Self::start_in(tempfile::tempdir()?, origo, ip, port, flags, is_ready)
+    }
+
+    /// Another node with the same key, as from a copied disk.
+    pub fn twin(&self, origo: &Path, flags: &[&str]) -> Result<Self> {
         let data = tempfile::tempdir()?;
+        std::fs::copy(self.data.path().join("node.key"), data.path().join("node.key"))?;
+        Self::start_in(data, origo, "127.0.0.1", free_block()?, flags, |status| status == 200)
+    }
+
+    fn start_in(
+        data: tempfile::TempDir,
+        origo: &Path,
+        ip: &str,
+        port: u16,
+        flags: &[&str],
+        is_ready: fn(u16) -> bool,
+    ) -> Result<Self> {
         let mut command = Command::new(origo);
         command.arg("node").args(["--bind", ip, "--port", &port.to_string(), "--log-format", "text"]);
         command.arg("--data-dir").arg(data.path()).args(flags);
-        let mut node = Self { process: Process::spawn(&mut command)?, port, ip: ip.into(), _data: data };
+        let mut node = Self { process: Process::spawn(&mut command)?, port, ip: ip.into(), data };
         let healthy = until(READY_WAIT, || {
             if !node.process.is_running() {
                 return Some(false);

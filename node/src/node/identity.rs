@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use origo_auth::{MeshAuthority, NodeIdentity, NodeKey};
@@ -20,6 +20,11 @@ pub fn open(config: &Config) -> anyhow::Result<NodeIdentity> {
     let key = key(&config.data_dir)?;
     let authority = MeshAuthority::from_secret(config.mesh_secret.expose().as_bytes()).context("mesh_secret")?;
     authority.issue(&key).context("signing the node's certificate")
+}
+
+/// Where the key is.
+pub fn path(config: &Config) -> PathBuf {
+    config.data_dir.join(KEY_FILE)
 }
 
 fn key(folder: &Path) -> anyhow::Result<NodeKey> {

@@ -147,6 +147,11 @@ impl Running {
         self.admin.orders.drain(Instant::now(), within);
     }
 
+    /// Waits until it is certain that another process runs with this node's identity.
+    pub fn double(&self) -> impl Future<Output = ()> + use<> {
+        self.mesh.double()
+    }
+
     /// What is on the node.
     pub async fn left(&self) -> Left {
         self.admin.left().await
