@@ -100,6 +100,36 @@ async fn a_drain_sends_people_to_the_nearest_other_node_and_newcomers_away_and_e
     assert_eq!(left.await, None, "nobody was seen to leave");
 }
 
+/// An offer as an encoder makes it that sends a picture.
+const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
+    m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=sendonly\r\na=rtcp-mux\r\na=setup:actpass\r\n\
+    a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=msid:stream camera\r\n\
+    a=fingerprint:sha-256 00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\r\n\
+    a=rtpmap:96 VP8/90000\r\n";
+
+#[test]
+fn encoders_over_http_stay_until_the_deadline_and_new_ones_are_sent_to_the_nearest_other_node() {
+    let mut nodes = mesh(&[]);
+    let post = |node: &Node, identity: &str| {
+        let bearer = format!("Bearer {}", node.token("lobby", identity));
+        let headers = [("Content-Type", "application/sdp"), ("Authorization", bearer.as_str())];
+        http::send(&node.authority(), "POST /whip/v1?x=1", &headers, OFFER.as_bytes()).unwrap()
+    };
+    let begun = post(&nodes[0], "encoder");
+    assert_eq!(begun.status, 201, "{begun:?}");
+    let asked = Instant::now();
+    let (done, words) = tell(&nodes[0], "drain --deadline 3s");
+    assert!(done && words.contains("1 person (1 by WHIP or WHEP), 1 room"), "{words}");
+    let sent = post(&nodes[0], "another");
+    let there = format!("http://{}/whip/v1?x=1", nodes[1].authority());
+    assert_eq!((sent.status, sent.header("location")), (307, Some(there.as_str())), "{sent:?}");
+    assert_eq!(post(&nodes[1], "another").status, 201, "which takes it");
+    let status = nodes[0].process.wait(WAIT).expect("the deadline ends it");
+    assert!(status.success() && asked.elapsed() > Duration::from_secs(2), "{status} after {:?}", asked.elapsed());
+    let log = nodes[0].process.stderr();
+    assert!(log.contains("this is left") && log.contains("over_http=1"), "{log}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_order_keeps_the_earlier_deadline_and_the_node_ends_at_it_saying_what_is_left() {
     let (fleet, mut nodes) = (Fleet::start().unwrap(), mesh(&[]));

@@ -80,6 +80,12 @@ impl Process {
         unsafe { libc::kill(self.child.id() as libc::pid_t, libc::SIGTERM) };
     }
 
+    /// Sends SIGKILL: it says goodbye to nobody.
+    pub fn kill(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+    }
+
     /// Waits for its end.
     pub fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + limit;

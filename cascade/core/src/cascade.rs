@@ -13,11 +13,13 @@ mod flows;
 mod gray;
 mod handover;
 mod intake;
+mod kept;
 mod knowledge;
 mod machine;
 mod participants;
 mod patience;
 mod presence;
+mod reach;
 mod refusal;
 mod report;
 mod rescues;
@@ -39,6 +41,7 @@ use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey, TrackSid};
 pub use counters::Counters;
 pub use machine::{Cascade, DEAD_NODE_RECORDS_STAY};
 pub use presence::ENTER_WAITS;
+pub use reach::{LOST_AFTER, Reach};
 pub use report::{BranchReport, TreeReport};
 pub use rescues::{Rescues, Why};
 
@@ -316,6 +319,15 @@ pub enum Event {
         record: RoomRecord,
         /// Everybody known on other nodes.
         participants: Vec<ParticipantRecord>,
+    },
+    /// After [`Event::Entered`], once: everybody in the room is known whom any node tells of.
+    Acquainted(RoomKey),
+    /// A node whose participants are in rooms of this one can be reached otherwise than before.
+    Reach {
+        /// The node.
+        node: NodeId,
+        /// As things stand; `Well` before the first word.
+        reach: Reach,
     },
     /// The room's record changed (a heal, metadata).
     RoomChanged(RoomRecord),

@@ -62,7 +62,8 @@ impl Moving {
     /// Gives what is left at the end; none when the order was taken back.
     async fn drain(&self) -> Option<Left> {
         let left = self.admin.left().await;
-        tracing::info!(people = left.people, rooms = left.rooms, webhooks = left.webhooks, "the node drains");
+        let Left { people, over_http, rooms, webhooks } = left;
+        tracing::info!(people, over_http, rooms, webhooks, "the node drains");
         loop {
             let Order { since, deadline } = self.admin.orders.current()?;
             let (now, left) = (Instant::now(), self.admin.left().await);

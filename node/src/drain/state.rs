@@ -33,6 +33,9 @@ pub struct State {
 pub struct Left {
     /// Participants.
     pub people: u64,
+    /// Of these the clients of WHIP and WHEP, which cannot be told to go on elsewhere.
+    #[serde(default)]
+    pub over_http: u64,
     /// Rooms with participants here.
     pub rooms: u64,
     /// Events that applications have not been told of.
@@ -42,7 +45,7 @@ pub struct Left {
 impl Left {
     /// What is there by these counts.
     pub fn of(rooms: &RoomsStats, webhooks: u64) -> Self {
-        Self { people: rooms.participants, rooms: rooms.rooms, webhooks }
+        Self { people: rooms.participants, over_http: rooms.over_http, rooms: rooms.rooms, webhooks }
     }
 
     /// Whether the node can end without anybody missing anything.
@@ -55,7 +58,11 @@ impl std::fmt::Display for Left {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let count = |number: u64, one: &str, more: &str| format!("{number} {}", if number == 1 { one } else { more });
         let (people, rooms) = (count(self.people, "person", "people"), count(self.rooms, "room", "rooms"));
-        write!(f, "{people}, {rooms} and {}", count(self.webhooks, "webhook", "webhooks"))
+        let over_http = match self.over_http {
+            0 => String::new(),
+            number => format!(" ({number} by WHIP or WHEP)"),
+        };
+        write!(f, "{people}{over_http}, {rooms} and {}", count(self.webhooks, "webhook", "webhooks"))
     }
 }
 
@@ -76,6 +83,9 @@ mod tests {
     #[test]
     fn what_is_left_is_said_in_words() {
         assert_eq!(Left::default().to_string(), "0 people, 0 rooms and 0 webhooks");
-        assert_eq!(Left { people: 1, rooms: 1, webhooks: 2 }.to_string(), "1 person, 1 room and 2 webhooks");
+        let left = Left { people: 1, rooms: 1, webhooks: 2, ..Left::default() };
+        assert_eq!(left.to_string(), "1 person, 1 room and 2 webhooks");
+        let left = Left { people: 3, over_http: 2, ..left };
+        assert_eq!(left.to_string(), "3 people (2 by WHIP or WHEP), 1 room and 2 webhooks");
     }
 }

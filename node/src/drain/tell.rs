@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn the_command_says_how_things_stand() {
-        let left = Left { people: 3, rooms: 1, webhooks: 0 };
+        let left = Left { people: 3, rooms: 1, ..Left::default() };
         let state =
             |was_draining, deadline_s| State { draining: true, was_draining, deadline_s: Some(deadline_s), left };
         assert_eq!(

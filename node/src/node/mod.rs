@@ -67,6 +67,7 @@ pub fn main(sources: &Sources) -> anyhow::Result<()> {
         };
         tracing::info!(
             people = left.people,
+            over_http = left.over_http,
             rooms = left.rooms,
             webhooks = left.webhooks,
             "the node ends; this is left"

@@ -13,10 +13,12 @@ use origo_node_core::SessionId;
 use origo_node_core::room::{Answer, Join};
 use tokio::sync::mpsc;
 
-use super::{Refusal, Request, RoomsHandle, RoomsStats, SessionOutput, Watching};
+use super::{Elsewhere, Refusal, Request, RoomsHandle, RoomsStats, SessionOutput, Watching};
 
 /// Who bears this identity is refused with status 503.
 pub const REFUSED: &str = "refused";
+/// Who is refused, since the node drains.
+pub const ELSEWHERE: &str = "elsewhere";
 /// The one track of which a path is known.
 pub const TRACK: &str = "TR_abcdefghijkm";
 
@@ -71,6 +73,11 @@ fn answer(
 ) -> Option<Heard> {
     match request {
         Request::Join(join, outgoing, answer) => {
+            if join.identity.0 == ELSEWHERE {
+                let elsewhere = Some(Elsewhere::Next("wss://next.example/".into()));
+                let _ = answer.send(Err(Refusal { status: 503, reason: "the node drains".into(), elsewhere }));
+                return Some(Heard::Join(join));
+            }
             if join.identity.0 == REFUSED {
                 let _ = answer.send(Err(Refusal { status: 503, reason: "the node is full".into(), elsewhere: None }));
                 return Some(Heard::Join(join));

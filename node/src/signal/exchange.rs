@@ -11,7 +11,7 @@ use origo_node_core::room::Join;
 use tokio::time::timeout;
 
 use crate::http::Problem;
-use crate::rooms::{RoomsHandle, SessionOutput, SessionStream};
+use crate::rooms::{Elsewhere, Refusal, RoomsHandle, SessionOutput, SessionStream};
 
 /// How long the answer to an offer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,7 +37,7 @@ impl Exchange {
             offer.id = 1;
             1
         });
-        let stream = rooms.join(join).await.map_err(|refusal| Problem::of_status(refusal.status, refusal.reason))?;
+        let stream = rooms.join(join).await.map_err(problem_of)?;
         let mut exchange = Self { stream, rooms: rooms.clone(), number, kept: VecDeque::new() };
         match exchange.hear().await? {
             Say::Join(joined) => Ok((exchange, joined)),
@@ -118,6 +118,14 @@ impl Exchange {
         // Who asks again at once finds the identity free. When it takes longer, dropping the stream ends it as well.
         let over = async { while self.next().await.is_some() {} };
         let _ = timeout(FAREWELL_TIMEOUT, over).await;
+    }
+}
+
+/// Why a client does not get in, and where it does.
+fn problem_of(refusal: Refusal) -> Problem {
+    match refusal.elsewhere {
+        Some(Elsewhere::Url(url) | Elsewhere::Next(url)) => Problem::elsewhere(url, refusal.reason),
+        _ => Problem::of_status(refusal.status, refusal.reason),
     }
 }
 

@@ -5,7 +5,7 @@ use origo_auth::Claims;
 
 use super::offer::tests::PUBLISHING;
 use crate::http::tests::{Answer, World, grant};
-use crate::rooms::scripted::{ANSWER, BAD_OFFER, EMPTY_ROOM, Heard, LATER, LATER_TRACK, REFUSED, TRACK};
+use crate::rooms::scripted::{ANSWER, BAD_OFFER, ELSEWHERE, EMPTY_ROOM, Heard, LATER, LATER_TRACK, REFUSED, TRACK};
 
 const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
@@ -50,6 +50,18 @@ fn problem(answer: &Answer) -> (u16, String) {
     let message = answer.json()["message"].as_str().unwrap_or_default().to_owned();
     assert!(message.len() > 10, "a sentence: {answer:?}");
     (answer.status, message)
+}
+
+#[tokio::test]
+async fn a_node_that_drains_sends_a_new_client_to_the_same_url_of_another_one() {
+    let world = World::start().await;
+    for path in ["/whip/v1", "/whep/v1?participant=ana"] {
+        let offer = if path.starts_with("/whip") { PUBLISHING.to_owned() } else { watching() };
+        let answer = post(&world, path, &grant(ELSEWHERE, "demo"), &offer).await;
+        assert_eq!(answer.status, 307, "a POST stays a POST: {answer:?}");
+        assert_eq!(answer.header("location"), Some(&*format!("https://next.example{path}")));
+        assert_eq!(answer.json()["code"], "elsewhere");
+    }
 }
 
 #[tokio::test]

@@ -132,6 +132,8 @@ async fn connect(
 fn url_of(surface: &Surface, elsewhere: &Elsewhere) -> Option<String> {
     match elsewhere {
         Elsewhere::Url(url) => Some(url.clone()),
+        // SDKs take no redirect for a web socket. They read in the refusal where to go on.
+        Elsewhere::Next(_) => None,
         Elsewhere::Node(id) => (surface.app.nodes)().into_iter().find(|node| node.id == *id).map(|node| node.url),
     }
 }

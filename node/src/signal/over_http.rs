@@ -10,7 +10,7 @@ use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::header::{
     ACCEPT, ALLOW, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, LINK, LOCATION, WWW_AUTHENTICATE,
 };
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{patch, post};
@@ -35,12 +35,24 @@ const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 const LINKS_MAX: usize = 16;
 
 /// A refusal, with a header that says more.
-pub(super) struct Refused(Problem, Option<(HeaderName, &'static str)>);
+pub(super) struct Refused(Problem, Option<Box<(HeaderName, HeaderValue)>>);
 
 impl Refused {
     /// One with a header.
     pub fn with(problem: Problem, header: HeaderName, value: &'static str) -> Self {
-        Self(problem, Some((header, value)))
+        Self(problem, Some(Box::new((header, HeaderValue::from_static(value)))))
+    }
+
+    /// The same, with the URL where it can be asked in place of this one (RFC 9725 4.5): the other node's, with the path
+    /// and the query of this one.
+    fn redirecting(self, uri: &Uri) -> Self {
+        let asked = uri.path_and_query().map_or("/", |asked| asked.as_str());
+        let http = |url: &str| Some(format!("http{}", url.strip_prefix("ws")?.trim_end_matches('/')));
+        let there = self.0.next().and_then(http).and_then(|url| HeaderValue::from_str(&format!("{url}{asked}")).ok());
+        match there {
+            Some(there) => Self(self.0, Some(Box::new((LOCATION, there)))),
+            None => self,
+        }
     }
 }
 
@@ -53,8 +65,8 @@ impl From<Problem> for Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let mut response = self.0.into_response();
-        if let Some((header, value)) = self.1 {
-            response.headers_mut().insert(header, HeaderValue::from_static(value));
+        if let Some((header, value)) = self.1.map(|header| *header) {
+            response.headers_mut().insert(header, value);
         }
         response
     }
@@ -82,10 +94,12 @@ pub(super) fn router() -> Router<Arc<Surface>> {
 fn endpoint(kind: Kind) -> Router<Arc<Surface>> {
     let begin = move |State(surface): Shared,
                       address: ClientAddress,
+                      uri: Uri,
                       head: HeaderMap,
                       query: Parameters,
                       body: Body| async move {
-        counting(&surface, open(kind, &surface, address, &head, &query, body).await)
+        let opened = open(kind, &surface, address, &head, &query, body).await;
+        counting(&surface, opened.map_err(|refused| refused.redirecting(&uri)))
     };
     let change = move |State(surface): Shared, Path(id): Id, head: HeaderMap, query: Parameters, body: Body| async move {
         counting(&surface, change(kind, &surface, &id, &head, &query, body).await)

@@ -3,7 +3,7 @@
 use origo_auth::NodeId;
 
 use super::machine::Cascade;
-use super::{Event, seats};
+use super::{Event, kept, seats};
 use crate::wire::Malformed;
 use crate::wire::message::{Answer, Ask};
 use crate::wire::record::name;
@@ -49,6 +49,9 @@ impl Cascade {
         if ask.method == seats::METHOD {
             return self.handle_seat(from, &ask);
         }
+        if ask.method == kept::METHOD {
+            return self.handle_kept_of(from, &ask);
+        }
         self.tell(Event::Asked { from, ask });
         Ok(())
     }
@@ -57,7 +60,7 @@ impl Cascade {
         if answer.code.len() > SENTENCE_BYTES_MAX || answer.sentence.len() > SENTENCE_BYTES_MAX {
             return Err(Malformed("answer"));
         }
-        if self.handle_seated(from, &answer) {
+        if self.handle_seated(from, &answer) || self.handle_kept(from, &answer)? {
             return Ok(());
         }
         self.tell(Event::Answered { from, answer });

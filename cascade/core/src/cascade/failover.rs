@@ -79,6 +79,7 @@ impl Cascade {
                 self.trees_lose(peer);
             }
         }
+        self.look_at_reach(peer);
     }
 
     /// A link works again.

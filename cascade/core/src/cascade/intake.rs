@@ -84,6 +84,13 @@ pub(super) struct Feed {
     retries: bool,
 }
 
+impl Feed {
+    /// Whether packets come from there, as far as the peer says and as they have begun to.
+    pub(super) fn comes(&self) -> bool {
+        self.granted && self.flows
+    }
+}
+
 impl Intake {
     fn feed_mut(&mut self, from: NodeId, flow: Flow) -> Option<&mut Feed> {
         self.feeds_mut().find(|feed| (feed.from, feed.flow) == (from, flow))

@@ -11,7 +11,9 @@ use super::counters::Counters;
 use super::directory::HomeRoom;
 use super::failover::Unheard;
 use super::gray::Told;
+use super::kept::Questions;
 use super::patience::Patience;
+use super::reach::Reaches;
 use super::room::Room;
 use super::seats::Seats;
 use super::subscriptions::Subscriptions;
@@ -64,6 +66,8 @@ pub struct Cascade {
     pub(super) linked: BTreeSet<NodeId>,
     /// Peers whose media connection is silent.
     pub(super) unheard: Unheard,
+    /// Those of them, and others, whose people cannot be reached.
+    pub(super) reaches: Reaches,
     /// Links that failed lately.
     pub(super) patience: Patience,
     /// What is told of this node's own tracks, and by whom of other nodes.
@@ -86,6 +90,7 @@ pub struct Cascade {
     /// Bytes of reliable data that are kept in all rooms.
     pub(super) kept_bytes: usize,
     pub(super) seats: Seats,
+    pub(super) questions: Questions,
     pub(super) outputs: VecDeque<Output>,
 }
 
@@ -104,6 +109,7 @@ impl Cascade {
             settled: BTreeSet::from([me]),
             linked: BTreeSet::new(),
             unheard: Unheard::default(),
+            reaches: Reaches::default(),
             patience: Patience::default(),
             told: Told::default(),
             lost: BTreeMap::new(),
@@ -117,6 +123,7 @@ impl Cascade {
             counters: Counters::default(),
             kept_bytes: 0,
             seats: Seats::default(),
+            questions: Questions::default(),
             outputs: VecDeque::new(),
         }
     }
@@ -213,6 +220,8 @@ impl Cascade {
             Timer::Announce(room) => self.announce_again(&room),
             Timer::Expire(room) => self.expire_home(&room),
             Timer::Lost(node) => self.forget_node(node),
+            Timer::Reach(node) => self.look_at_reach_again(node),
+            Timer::Seek(room) => self.seek_people(&room),
             Timer::Retry(flow) => self.retry_feed(flow),
             Timer::Answer(flow) => self.miss_answer(flow),
             Timer::Silent(flow) => self.take_as_silent(flow),
@@ -255,6 +264,7 @@ impl Cascade {
         }
         self.linked.insert(peer);
         self.lost.remove(&peer);
+        self.look_at_reach(peer);
         self.trust_later(peer);
         self.introduce_everywhere(peer);
         self.announce_to_new_homes();
@@ -272,11 +282,13 @@ impl Cascade {
         self.branches_lose(peer);
         self.set_ways(self.me, peer);
         self.trees_lose(peer);
+        self.look_at_reach(peer);
     }
 
     fn forget_link(&mut self, peer: NodeId) {
         self.linked.remove(&peer);
         self.forget_seats(peer);
+        self.forget_questions(peer);
         self.stop_serving_peer(peer);
         self.feeds_lose(peer);
         self.note_if_lost(peer);
@@ -295,7 +307,13 @@ impl Cascade {
             return;
         }
         self.lost.insert(node, self.now);
-        self.timers.set(self.now + DEAD_NODE_RECORDS_STAY, Timer::Lost(node));
+        self.time_lost(node);
+    }
+
+    /// Has the node forgotten when its time is up.
+    pub(super) fn time_lost(&mut self, node: NodeId) {
+        let Some(since) = self.lost.get(&node) else { return };
+        self.timers.set((*since + DEAD_NODE_RECORDS_STAY).max(self.now), Timer::Lost(node));
     }
 
     fn forget_node(&mut self, node: NodeId) {
@@ -308,6 +326,7 @@ impl Cascade {
         self.patience.forget(node);
         self.forget_node_as_home(node);
         self.forget_node_in_rooms(node);
+        self.look_at_reach(node);
     }
 
     /// The homes of a room in this node's own view.

@@ -47,11 +47,12 @@ impl Cascade {
     pub(super) fn try_entered(&mut self, key: &RoomKey) {
         let Some(room) = self.rooms.get_mut(key) else { return };
         let Some(entering) = &room.entering else { return };
-        let is_awaited = |(id, peer): (&NodeId, &Peer)| !peer.known && self.linked.contains(id);
+        let is_awaited = |(id, peer): (&NodeId, &Peer)| !peer.known && !peer.seeking.told && self.linked.contains(id);
         let enough = (entering.found || entering.asked.is_empty()) && !room.peers.iter().any(is_awaited);
         if enough || self.now >= entering.until {
             room.entering = None;
             self.tell_entered(key);
+            self.seek_people(key);
         }
     }
 
@@ -172,7 +173,9 @@ impl Cascade {
             self.counters.over_limit += 1;
             return;
         }
-        room.peers.insert(node, Peer::default());
+        room.peers.insert(node, Peer::new(self.now));
+        // Once all of whom the same message tells are known.
+        self.timers.set(self.now, Timer::Seek(key.clone()));
         self.note_if_lost(node);
         self.introduce(node, key);
     }
@@ -188,6 +191,7 @@ impl Cascade {
     /// Sends this node's participants of a room, then the word that these are all.
     fn introduce(&mut self, to: NodeId, key: &RoomKey) {
         let is_linked = self.linked.contains(&to);
+        let unheard = self.unheard_in(key);
         let Some(room) = self.rooms.get_mut(key) else { return };
         let Some(peer) = room.peers.get_mut(&to).filter(|peer| is_linked && !peer.introduced) else { return };
         peer.introduced = true;
@@ -197,6 +201,7 @@ impl Cascade {
             room: Some(key.into()),
             record: Some((&room.record).into()),
             sids: records.iter().map(|record| record.sid.clone()).collect(),
+            unheard: unheard.into_iter().filter(|node| *node != to).map(bytes_of).collect(),
         };
         for record in &records {
             self.send(to, record);
@@ -214,6 +219,7 @@ impl Cascade {
         }
         self.learn_room_record(&key, record);
         self.add_peer(from, &key);
+        let unheard = nodes_of(&message.unheard)?;
         let sids: BTreeSet<String> = message.sids.into_iter().collect();
         self.drop_records(&key, LeaveReason::NodeLost, |record| {
             record.owner == from && !sids.contains(&record.sid.to_string())
@@ -221,7 +227,10 @@ impl Cascade {
         if let Some(peer) = self.rooms.get_mut(&key).and_then(|room| room.peers.get_mut(&from)) {
             peer.known = true;
         }
+        // The homes may not name a node that is dead; whom it served is asked after all the same.
+        unheard.into_iter().for_each(|node| self.add_peer(node, &key));
         self.try_entered(&key);
+        self.seek_people(&key);
         Ok(())
     }
 
@@ -233,6 +242,7 @@ impl Cascade {
         }
         self.drop_records(key, LeaveReason::Left(UNKNOWN_REASON), |record| record.owner == node);
         self.try_entered(key);
+        self.seek_people(key);
     }
 
     /// A dead node's time is up.

@@ -8,6 +8,7 @@ use origo_auth::{Identity, NodeId, TrackSid};
 
 use super::data::Data;
 use super::handover::Handover;
+use super::kept::Seeking;
 use super::rivals::Began;
 use crate::wire::message::Record;
 use crate::{MediaKind, ParticipantRecord, RoomRecord, TrackRecord};
@@ -34,6 +35,8 @@ pub(super) struct Room {
     /// Records that lost against one that stands, the best of each identity.
     pub(super) refused: BTreeMap<Identity, ParticipantRecord>,
     pub(super) handover: Handover,
+    /// Everybody is known whom any node tells of, and it was said so.
+    pub(super) acquainted: bool,
 }
 
 /// An `Enter` that waits for its answer.
@@ -47,12 +50,20 @@ pub(super) struct Entering {
 }
 
 /// Another node where the room lives.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Peer {
     /// It has our records over the link it has now.
     pub(super) introduced: bool,
     /// We have had its records once.
     pub(super) known: bool,
+    /// What is done to have them otherwise.
+    pub(super) seeking: Seeking,
+}
+
+impl Peer {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { introduced: false, known: false, seeking: Seeking::new(now) }
+    }
 }
 
 /// A track of another node's participant, as far as taking it needs to know.
@@ -107,6 +118,7 @@ impl Room {
             began: BTreeMap::new(),
             refused: BTreeMap::new(),
             handover: Handover::default(),
+            acquainted: false,
         }
     }
 

@@ -20,6 +20,10 @@ pub(super) enum Timer {
     Expire(RoomKey),
     /// A node has been dead for long enough.
     Lost(NodeId),
+    /// A node has not been heard for so long that its people count as lost.
+    Reach(NodeId),
+    /// See to the people of nodes that do not tell of them.
+    Seek(RoomKey),
     /// Ask again for a layer that was refused.
     Retry(Flow),
     /// A parent has not answered.

@@ -1,5 +1,6 @@
 //! Control messages: their type numbers, and how each becomes the body of a frame.
 
+mod kept;
 mod participant;
 mod question;
 mod room;
@@ -7,6 +8,7 @@ mod subscription;
 
 use bytes::Bytes;
 
+pub use kept::{Kept, KeptOf};
 pub use participant::{Leave, Record, Rival, Snapshot, Track};
 pub use question::{Answer, Ask};
 pub use room::{Announce, Exit, Members, Room, RoomRecord};
@@ -114,6 +116,7 @@ pub struct Hello {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use prost::Message;
 
     use super::super::frame::encode_frame;
     use super::super::golden::golden;
@@ -188,6 +191,22 @@ mod tests {
         assert_eq!(framed(&ask), golden("ask"));
         let (code, sentence) = ("not_found".to_owned(), "no room".to_owned());
         assert_eq!(framed(&Answer { id: 7, code, sentence, payload: Bytes::new() }), golden("answer"));
+    }
+
+    #[test]
+    fn the_question_for_a_silent_nodes_people_and_its_answer_are_what_is_written() {
+        let of = KeptOf { room: "standup".into(), node: Bytes::copy_from_slice(&[2; 16]), after: "abe".into() };
+        assert_eq!(of.encode_to_vec(), golden("kept_of"));
+        let record = Record {
+            room: room(),
+            identity: "ada".into(),
+            sid: "PA_23456789ABCD".into(),
+            incarnation: 7,
+            age_ms: 1000,
+            ..Record::default()
+        };
+        let kept = Kept { records: vec![record], lost_ms: 5000, more: true };
+        assert_eq!(kept.encode_to_vec(), golden("kept"));
     }
 
     #[test]

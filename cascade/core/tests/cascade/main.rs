@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod data;
+mod deaths;
 mod directory;
 mod drawn;
 mod handover;

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey, RoomSid, TrackSid};
-use origo_cascade_core::cascade::{Counters, RoomData};
+use origo_cascade_core::cascade::{Counters, Reach, RoomData};
+use origo_cascade_core::link::Hearing;
 use origo_cascade_core::route::{Direct, Prices, RelayPolicy};
 use origo_cascade_core::{
     Cascade, Event, Forward, Input, LayerSet, LeaveReason, Level, MediaKind, Node, NodeAddress, Output,
@@ -261,6 +262,20 @@ impl World {
         }
     }
 
+    /// The node dies, and nobody has noticed yet.
+    pub fn strike(&mut self, node: usize) {
+        self.nodes[node] = None;
+        self.media.forget(node);
+    }
+
+    /// The node is not heard any more, as its link's reports tell.
+    pub fn miss(&mut self, node: usize) {
+        for other in self.living() {
+            let quiet = Duration::from_millis(300);
+            self.ask(other, Input::Hearing { peer: id(node), hearing: Hearing::Gone, quiet });
+        }
+    }
+
     /// The node comes back with the same id and an empty memory.
     pub fn restart(&mut self, node: usize) {
         self.nodes[node] = Some(self.cascade(node));
@@ -443,6 +458,21 @@ impl World {
     pub fn entered_at(&self, node: usize) -> Option<Duration> {
         let entered = |event: &Event| matches!(event, Event::Entered { .. });
         self.heard[node].events.iter().find(|(_, event)| entered(event)).map(|(at, _)| *at)
+    }
+
+    /// What `node` was told of whether `of` can be reached, with the times.
+    pub fn reach(&self, node: usize, of: usize) -> Vec<(Duration, Reach)> {
+        let told = |(at, event): &(Duration, Event)| match event {
+            Event::Reach { node, reach } if *node == id(of) => Some((*at, *reach)),
+            _ => None,
+        };
+        self.heard[node].events.iter().filter_map(told).collect()
+    }
+
+    /// When `node` knew whom any node tells of.
+    pub fn acquainted_at(&self, node: usize) -> Option<Duration> {
+        let is = |event: &Event| matches!(event, Event::Acquainted(_));
+        self.heard[node].events.iter().find(|(_, event)| is(event)).map(|(at, _)| *at)
     }
 
     pub fn left(&self, node: usize) -> Vec<(Duration, String, LeaveReason)> {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use livekit_protocol as proto;
 use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey, TrackSid};
 use origo_cascade_core as cascade;
+use origo_cascade_core::cascade::Reach;
 use origo_cascade_core::route::Residency;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -60,6 +61,8 @@ pub(super) struct Context {
     sent_on: BTreeMap<(RoomKey, Identity), (Instant, String)>,
     /// Who came back in vain to which session, and until when it may begin its successor.
     claims: BTreeMap<(RoomKey, Identity), (Instant, ParticipantSid)>,
+    /// Other nodes with people of rooms here from which nothing comes.
+    pub unreached: BTreeMap<NodeId, Reach>,
     timers: BTreeSet<(Instant, RoomKey)>,
     outputs: VecDeque<Output>,
 }
@@ -80,6 +83,7 @@ impl Context {
             full: None,
             sent_on: BTreeMap::new(),
             claims: BTreeMap::new(),
+            unreached: BTreeMap::new(),
             timers: BTreeSet::new(),
             outputs: VecDeque::new(),
         }
@@ -132,7 +136,13 @@ impl Context {
 
     /// Whether a client may go on with a session that it asked for before.
     pub fn has_claim(&self, room: &RoomKey, identity: &Identity) -> bool {
-        self.claims.get(&(room.clone(), identity.clone())).is_some_and(|(until, _)| *until > self.now)
+        self.claim(room, identity).is_some()
+    }
+
+    /// The session to which a client came back in vain, and which it is about to go on with.
+    pub fn claim(&self, room: &RoomKey, identity: &Identity) -> Option<ParticipantSid> {
+        let (until, sid) = self.claims.get(&(room.clone(), identity.clone()))?;
+        (*until > self.now).then_some(*sid)
     }
 
     /// The session that a joining client goes on with by what it asked for before. Once.

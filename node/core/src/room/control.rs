@@ -66,6 +66,8 @@ pub struct Refuge {
 pub enum Elsewhere {
     /// To a node's server URL.
     Url(String),
+    /// Nowhere, but it may be told to ask at this server URL in place of here.
+    Next(String),
     /// To a node.
     Node(NodeId),
 }

@@ -73,7 +73,9 @@ impl Room {
             return self.return_of(cx, local.standing, join, claimed);
         }
         let remote = self.remotes.by_identity.get(&join.identity)?;
-        if !remote.annex.moves && claimed != Some(remote.record.sid) {
+        // Of whom nothing is heard, and who joins again, comes back: it may have asked another node first.
+        let is_unreached = cx.unreached.contains_key(&remote.record.owner);
+        if !remote.annex.moves && !is_unreached && claimed != Some(remote.record.sid) {
             return None;
         }
         Some(Inheritance {
@@ -184,6 +186,7 @@ impl Room {
             self.renew_subscriptions(cx, name);
             self.subscribe_all(cx, name);
         }
+        self.gather_qualities(cx);
         true
     }
 

@@ -54,7 +54,10 @@ impl JoinError {
     /// Where the client may be led.
     pub fn elsewhere(&self) -> Option<Elsewhere> {
         match self {
-            Self::Draining { goes_on, .. } => goes_on.clone().map(Elsewhere::Url),
+            Self::Draining { next, goes_on } => {
+                let led = goes_on.clone().map(Elsewhere::Url);
+                led.or_else(|| next.clone().map(Elsewhere::Next))
+            }
             Self::OnNode(node) => Some(Elsewhere::Node(*node)),
             _ => None,
         }
@@ -120,7 +123,7 @@ impl Room {
     pub fn join(&mut self, cx: &mut Context, join: Join) -> Result<(), JoinError> {
         let waiting = match &self.phase {
             Phase::Entering { waiting, .. } => waiting.len(),
-            Phase::Live => self.seating.len(),
+            Phase::Live => self.seating.len() + self.returning.len(),
         };
         if self.locals.len() + waiting >= limits::PARTICIPANTS_MAX && !self.locals.contains_key(&join.identity) {
             return Err(JoinError::RoomFull);
@@ -154,7 +157,7 @@ impl Room {
     pub fn stop_waiting(&mut self, session: SessionId) -> bool {
         let seating = self.seating.len();
         self.seating.retain(|_, (join, _)| join.session != session);
-        if self.seating.len() < seating {
+        if self.seating.len() < seating || self.returning.stop(session) {
             return true;
         }
         let Phase::Entering { waiting, .. } = &mut self.phase else { return false };

@@ -112,6 +112,9 @@ pub const FORMER_GONE_KEPT: Duration = Duration::from_secs(3);
 pub const RETURN_WAITED_FOR: Duration = Duration::from_secs(5);
 /// How long a successor that is connected waits for tracks that its session had, before others see what it has.
 pub const HEIR_WAITS: Duration = Duration::from_secs(5);
+/// How long a client that knows a session of its own waits for a node to tell of it. Who is asked answers within a round
+/// trip or two.
+pub const SESSION_AWAITED: Duration = Duration::from_millis(1500);
 /// How long a client that came back in vain may take to join anew.
 pub const CLAIM_STANDS: Duration = Duration::from_secs(30);
 /// How many of those are remembered.

@@ -5,7 +5,7 @@
 //! received tracks (`subscribe`), whom a publisher lets have them (`audience`) and how they are shown (`shown`), which
 //! layers publishers need send (`dynacast`), who speaks (`speakers`), how good connections are (`quality`), coming back
 //! (`resume`, `history`, `token`), going on at another node
-//! (`moving`, `heir`), data packets (`data`), faults on request (`simulate`), the server API (`admin`) and
+//! (`moving`, `heir`, `returning`), data packets (`data`), faults on request (`simulate`), the server API (`admin`) and
 //! other nodes' participants (`remote`).
 
 mod admin;
@@ -33,6 +33,7 @@ mod quality;
 mod remote;
 mod request;
 mod resume;
+mod returning;
 #[expect(clippy::module_inception, reason = "one room is the noun, and this folder is about rooms")]
 mod room;
 mod rooms;

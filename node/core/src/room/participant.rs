@@ -108,6 +108,16 @@ impl Participant {
         }
     }
 
+    /// The participant as nodes tell it: each track by the id under which it is carried. A node that knows no other id
+    /// than that takes a track that goes on under another one for one that follows the first.
+    fn info_for_nodes(&self, region: &str) -> proto::ParticipantInfo {
+        let mut info = self.info(region);
+        for (told, publication) in info.tracks.iter_mut().zip(self.announced()) {
+            told.sid = publication.sid.to_string();
+        }
+        info
+    }
+
     /// The participant as the last word that clients get of it.
     pub fn parting(&self, region: &str, reason: DisconnectReason) -> proto::ParticipantInfo {
         proto::ParticipantInfo {
@@ -120,7 +130,7 @@ impl Participant {
 
     /// The participant as other nodes are told of it.
     pub fn record(&self, room: &RoomKey, owner: NodeId, region: &str) -> ParticipantRecord {
-        let mut info = self.info(region).encode_to_vec();
+        let mut info = self.info_for_nodes(region).encode_to_vec();
         Annex::new(&self.audience, self.quality.verdict(), self.standing.moves()).append(&mut info);
         ParticipantRecord {
             room: room.clone(),

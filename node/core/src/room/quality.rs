@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use livekit_protocol as proto;
 use origo_auth::{Identity, ParticipantSid, TrackSid};
 use origo_cascade_core as cascade;
+use origo_cascade_core::cascade::Reach;
 use proto::ConnectionQuality;
 use proto::signal_response::Message;
 
@@ -43,6 +44,11 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
+    /// Of one whose node cannot be reached.
+    const LOST: Self = Self { quality: ConnectionQuality::Lost, score: 1.0 };
+    /// Of one of whom no node has said anything yet.
+    const FRESH: Self = Self { quality: ConnectionQuality::Excellent, score: 4.5 };
+
     /// The same for the participant itself. A client that hears of itself that it is lost joins anew, though it hears
     /// this: so it is never told so.
     fn for_itself(self) -> Self {
@@ -123,7 +129,7 @@ impl Room {
             return;
         }
         self.qualities_at = None;
-        let (publishers, verdicts) = (self.publishers(), self.verdicts());
+        let (publishers, verdicts) = (self.publishers(), self.verdicts(cx));
         for local in self.locals.values_mut().filter(|local| local.session.has_socket()) {
             let updates = news_for(local, &publishers, &verdicts);
             if !updates.is_empty() {
@@ -140,10 +146,14 @@ impl Room {
         cx.mesh(cascade::Input::Publish(local.record(&self.key, cx.config.node, &cx.config.region)));
     }
 
-    fn verdicts(&self) -> BTreeMap<ParticipantSid, Verdict> {
+    fn verdicts(&self, cx: &Context) -> BTreeMap<ParticipantSid, Verdict> {
+        let elsewhere = self.remotes.visible().filter_map(|remote| {
+            let is_lost = cx.unreached.get(&remote.record.owner) == Some(&Reach::Lost);
+            Some((remote.record.sid, if is_lost { Verdict::LOST } else { remote.annex.verdict()? }))
+        });
+        // Of one who comes back here, both are there.
         let here = self.locals.values().filter_map(|local| Some((local.sid, local.quality.verdict()?)));
-        let elsewhere = self.remotes.visible().filter_map(|remote| Some((remote.record.sid, remote.annex.verdict()?)));
-        here.chain(elsewhere).collect()
+        elsewhere.chain(here).collect()
     }
 }
 
@@ -154,13 +164,22 @@ fn news_for(
     verdicts: &BTreeMap<ParticipantSid, Verdict>,
 ) -> Vec<proto::ConnectionQualityInfo> {
     let received = local.session.subscriptions.iter().filter_map(|track| publishers.get(track).copied());
-    let seen: BTreeSet<_> = received.chain([local.sid]).collect();
+    // Who is out of reach is shown so whether or not anything is taken of it, until it is there again.
+    let is_lost = |verdict: &Verdict| verdict.quality == ConnectionQuality::Lost;
+    let lost = verdicts.iter().filter(|(_, verdict)| is_lost(verdict)).map(|(sid, _)| *sid);
+    let told_lost = local.session.qualities.iter().filter(|(_, told)| is_lost(told)).map(|(sid, _)| *sid);
+    let seen: BTreeSet<_> = received.chain(lost).chain(told_lost).chain([local.sid]).collect();
     local.session.qualities.retain(|sid, _| seen.contains(sid));
     let mut updates = Vec::new();
     for sid in seen {
-        let Some(&verdict) = verdicts.get(&sid) else { continue };
-        let verdict = if sid == local.sid { verdict.for_itself() } else { verdict };
-        if local.session.qualities.get(&sid).is_none_or(|known| known.differs(verdict)) {
+        let told = local.session.qualities.get(&sid);
+        let verdict = match verdicts.get(&sid) {
+            _ if sid == local.sid => local.quality.verdict().map(Verdict::for_itself),
+            Some(verdict) => Some(*verdict),
+            None => told.is_some_and(is_lost).then_some(Verdict::FRESH),
+        };
+        let Some(verdict) = verdict else { continue };
+        if told.is_none_or(|known| known.differs(verdict)) {
             local.session.qualities.insert(sid, verdict);
             updates.push(proto::ConnectionQualityInfo {
                 participant_sid: sid.to_string(),

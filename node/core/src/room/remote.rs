@@ -31,6 +31,13 @@ impl Remote {
         let mut info = ParticipantInfo::decode(&record.info[..]).ok()?;
         info.sid = record.sid.to_string();
         info.identity.clone_from(&record.identity.0);
+        for track in record.tracks.iter().filter(|track| track.shown_as.is_some()) {
+            let carried = track.sid.to_string();
+            info.tracks
+                .iter_mut()
+                .filter(|told| told.sid == carried)
+                .for_each(|told| told.sid = track.name().to_string());
+        }
         let annex = Annex::read(&record.info)?;
         Some(Self { record, info, annex })
     }
@@ -94,6 +101,11 @@ impl Remotes {
         (self.visible().count(), publishing)
     }
 
+    /// Whether a node serves any of them.
+    pub fn has_people_of(&self, node: NodeId) -> bool {
+        self.by_identity.values().any(|remote| remote.record.owner == node)
+    }
+
     /// The node that serves a track's publisher.
     pub fn owner_of(&self, track: TrackSid) -> Option<NodeId> {
         self.find(track).map(|(remote, _)| remote.record.owner)
@@ -147,13 +159,15 @@ impl Room {
             cx.remote_tracks.insert(track.sid, self.key.clone());
         }
         let tracks = remote.record.tracks.clone();
+        let owner = remote.record.owner;
         let (info, is_hidden) = (remote.info.clone(), remote.is_hidden());
         let annex = remote.annex.clone();
         let old = self.remotes.by_identity.insert(identity.clone(), remote);
         if !is_hidden && old.as_ref().is_none_or(|old| is_news(&old.info, &info)) {
             self.tell_others(cx, &identity, info);
         }
-        if annex.verdict().is_some() {
+        let has_moved = old.as_ref().is_some_and(|old| old.record.owner != owner);
+        if has_moved || annex.verdict().is_some() {
             self.gather_qualities(cx);
         }
         self.end_changed_codecs(cx, &identity, &tracks);
@@ -163,6 +177,7 @@ impl Room {
             self.apply_audience(cx, &identity);
         }
         self.note_counts(cx);
+        self.let_return_as(cx, &identity);
     }
 
     /// A participant on another node is gone.

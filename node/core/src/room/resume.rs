@@ -11,6 +11,7 @@ use proto::{DisconnectReason, ParticipantInfo};
 
 use super::context::Context;
 use super::join::JoinError;
+use super::remote::Remote;
 use super::room::Room;
 use super::simulate::CutOnResume;
 use super::{Join, Output, info, limits};
@@ -45,7 +46,9 @@ impl Room {
     pub fn resume_elsewhere(&mut self, cx: &mut Context, join: &Join, sid: ParticipantSid) -> Result<(), JoinError> {
         cx.seats.remove(&join.session);
         let remote = self.remotes.by_identity.get(&join.identity).filter(|remote| remote.record.sid == sid);
-        match remote.filter(|remote| !remote.annex.moves) {
+        // A node that is not heard leads nobody anywhere: whoever comes from there goes on here.
+        let leads = |remote: &&Remote| !remote.annex.moves && !cx.unreached.contains_key(&remote.record.owner);
+        match remote.filter(leads) {
             Some(remote) => Err(JoinError::OnNode(remote.record.owner)),
             None => {
                 refuse(cx, join, sid);

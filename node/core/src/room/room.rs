@@ -17,6 +17,7 @@ use super::history::History;
 use super::participant::Participant;
 use super::remote::Remotes;
 use super::resume::Departed;
+use super::returning::Returning;
 use super::session::Overdue;
 use super::shown::Shown;
 use super::speakers::Speakers;
@@ -54,6 +55,8 @@ pub(super) struct Room {
     pub qualities_at: Option<Instant>,
     /// Joins that wait for the home's word on a seat, and until when.
     pub seating: BTreeMap<Identity, (Join, Instant)>,
+    /// Clients that come back to sessions of which nobody has told yet.
+    pub returning: Returning,
     /// When its counts were last told, and whether they have changed since.
     counts_told: Instant,
     counts_changed: bool,
@@ -81,6 +84,7 @@ impl Room {
             streams: Streams::default(),
             qualities_at: None,
             seating: BTreeMap::new(),
+            returning: Returning::default(),
             counts_told: cx.now,
             counts_changed: false,
         }
@@ -92,7 +96,7 @@ impl Room {
             Phase::Entering { waiting, .. } => waiting.len(),
             Phase::Live => 0,
         };
-        waiting == 0 && self.seating.is_empty() && self.locals.is_empty()
+        waiting + self.returning.len() == 0 && self.seating.is_empty() && self.locals.is_empty()
     }
 
     /// The last participant is gone: the mesh need not tell of this room any more.
@@ -124,6 +128,7 @@ impl Room {
         self.announce_late(cx);
         self.grant_wishes(cx);
         self.seat_overdue(cx);
+        self.end_returns(cx);
         self.pass_on_settings(cx);
         self.tell_speakers(cx);
         self.tell_qualities(cx);

@@ -6,6 +6,7 @@ use std::time::Instant;
 use livekit_protocol as proto;
 use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey, RoomSid, TrackSid};
 use origo_cascade_core as cascade;
+use origo_cascade_core::cascade::Reach;
 use origo_cascade_core::{MediaKind, RoomRecord, RoomSettings};
 use proto::DisconnectReason;
 
@@ -94,6 +95,7 @@ impl Rooms {
         Stats {
             rooms: self.rooms.len() as u64,
             participants: locals().count() as u64,
+            over_http: locals().filter(|local| !local.session.can_be_sent_on).count() as u64,
             audio_tracks: tracks(MediaKind::Audio),
             video_tracks: tracks(MediaKind::Video),
             dropped: self.context.stats.dropped.clone(),
@@ -230,6 +232,8 @@ impl Rooms {
                 room.set_record(cx, record);
                 room.go_live(cx);
             }),
+            cascade::Event::Acquainted(room) => self.in_room(&room, |room, cx| room.acquaint(cx)),
+            cascade::Event::Reach { node, reach } => return self.reach(node, reach),
             cascade::Event::RoomChanged(record) => {
                 self.in_room(&record.room.clone(), |room, cx| room.set_record(cx, record))
             }
@@ -266,6 +270,17 @@ impl Rooms {
         // Normal just after the room's last local participant has left.
         if acted.is_none() {
             self.context.stats.drop("mesh event", "no such room");
+        }
+    }
+
+    /// Another node, and with it its people, can be reached otherwise than before.
+    fn reach(&mut self, node: NodeId, reach: Reach) {
+        match reach {
+            Reach::Well => self.context.unreached.remove(&node),
+            _ => self.context.unreached.insert(node, reach),
+        };
+        for room in self.rooms.values_mut().filter(|room| room.remotes.has_people_of(node)) {
+            room.gather_qualities(&mut self.context);
         }
     }
 

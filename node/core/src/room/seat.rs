@@ -10,8 +10,16 @@ use super::{Join, Output, limits};
 use crate::SessionId;
 
 impl Room {
-    /// It is known who is in the room: a client comes in, or its seat is asked for first.
+    /// It is known who is in the room: a client comes in, unless it knows of a session that may still be told of.
     pub fn let_in(&mut self, cx: &mut Context, join: Join) -> Result<(), JoinError> {
+        match self.await_session(cx, join) {
+            Some(join) => self.ask_for_seat(cx, join),
+            None => Ok(()),
+        }
+    }
+
+    /// A client comes in, or its seat is asked for first.
+    fn ask_for_seat(&mut self, cx: &mut Context, join: Join) -> Result<(), JoinError> {
         if let Some(sid) = join.resume {
             return self.resume_elsewhere(cx, &join, sid);
         }
@@ -37,6 +45,14 @@ impl Room {
     pub fn let_in_or_refuse(&mut self, cx: &mut Context, join: Join) {
         let session = join.session;
         if let Err(error) = self.let_in(cx, join) {
+            refuse(cx, session, &error);
+        }
+    }
+
+    /// The same for one who has waited for its session.
+    pub fn seat_or_refuse(&mut self, cx: &mut Context, join: Join) {
+        let session = join.session;
+        if let Err(error) = self.ask_for_seat(cx, join) {
             refuse(cx, session, &error);
         }
     }

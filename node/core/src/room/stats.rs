@@ -9,6 +9,8 @@ pub struct Stats {
     pub rooms: u64,
     /// Local participants.
     pub participants: u64,
+    /// Of these the ones that cannot be told to go on elsewhere: clients of WHIP and WHEP.
+    pub over_http: u64,
     /// Tracks of local participants that others know of, sound.
     pub audio_tracks: u64,
     /// The same, picture.

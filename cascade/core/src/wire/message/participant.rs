@@ -1,5 +1,7 @@
 //! What nodes tell each other of their participants.
 
+use bytes::Bytes;
+
 use super::room::{Room, RoomRecord};
 
 /// A participant of the sender is new or changed.
@@ -112,4 +114,7 @@ pub struct Snapshot {
     /// `PA_…` of each.
     #[prost(string, repeated, tag = "3")]
     pub sids: Vec<String>,
+    /// Nodes of whose people the sender knows there, and that it cannot hear.
+    #[prost(bytes = "bytes", repeated, tag = "4")]
+    pub unheard: Vec<Bytes>,
 }

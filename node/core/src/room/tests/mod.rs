@@ -4,6 +4,7 @@
 mod admin;
 mod backup;
 mod data;
+mod deaths;
 mod full;
 mod garbage;
 mod hostile;

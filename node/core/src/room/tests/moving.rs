@@ -5,7 +5,6 @@ use std::time::Duration;
 use livekit_protocol as proto;
 use origo_auth::TrackSid;
 use proto::leave_request::Action;
-use proto::participant_info::State;
 use proto::signal_request::Message as Request;
 use proto::signal_response::Message as Response;
 
@@ -25,16 +24,6 @@ fn drain(world: &mut World, node: usize, people: usize) {
 
 fn sid(world: &World, client: Client) -> String {
     world.joined(client).participant.as_ref().unwrap().sid.clone()
-}
-
-/// Whom a client was told to have left.
-fn seen_to_leave(world: &World, client: Client) -> Vec<String> {
-    let updates = world.said(client).filter_map(|said| match said {
-        Response::Update(update) => Some(&update.participants),
-        _ => None,
-    });
-    let left = updates.flatten().filter(|info| info.state() == State::Disconnected);
-    left.map(|info| info.identity.clone()).collect()
 }
 
 /// The tracks by which a client's worker was asked for a track of that name, in order.
@@ -96,13 +85,34 @@ fn a_session_goes_on_at_another_node_with_the_same_ids_and_nobody_sees_it_leave(
     for viewer in [ben, cid] {
         assert_eq!(carried_as(&world, viewer, track), [track, carried], "and is followed when it does");
         assert_eq!(tracks_of(&world, viewer, "ann"), [track.to_string()]);
-        assert!(seen_to_leave(&world, viewer).is_empty());
+        assert!(world.seen_to_leave(viewer).is_empty());
     }
     let ended = |world: &World| world.asked(ann).any(|command| matches!(command, Command::Close(_)));
     assert!(!ended(&world), "what it sent flows on");
     world.pass(limits::FORMER_KEPT);
     assert!(ended(&world));
-    assert!(seen_to_leave(&world, ben).is_empty() && seen_to_leave(&world, cid).is_empty());
+    assert!(world.seen_to_leave(ben).is_empty() && world.seen_to_leave(cid).is_empty());
+}
+
+#[test]
+fn a_node_that_knows_one_id_of_a_track_reads_a_track_that_follows_another() {
+    let mut world = World::new(2);
+    let (ann, _ben) = (world.join(0, "ann"), world.join(1, "ben"));
+    let track = world.publish(ann, "cam");
+    drain(&mut world, 0, 10);
+    let heir = world.join(1, "ann");
+    world.connect(heir, Target::Publisher);
+    world.request(heir, Request::AddTrack(camera("cam")));
+    let carried = world.asked(heir).find_map(|asked| match asked {
+        Command::Expect { track, .. } => Some(track.sid),
+        _ => None,
+    });
+    world.start(heir, carried.unwrap());
+    let record = world.record("ann");
+    let info = <proto::ParticipantInfo as prost::Message>::decode(&record.info[..]).unwrap();
+    let (told, shown) = (&info.tracks[0].sid, record.tracks[0].shown_as);
+    assert_eq!((told, shown), (&carried.unwrap().to_string(), Some(track)));
+    assert_eq!(info.tracks.len(), 1);
 }
 
 #[test]
@@ -116,7 +126,7 @@ fn what_is_missing_is_waited_for_and_then_others_see_what_there_is() {
     world.pass(limits::HEIR_WAITS - Duration::from_secs(1));
     assert_eq!(tracks_of(&world, ben, "ann"), [track.to_string()]);
     world.pass(Duration::from_secs(1));
-    assert!(tracks_of(&world, ben, "ann").is_empty() && seen_to_leave(&world, ben).is_empty());
+    assert!(tracks_of(&world, ben, "ann").is_empty() && world.seen_to_leave(ben).is_empty());
 }
 
 #[test]
@@ -125,9 +135,9 @@ fn who_was_sent_on_and_arrives_nowhere_has_left() {
     let (_ann, ben) = (world.join(0, "ann"), world.join(1, "ben"));
     drain(&mut world, 0, 10);
     world.pass(limits::SENT_KEPT - Duration::from_secs(1));
-    assert!(seen_to_leave(&world, ben).is_empty());
+    assert!(world.seen_to_leave(ben).is_empty());
     world.pass(Duration::from_secs(1));
-    assert_eq!(seen_to_leave(&world, ben), ["ann"]);
+    assert_eq!(world.seen_to_leave(ben), ["ann"]);
 }
 
 #[test]
@@ -147,12 +157,12 @@ fn a_client_that_can_is_asked_to_open_a_successor_and_keeps_its_session_meanwhil
 
     // Its old session ends before others hear of the new one.
     world.request(ann, Request::Leave(proto::LeaveRequest::default()));
-    assert!(seen_to_leave(&world, ben).is_empty());
+    assert!(world.seen_to_leave(ben).is_empty());
     let before = sid(&world, ann).parse().unwrap();
     let heir = world.join_as(1, Join { successor_of: Some(before), ..join_of("ann") });
     world.connect(heir, Target::Publisher);
     world.pass(limits::SENT_KEPT);
-    assert!(seen_to_leave(&world, ben).is_empty());
+    assert!(world.seen_to_leave(ben).is_empty());
     assert_eq!(world.knows(ben)["ann"].region, "region-1");
 }
 
@@ -173,7 +183,7 @@ fn only_a_client_that_knows_the_session_or_was_sent_on_goes_on_with_it() {
     let guesses = "PA_abcdefghijkm".parse().ok();
     let other = world.join_as(1, Join { successor_of: guesses, ..join_of("ann") });
     assert_ne!(sid(&world, other), before);
-    assert_eq!(seen_to_leave(&world, ben), ["ann"], "it is another session");
+    assert_eq!(world.seen_to_leave(ben), ["ann"], "it is another session");
 }
 
 #[test]
@@ -186,7 +196,7 @@ fn who_comes_back_in_vain_to_a_session_that_others_know_goes_on_with_it() {
     let back = world.join(1, "ann");
     assert_eq!(sid(&world, back), before);
     world.connect(back, Target::Publisher);
-    assert!(seen_to_leave(&world, ben).is_empty());
+    assert!(world.seen_to_leave(ben).is_empty());
     let led = world.join_as(0, Join { resume: before.parse().ok(), may_be_led: true, ..join_of("ann") });
     assert!(world.deeds(led).iter().any(|deed| matches!(deed, Deed::Refused(_) | Deed::Said(_))));
 }

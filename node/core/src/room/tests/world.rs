@@ -51,6 +51,8 @@ pub struct World {
     pub wants: Vec<(usize, TrackSid, cascade::LayerSet)>,
     /// A mesh that answers nobody.
     pub is_mute: bool,
+    /// A mesh in which nodes are yet to tell who is in a room.
+    pub is_slow: bool,
     /// What applications are told.
     pub notices: Vec<proto::WebhookEvent>,
     /// The order of speakers that the worker of each node last heard.
@@ -129,6 +131,7 @@ impl World {
             seats: Vec::new(),
             wants: Vec::new(),
             is_mute: false,
+            is_slow: false,
             speakers: BTreeMap::new(),
             answers: Vec::new(),
             notices: Vec::new(),
@@ -242,6 +245,40 @@ impl World {
         known
     }
 
+    /// The record of a participant, as its node told it last.
+    pub fn record(&self, identity: &str) -> ParticipantRecord {
+        self.records[&(room_key(), Identity(identity.into()))].1.clone()
+    }
+
+    /// Tells a node how another one can be reached.
+    pub fn reach(&mut self, node: usize, of: usize, reach: cascade::cascade::Reach) {
+        self.input(node, Input::Mesh(cascade::Event::Reach { node: node_id(of), reach }));
+    }
+
+    /// What a client was told of another one's connection, in order.
+    pub fn qualities(&self, client: Client, sid: &str) -> Vec<proto::ConnectionQuality> {
+        let updates = self.said(client).filter_map(|said| match said {
+            Response::ConnectionQuality(update) => Some(&update.updates),
+            _ => None,
+        });
+        updates
+            .flatten()
+            .filter(|info| info.participant_sid == sid)
+            .map(proto::ConnectionQualityInfo::quality)
+            .collect()
+    }
+
+    /// Whom a client was told to have left.
+    pub fn seen_to_leave(&self, client: Client) -> Vec<String> {
+        let updates = self.said(client).filter_map(|said| match said {
+            Response::Update(update) => Some(&update.participants),
+            _ => None,
+        });
+        let gone = proto::participant_info::State::Disconnected;
+        let left = updates.flatten().filter(|info| info.state() == gone);
+        left.map(|info| info.identity.clone()).collect()
+    }
+
     /// Data packets that a client was sent.
     pub fn packets(&self, client: Client) -> Vec<proto::DataPacket> {
         let sent = self.asked(client).filter_map(|asked| match asked {
@@ -351,7 +388,11 @@ impl World {
         let here = self.records.iter().filter(|((of, _), (owner, _))| *of == room && *owner != from);
         let participants = here.map(|(_, (_, record))| record.clone()).collect();
         if !self.is_mute {
+            let participants = if self.is_slow { Vec::new() } else { participants };
             self.events.push_back((from, cascade::Event::Entered { record, participants }));
+            if !self.is_slow {
+                self.events.push_back((from, cascade::Event::Acquainted(room)));
+            }
         }
     }
 
