@@ -7,6 +7,7 @@ pub mod mesh;
 pub mod metrics;
 pub mod node;
 pub mod paths;
+pub mod previous;
 pub mod process;
 pub mod proxy;
 pub mod token;
