@@ -3,6 +3,7 @@ import { RoomEvent, type ReconnectContext, type ReconnectPolicy, type Room, type
 import { httpAddress } from './address.js';
 import type { Connection } from './connect.js';
 import { route, type RouteNode } from './route.js';
+import { Streams, whileBusy } from './streams.js';
 import { adopt, begin, changeOver, flows, type Pair } from './successor.js';
 
 /** Topic of the packet by which a node asks its client to go on at another one. */
@@ -11,6 +12,11 @@ const TOPIC = 'origo.move';
 const ANSWER_MS = 400;
 /** How long an old session sends on beside its successor: the others need a keyframe of each picture. */
 const SENDS_ON_MS = 2_000;
+/** What a stream that is being sent may still take: from its successor on, others take nothing of the old session. The
+ * node waits for 10 s. */
+const SENDS_OUT_MS = 5_000;
+/** What a stream that comes may still take, once the old session is of no other use. */
+const GETS_OUT_MS = 6_000;
 /** How often the second choice is asked for a sign of life, so that the way there is open. */
 const WARM_EVERY_MS = 20_000;
 
@@ -54,6 +60,7 @@ export function readMove(payload: Uint8Array, topic: string | undefined): { node
 /** Follows a connection, and each one that it becomes, until the call ends. */
 export function follow(connection: Connection, cut: CutWatch, options: MoveOptions): void {
   const { room } = connection;
+  const streams = new Streams(room);
   let moving = false;
   const warm = setInterval(() => void warmUp(), WARM_EVERY_MS);
   let ranked: RouteNode[] = connection.candidates.map(({ node }) => node);
@@ -72,9 +79,11 @@ export function follow(connection: Connection, cut: CutWatch, options: MoveOptio
     if (moving) return false;
     moving = true;
     try {
-      const moved = await succeed(connection, node, why, isDead, options);
+      if (!isDead) await whileBusy(() => streams.sends, SENDS_OUT_MS);
+      const { moved, data } = await succeed(connection, node, why, isDead, options);
       clearInterval(warm);
       options.onMove(moved, connection);
+      data.release();
     } catch {
       moving = false;
       return false;
@@ -82,7 +91,7 @@ export function follow(connection: Connection, cut: CutWatch, options: MoveOptio
     // Others see and hear what the old session sends until what the new one sends has begun.
     const end = () => room.disconnect(false).catch(() => undefined);
     if (isDead) await end();
-    else setTimeout(() => void end(), SENDS_ON_MS);
+    else setTimeout(() => void whileBusy(() => streams.gets, GETS_OUT_MS).then(end), SENDS_ON_MS);
     return true;
   };
 
@@ -108,7 +117,7 @@ async function succeed(
   why: string,
   isDead: boolean,
   options: MoveOptions,
-): Promise<Connection> {
+): Promise<{ moved: Connection; data: DataBridge }> {
   const cut = new CutWatch(options.roomOptions.reconnectPolicy as ReconnectPolicy);
   const room = options.room({ ...options.roomOptions, reconnectPolicy: cut });
   let pairs: Pair[] = [];
@@ -131,8 +140,7 @@ async function succeed(
     node: { id: node.id, region: node.region, url: node.url, distanceKm: null, rttMs: null, why },
   };
   follow(moved, cut, options);
-  queueMicrotask(() => data.release());
-  return moved;
+  return { moved, data };
 }
 
 /** Packets that came to the new session alone while there were two are told again once the application listens there. */

@@ -48,7 +48,8 @@ export async function begin(
 /** The same camera or microphone over a connection of its own. */
 async function publishAgain(room: Room, publication: LocalTrackPublication): Promise<void> {
   const track = publication.track;
-  if (!track || track.mediaStreamTrack.readyState === 'ended') return;
+  // A camera that is muted has been let go: it is published as it is, and opened again when it is unmuted.
+  if (!track || (track.mediaStreamTrack.readyState === 'ended' && !publication.isMuted)) return;
   const copy = copyOf(track);
   if (publication.isMuted) await copy.mute();
   const { trackName: name, source } = publication;

@@ -1,6 +1,7 @@
 // A track's picture. Attaching through the SDK lets it ask for the size that is really shown.
 import type { Track } from 'livekit-client';
-import { useEffect, useRef } from 'react';
+import { useRef } from 'react';
+import { useAttached } from '../hooks/useAttached';
 
 interface Props {
   track: Track;
@@ -10,12 +11,7 @@ interface Props {
 export function Picture({ track, mirrored }: Props) {
   const element = useRef<HTMLVideoElement>(null);
 
-  useEffect(() => {
-    const video = element.current;
-    if (!video) return;
-    track.attach(video);
-    return () => void track.detach(video);
-  }, [track]);
+  useAttached(track, element);
 
   return <video ref={element} className={mirrored ? 'mirrored' : undefined} autoPlay playsInline muted />;
 }

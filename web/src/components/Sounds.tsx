@@ -1,6 +1,7 @@
 // What the others send to be heard. Not to be seen, but in the document, so that it plays and can be looked at.
 import type { Track } from 'livekit-client';
-import { useEffect, useRef } from 'react';
+import { useRef } from 'react';
+import { useAttached } from '../hooks/useAttached';
 import type { Sound } from '../model/tile';
 
 export function Sounds({ sounds }: { sounds: Sound[] }) {
@@ -16,12 +17,7 @@ export function Sounds({ sounds }: { sounds: Sound[] }) {
 function Voice({ track, identity }: { track: Track; identity: string }) {
   const element = useRef<HTMLAudioElement>(null);
 
-  useEffect(() => {
-    const audio = element.current;
-    if (!audio) return;
-    track.attach(audio);
-    return () => void track.detach(audio);
-  }, [track]);
+  useAttached(track, element);
 
   return <audio ref={element} data-testid="audio" data-identity={identity} autoPlay />;
 }

@@ -4,7 +4,7 @@ import { useCallback, useEffect, useRef, useState } from 'react';
 import { farewell, joinProblem, type Notice } from '../model/problem';
 import { roomAddress } from '../model/query';
 import { regionName } from '../model/region';
-import { join, move, type Call, type JoinRequest } from '../node/call';
+import { join, move, type Call, type JoinRequest, type OnMove } from '../node/call';
 import { useFailover } from './useFailover';
 
 export type Phase =
@@ -32,22 +32,31 @@ export function useCall(origin: string, demo: boolean): CallControl {
     setPhase({ kind: 'out', notice: farewell(reason, room.name || call.request.room) });
   }, []);
 
+  // The SDK opens a session at another node beside the one that goes, and ends that one itself.
+  const changeOver = useRef<OnMove>(() => undefined);
+  const onMove = useCallback<OnMove>((moved, before) => changeOver.current(moved, before), []);
+
   const enter = useCallback(
     function enter(call: Call) {
       const { room } = call.connection;
       const before = current.current;
       current.current = room;
-      void before?.disconnect();
+      changeOver.current = (moved, left) => {
+        // The call has ended meanwhile, or goes on in another session.
+        if (current.current !== left.connection.room) return void moved.connection.room.disconnect();
+        enter(moved);
+      };
+      if (!call.continues) void before?.disconnect();
       room.once(RoomEvent.Disconnected, (reason?: DisconnectReason) => {
         if (reason !== DisconnectReason.SERVER_SHUTDOWN || current.current !== room) return end(call, reason);
-        move(origin, call, call.request).then(
+        move(origin, call, call.request, onMove).then(
           (moved) => (current.current === room ? enter(moved) : void moved.connection.room.disconnect()),
           () => end(call, reason),
         );
       });
       setPhase({ kind: 'in', call });
     },
-    [origin, end],
+    [origin, end, onMove],
   );
 
   const start = useCallback(
@@ -63,6 +72,7 @@ export function useCall(origin: string, demo: boolean): CallControl {
         origin,
         request,
         (stage) => step(stage.kind === 'routing' ? 'Finding the nearest node…' : `Connecting to ${placeOf(stage.node)}…`),
+        onMove,
         controller.signal,
       ).then(
         (call) => {
@@ -74,7 +84,7 @@ export function useCall(origin: string, demo: boolean): CallControl {
         },
       );
     },
-    [origin, demo, enter],
+    [origin, demo, enter, onMove],
   );
 
   const cancel = useCallback(() => {
@@ -84,7 +94,7 @@ export function useCall(origin: string, demo: boolean): CallControl {
   }, []);
 
   const call = phase.kind === 'in' ? phase.call : null;
-  useFailover(origin, call, enter);
+  useFailover(origin, call, enter, onMove);
   const leave = useCallback(() => {
     if (!call) return;
     end(call, DisconnectReason.CLIENT_INITIATED);

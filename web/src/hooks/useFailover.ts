@@ -1,8 +1,9 @@
-// Moves a call to another node when its own is gone. The SDK's Room knows one address and would try it for a minute.
+// Moves a call to another node when its own is gone and the SDK has not gone on by itself: where a session cannot take
+// another's place, a new one can. LiveKit's Room knows one address and would try it for a minute.
 import { race, type ConnectedNode } from '@origo/client';
 import { ConnectionState, RoomEvent } from 'livekit-client';
 import { useEffect } from 'react';
-import { move, type Call } from '../node/call';
+import { move, type Call, type OnMove } from '../node/call';
 
 /** A lost packet or a changed network mends itself within this time, at the same node. */
 const PATIENCE_MS = 3000;
@@ -10,7 +11,7 @@ const PATIENCE_MS = 3000;
 const ANSWER_MS = 1500;
 const AGAIN_MS = 4000;
 
-export function useFailover(origin: string, call: Call | null, onMoved: (call: Call) => void): void {
+export function useFailover(origin: string, call: Call | null, onMoved: (call: Call) => void, onMove: OnMove): void {
   useEffect(() => {
     if (!call) return;
     const { room, node } = call.connection;
@@ -20,7 +21,7 @@ export function useFailover(origin: string, call: Call | null, onMoved: (call: C
     const look = async () => {
       if (!(await answers(node)) && lost()) {
         const { isMicrophoneEnabled: mic, isCameraEnabled: camera } = room.localParticipant;
-        const moved = await move(origin, call, { mic, camera }, stop.signal).catch(() => null);
+        const moved = await move(origin, call, { mic, camera }, onMove, stop.signal).catch(() => null);
         if (moved && stop.signal.aborted) void moved.connection.room.disconnect();
         else if (moved) return onMoved(moved);
       }
@@ -42,7 +43,7 @@ export function useFailover(origin: string, call: Call | null, onMoved: (call: C
       room.off(RoomEvent.SignalReconnecting, begin).off(RoomEvent.Reconnecting, begin);
       room.off(RoomEvent.Reconnected, end).off(RoomEvent.Disconnected, end);
     };
-  }, [origin, call, onMoved]);
+  }, [origin, call, onMoved, onMove]);
 }
 
 async function answers(node: ConnectedNode): Promise<boolean> {

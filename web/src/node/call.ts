@@ -33,12 +33,18 @@ export interface Call {
   connection: Connection;
   request: JoinRequest;
   token: string;
+  /** It goes on from a session at another node, and sends what that one sent: nothing is to be switched on. */
+  continues?: boolean;
 }
+
+/** Told of the session at another node that has taken the place of one that goes, or is gone. */
+export type OnMove = (moved: Call, before: Call) => void;
 
 export async function join(
   origin: string,
   request: JoinRequest,
   onStage: (stage: Stage) => void,
+  onMove: OnMove,
   signal: AbortSignal,
 ): Promise<Call> {
   const { room, name, devices } = request;
@@ -46,12 +52,13 @@ export async function join(
   const token = request.token || (await demoToken(origin, { room, identity, name }));
   const connection = await connect({
     ...optionsOf(devices), cluster: origin, room, token, node: request.node, onStage, signal,
+    onMove: followed(request, token, onMove),
   });
   return { connection, request, token };
 }
 
 /** The same call at another node. The page's own node may be gone as well. */
-export async function move(origin: string, call: Call, on: Media, signal?: AbortSignal): Promise<Call> {
+export async function move(origin: string, call: Call, on: Media, onMove: OnMove, signal?: AbortSignal): Promise<Call> {
   const { connection, request, token } = call;
   const others = connection.candidates.map(({ node }) => node).filter((node) => node.id !== connection.node.id);
   const moved = await connect({
@@ -60,11 +67,18 @@ export async function move(origin: string, call: Call, on: Media, signal?: Abort
     avoid: connection.node.id,
     room: request.room,
     token,
+    onMove: followed(request, token, onMove),
     ...(signal ? { signal } : {}),
   });
   const gone = connection.node.region || connection.node.id;
   moved.node.why = `${gone} is gone. ${moved.node.why}`;
   return { connection: moved, request: { ...request, ...on, node: '' }, token };
+}
+
+/** What the SDK tells of a move, as the page knows calls. */
+function followed(request: JoinRequest, token: string, onMove: OnMove): (moved: Connection, before: Connection) => void {
+  const call = (connection: Connection): Call => ({ connection, request: { ...request, node: '' }, token, continues: true });
+  return (moved, before) => onMove(call(moved), call(before));
 }
 
 function optionsOf(devices: Devices): RoomOptions {

@@ -19,13 +19,16 @@ import { useTitle } from '../hooks/useTitle';
 import { useWakeLock } from '../hooks/useWakeLock';
 import type { Call } from '../node/call';
 
+/** Nothing is switched on by itself. */
+const NOTHING = { mic: false, camera: false };
+
 export function CallPage({ call, onLeave }: { call: Call; onLeave: () => void }) {
   const { connection, request, token } = call;
   const { room, node } = connection;
   const picture = useRoom(room);
   const chat = useChat(room);
   const { news, tell } = useNews(room);
-  const media = useMedia(room, request, tell);
+  const media = useMedia(room, call.continues ? NOTHING : request, tell);
   const [panel, setPanel] = useState<Panel>(null);
   const [seen, setSeen] = useState(0);
   const roomName = room.name || request.room;
