@@ -1,14 +1,18 @@
 """WHIP and WHEP with a client that is neither a browser nor ours: `aiortc`."""
 
 import asyncio
+import os
+import subprocess
+import time
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 from yarl import URL
 
-from mesh import Mesh
+from mesh import ORIGO, TARGET, Mesh
 
 ROOM = "aiortc"
 
@@ -126,3 +130,26 @@ async def test_a_player_sees_the_next_publisher_without_another_exchange(mesh: M
         assert await publisher("second").open(f"{here}/whip/v1") == 201
         await watching.plays(audio=30, video=20)
         assert await watching.delete() == 200
+
+
+async def test_an_encoder_stays_while_its_node_drains_and_is_told_goodbye_at_the_deadline():
+    mesh = Mesh(TARGET / "test-logs" / "mesh-sdk-python-whip-drain.log")
+    try:
+        here, there = (node.url.replace("ws", "http", 1) for node in mesh.nodes[:2])
+        async with sessions(mesh) as (publisher, viewer):
+            camera = publisher("camera")
+            assert await camera.open(f"{here}/whip/v1") == 201
+            await asyncio.sleep(0.5)
+            watching = viewer("watching")
+            assert await watching.open(f"{there}/whep/v1?participant=camera") == 201
+            command = [ORIGO, "node", "drain", "--deadline", "4", "--metrics", urlsplit(mesh.nodes[0].metrics).netloc]
+            subprocess.run(command, check=True, timeout=10, env={"PATH": os.environ["PATH"]})
+            await watching.plays(audio=50, video=30)
+            begun = time.monotonic()
+            async with asyncio.timeout(8):
+                while camera.pc.connectionState != "closed":
+                    await asyncio.sleep(0.02)
+            # Without a goodbye it would find out by silence, which takes half a minute.
+            assert time.monotonic() - begun < 7
+    finally:
+        mesh.stop()

@@ -39,6 +39,7 @@ use bytes::Bytes;
 use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey, TrackSid};
 
 pub use counters::Counters;
+pub use kept::UNANSWERED;
 pub use machine::{Cascade, DEAD_NODE_RECORDS_STAY};
 pub use presence::ENTER_WAITS;
 pub use reach::{LOST_AFTER, Reach};
@@ -336,6 +337,16 @@ pub enum Event {
         /// The record.
         record: RoomRecord,
         /// For how long.
+        stays: Duration,
+    },
+    /// Another node has become a home of a room that nobody is in, and that this one keeps: ask it to keep the record too, by
+    /// an [`Ask`] with the number [`UNANSWERED`].
+    HandOn {
+        /// The other home.
+        to: NodeId,
+        /// The record.
+        record: RoomRecord,
+        /// For how long it stands yet.
         stays: Duration,
     },
     /// A participant on another node is new or changed.

@@ -1,6 +1,6 @@
 //! What a home does: it knows which nodes a room lives on, and tells each of them about the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use origo_auth::{NodeId, RoomKey};
@@ -29,6 +29,8 @@ pub(super) struct HomeRoom {
     nodes: BTreeMap<NodeId, Instant>,
     /// Until when the record stands though the room lives nowhere.
     stays: Option<Instant>,
+    /// Other homes that were given the record since then.
+    handed: BTreeSet<NodeId>,
 }
 
 impl HomeRoom {
@@ -107,6 +109,7 @@ impl Cascade {
             record: record.clone(),
             nodes: BTreeMap::new(),
             stays: None,
+            handed: BTreeSet::new(),
         });
         if home.nodes.len() >= NODES_PER_ROOM_MAX && !home.nodes.contains_key(&node) {
             self.counters.over_limit += 1;
@@ -199,13 +202,38 @@ impl Cascade {
             return;
         }
         let (key, until) = (record.room.clone(), self.now + stays);
-        let empty = HomeRoom { record: record.clone(), nodes: BTreeMap::new(), stays: None };
+        let empty = HomeRoom { record: record.clone(), nodes: BTreeMap::new(), stays: None, handed: BTreeSet::new() };
         let home = self.homed.entry(key.clone()).or_insert(empty);
         merge_room_record(&mut home.record, record);
         if home.nodes.is_empty() {
             home.stays = Some(until);
         }
         self.settle_home(&key);
+    }
+
+    /// After a change of the cluster or of the links: gives records of rooms that nobody is in to homes that have not had
+    /// them. Nobody who lives in such a room tells them of it.
+    pub(super) fn hand_waiting_rooms_on(&mut self) {
+        let (now, settled) = (self.now, &self.settled);
+        let mut waiting = Vec::new();
+        for (key, home) in &mut self.homed {
+            home.handed.retain(|node| settled.contains(node));
+            if home.nodes.is_empty()
+                && let Some(left) = home.stays.and_then(|until| until.checked_duration_since(now))
+            {
+                waiting.push((key.clone(), left));
+            }
+        }
+        for (key, stays) in waiting {
+            for to in self.homes(&key) {
+                let is_reached = to != self.me && self.linked.contains(&to);
+                let Some(home) = self.homed.get_mut(&key).filter(|_| is_reached) else { continue };
+                if home.handed.insert(to) {
+                    let record = home.record.clone();
+                    self.tell(Event::HandOn { to, record, stays });
+                }
+            }
+        }
     }
 
     /// Gives a room another text, and tells it wherever the room lives.

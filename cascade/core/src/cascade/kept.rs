@@ -24,6 +24,8 @@ use crate::wire::record::{bytes_of, identity_of, name, node_of, record_of};
 pub(super) const METHOD: &str = "Kept";
 /// Marks the numbers of these ASKs; front-ends count theirs from 1, and seats have a mark of their own.
 const OURS: u64 = 1 << 62;
+/// The number of an ASK whose answer nobody waits for.
+pub const UNANSWERED: u64 = OURS;
 /// A node that is there tells of its people within a round trip; one that has not by then is asked after.
 const TELLS_WITHIN: Duration = Duration::from_millis(150);
 /// For so long a node that is heard is expected to tell of its people itself.
@@ -170,8 +172,10 @@ impl Cascade {
         if answer.id & OURS == 0 {
             return Ok(false);
         }
-        let is_of = self.questions.open.get(&answer.id).is_some_and(|(asked, ..)| *asked == from);
-        let Some((_, key, owner)) = self.questions.open.remove(&answer.id).filter(|_| is_of) else { return Ok(true) };
+        if self.questions.open.get(&answer.id).is_none_or(|(asked, ..)| *asked != from) {
+            return Ok(true);
+        }
+        let Some((_, key, owner)) = self.questions.open.remove(&answer.id) else { return Ok(true) };
         let is_sought = |peer: &&mut Peer| !peer.known;
         let peer = self.rooms.get_mut(&key).and_then(|room| room.peers.get_mut(&owner));
         let Some(peer) = peer.filter(is_sought) else { return Ok(true) };

@@ -240,7 +240,7 @@ impl Cascade {
 
     fn handle_members(&mut self, nodes: &[Node]) {
         let alive: BTreeSet<NodeId> = nodes.iter().map(|node| node.id).chain([self.me]).collect();
-        self.settled = settled(nodes);
+        let homes_before = std::mem::replace(&mut self.settled, settled(nodes));
         if !nodes.iter().any(|node| node.id == self.me) {
             self.settled.insert(self.me);
         }
@@ -252,6 +252,9 @@ impl Cascade {
         self.lost.retain(|node, _| !alive.contains(node));
         self.learn_nodes(nodes);
         self.announce_to_new_homes();
+        if self.settled != homes_before {
+            self.hand_waiting_rooms_on();
+        }
     }
 
     fn handle_link_up(&mut self, peer: NodeId) {
@@ -268,6 +271,7 @@ impl Cascade {
         self.trust_later(peer);
         self.introduce_everywhere(peer);
         self.announce_to_new_homes();
+        self.hand_waiting_rooms_on();
         self.subscribe_again(peer);
         self.branches_gain(peer);
         self.attach_again(peer);

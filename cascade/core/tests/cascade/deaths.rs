@@ -123,10 +123,7 @@ fn people_of_a_silent_node_are_lost_after_a_second_and_well_once_it_is_heard() {
     let told = world.reach(1, 0);
     assert_eq!(told, [(silent, Reach::Silent), (silent + 700 * MS, Reach::Lost)]);
     assert!(world.reach(2, 0).is_empty(), "a node without the room does not care");
-    world.ask(
-        1,
-        Input::Hearing { peer: id(0), hearing: Hearing::Well, quiet: Duration::ZERO },
-    );
+    world.ask(1, Input::Hearing { peer: id(0), hearing: Hearing::Well, quiet: Duration::ZERO });
     assert_eq!(world.reach(1, 0).last().unwrap().1, Reach::Well);
 }
 
@@ -135,10 +132,7 @@ fn a_node_that_is_heard_again_within_a_second_was_never_lost() {
     let mut world = mesh(3);
     world.miss(0);
     world.run_for(600 * MS);
-    world.ask(
-        1,
-        Input::Hearing { peer: id(0), hearing: Hearing::Well, quiet: Duration::ZERO },
-    );
+    world.ask(1, Input::Hearing { peer: id(0), hearing: Hearing::Well, quiet: Duration::ZERO });
     world.run_for(5 * SECOND);
     let told: Vec<Reach> = world.reach(1, 0).into_iter().map(|(_, reach)| reach).collect();
     assert_eq!(told, [Reach::Silent, Reach::Well]);
@@ -217,7 +211,7 @@ fn only_who_was_asked_is_believed_and_only_about_that_room_in_order_and_once() {
     world.run_for(120 * MS);
     // Node 1 is asked, and its true answer is lost.
     world.mute(1);
-    world.run_for(60 * MS);
+    world.run_for(130 * MS);
     answer(&mut world, 3, 1, "", vec![told("standup", "eve")]);
     answer(&mut world, 1, 7, "", vec![told("standup", "eve")]);
     assert_eq!(world.counters(2).malformed_message, 0);
@@ -237,7 +231,7 @@ fn a_node_that_does_not_know_the_question_is_passed_over() {
     world.enter(2);
     world.run_for(120 * MS);
     world.mute(1);
-    world.run_for(60 * MS);
+    world.run_for(130 * MS);
     answer(&mut world, 1, 1, "unimplemented", Vec::new());
     world.run_for(100 * MS);
     world.miss(0);

@@ -1,9 +1,10 @@
 //! Who is told that a room lives where.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use origo_auth::RoomKey;
+use origo_auth::{NodeId, RoomKey};
 use origo_cascade_core::cascade::{Answer, Ask, RoomData};
 use origo_cascade_core::home::homes_of;
 use origo_cascade_core::{Event, Input, RoomRecord, RoomSettings};
@@ -215,6 +216,35 @@ fn an_unknown_control_message_is_skipped_and_counted() {
     world.join(1, "ada", &[]);
     world.run_for(SECOND);
     assert!(world.seen(0).contains("ada"), "the link goes on");
+}
+
+#[test]
+fn a_room_that_waits_is_handed_on_once_to_each_node_that_becomes_its_home() {
+    let mut world = World::new(4, 11);
+    let all: Vec<NodeId> = (0..4).map(id).collect();
+    let homes = homes_of(&room(), &all);
+    let keeper = (0..4).find(|&node| id(node) == homes[0]).unwrap();
+    let made = fresh(2, 0);
+    world.ask(keeper, Input::Keep { record: made.clone(), stays: 60 * SECOND });
+    world.run_for(10 * SECOND);
+    world.draining.insert(keeper);
+    for _ in 0..2 {
+        for node in 0..4 {
+            world.gossip(node, 0..4);
+        }
+        world.run_for(SECOND);
+    }
+    let others: Vec<NodeId> = all.iter().copied().filter(|node| *node != homes[0]).collect();
+    let handed = world.heard[keeper].events.iter().filter_map(|(_, event)| match event {
+        Event::HandOn { to, record, stays } => Some((*to, record.clone(), *stays)),
+        _ => None,
+    });
+    let handed: BTreeMap<NodeId, (RoomRecord, Duration)> =
+        handed.map(|(to, record, stays)| (to, (record, stays))).collect();
+    let expected = homes_of(&room(), &others).into_iter().map(|home| (home, (made.clone(), 50 * SECOND)));
+    assert_eq!(handed, expected.collect());
+    let count = world.heard[keeper].events.iter().filter(|(_, event)| matches!(event, Event::HandOn { .. })).count();
+    assert_eq!(count, 2, "once each");
 }
 
 #[test]

@@ -238,6 +238,7 @@ impl Rooms {
                 self.in_room(&record.room.clone(), |room, cx| room.set_record(cx, record))
             }
             cascade::Event::RoomWaits { record, stays } => return self.await_return(record, stays),
+            cascade::Event::HandOn { to, record, stays } => return self.hand_on(to, &record, stays),
             cascade::Event::ParticipantChanged(record) => {
                 self.in_room(&record.room.clone(), |room, cx| room.change_remote(cx, record))
             }

@@ -14,6 +14,7 @@ use prost::Message;
 
 pub use origo_cascade_core::cascade::{Answer, Ask};
 pub(super) use reserved::Reservations;
+use reserved::Stays;
 
 use super::context::Context;
 use super::room::Room;
@@ -77,7 +78,7 @@ impl Rooms {
         match ask.method.as_str() {
             "ListRooms" => self.list_rooms(project, &read(&ask.payload)?),
             "CreateRoom" => self.create_room(project, read(&ask.payload)?),
-            "Keep" => self.keep_room(project, &read(&ask.payload)?),
+            "Keep" => self.keep_room(project, &read(&ask.payload)?, read::<Stays>(&ask.payload)?.span()),
             "DeleteRoom" => self.delete_room(project, &read(&ask.payload)?),
             "UpdateRoomMetadata" => self.describe_room(project, read(&ask.payload)?),
             "ListParticipants" => self.list_participants(project, &read(&ask.payload)?),

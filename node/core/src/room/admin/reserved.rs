@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use livekit_protocol as proto;
-use origo_auth::{RoomKey, RoomSid};
+use origo_auth::{NodeId, RoomKey, RoomSid};
 use origo_cascade_core as cascade;
 use origo_cascade_core::{RoomRecord, RoomSettings};
 use prost::Message;
@@ -21,6 +21,20 @@ pub struct Reservations {
     by_room: BTreeMap<RoomKey, (RoomRecord, Instant)>,
     /// Rooms that were deleted of late.
     deleted: BTreeMap<RoomKey, Instant>,
+}
+
+/// For how much longer a room waits. It rides behind the room: protobuf reads two messages laid end to end as one.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Stays {
+    #[prost(uint64, tag = "1000")]
+    ms: u64,
+}
+
+impl Stays {
+    /// None when it is not said.
+    pub fn span(&self) -> Option<Duration> {
+        (self.ms > 0).then(|| Duration::from_millis(self.ms))
+    }
 }
 
 impl Reservations {
@@ -93,12 +107,13 @@ impl Rooms {
             },
         };
         let answer = info::room(&record, 0, 0).encode_to_vec();
-        self.reserve(record)?;
+        self.reserve(record, None)?;
         Ok(answer)
     }
 
-    /// The primary home has made a room; this is the backup.
-    pub(super) fn keep_room(&mut self, project: &str, room: &proto::Room) -> Outcome {
+    /// Another home has a room that nobody is in; this is one too. Unless it says for how much longer, the room has just
+    /// been made.
+    pub(super) fn keep_room(&mut self, project: &str, room: &proto::Room, stays: Option<Duration>) -> Outcome {
         check_length("the name", room.name.len(), limits::NAME_BYTES_MAX)?;
         check_length("the metadata", room.metadata.len(), limits::METADATA_BYTES_MAX)?;
         let key = RoomKey::new(project, room.name.as_str());
@@ -116,8 +131,9 @@ impl Rooms {
                 countries,
             },
         };
-        if !self.rooms.contains_key(&record.room) {
-            self.reserve(record)?;
+        let is_wanted = !self.reservations.was_just_deleted(&record.room, self.context.now);
+        if is_wanted && !self.rooms.contains_key(&record.room) {
+            self.reserve(record, stays)?;
         }
         Ok(Vec::new())
     }
@@ -145,8 +161,24 @@ impl Rooms {
         Ok(Vec::new())
     }
 
-    fn reserve(&mut self, record: RoomRecord) -> Result<(), AdminError> {
-        let stays = Duration::from_secs(u64::from(record.settings.empty_timeout_s.min(limits::ROOM_STAYS_MAX_S)));
+    /// Asks another home to keep a room that waits here.
+    pub(in crate::room) fn hand_on(&mut self, to: NodeId, record: &RoomRecord, stays: Duration) {
+        let mut payload = info::room(record, 0, 0).encode_to_vec();
+        payload.extend(Stays { ms: stays.as_millis() as u64 }.encode_to_vec());
+        let project = record.room.project.0.clone();
+        let ask = cascade::cascade::Ask {
+            id: cascade::cascade::UNANSWERED,
+            project,
+            method: "Keep".into(),
+            payload: payload.into(),
+        };
+        self.context.mesh(cascade::Input::Ask { to, ask });
+    }
+
+    fn reserve(&mut self, record: RoomRecord, stays: Option<Duration>) -> Result<(), AdminError> {
+        let longest = Duration::from_secs(limits::ROOM_STAYS_MAX_S.into());
+        let whole = Duration::from_secs(record.settings.empty_timeout_s.into());
+        let stays = stays.unwrap_or(whole).min(longest);
         let now = self.context.now;
         self.reservations.put(record.clone(), now, now + stays)?;
         self.context.mesh(cascade::Input::Keep { record, stays });

@@ -40,6 +40,26 @@ fn ann() -> proto::RoomParticipantIdentity {
 }
 
 #[test]
+fn a_home_that_goes_hands_a_waiting_room_on_for_the_rest_of_its_time() {
+    let mut world = World::new(2);
+    let wish = proto::CreateRoomRequest { name: "standup".into(), empty_timeout: 10, ..Default::default() };
+    let made = proto::Room::decode(ask(&mut world, 0, "CreateRoom", &wish).payload).unwrap();
+    world.pass(Duration::from_secs(6));
+    let record = world.rooms.values().next().unwrap().clone();
+    let hand_on = Event::HandOn { to: node_id(1), record, stays: Duration::from_secs(4) };
+    world.input(0, Input::Mesh(hand_on.clone()));
+    assert_eq!(rooms(&mut world, 1), [made]);
+    world.pass(Duration::from_secs(4));
+    assert!(rooms(&mut world, 1).is_empty(), "it does not begin anew");
+
+    // What its application has ended does not come back.
+    world.input(0, Input::Mesh(hand_on.clone()));
+    ask(&mut world, 1, "DeleteRoom", &proto::DeleteRoomRequest { room: "standup".into() });
+    world.input(0, Input::Mesh(hand_on));
+    assert!(rooms(&mut world, 1).is_empty());
+}
+
+#[test]
 fn a_made_room_waits_for_its_first_participant_and_not_for_ever() {
     let mut world = World::new(1);
     let wish = proto::CreateRoomRequest {

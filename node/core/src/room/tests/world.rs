@@ -377,6 +377,11 @@ impl World {
                 }
             }
             cascade::Input::Answer { answer, .. } => self.answers.push(answer),
+            cascade::Input::Ask { to, ask } => {
+                let from = node_id(from);
+                let to = usize::from(to.0[0]) - 1;
+                self.events.push_back((to, cascade::Event::Asked { from, ask }));
+            }
             other => panic!("rooms never say {other:?}"),
         }
     }
