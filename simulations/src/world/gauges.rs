@@ -256,13 +256,14 @@ impl World<'_> {
         broken.into_iter().for_each(|what| self.violate(what));
     }
 
-    /// Whether one of an origin's children has a place elsewhere: at another node to which its link has not failed lately.
+    /// Whether one of an origin's children has a place elsewhere: at another node to which its link has not failed lately,
+    /// as the origin and both ends see it.
     fn could_feed_less(&self, origin: usize, tree: &Tree) -> bool {
-        let (policy, map) = (&self.scenario.policy, self.nodes[origin].cascade.map());
-        let ids = |a: usize, b: usize| (self.nodes[a].id, self.nodes[b].id);
-        let is_cut = |parent, child| {
-            let (parent, child) = ids(parent, child);
-            map.is_down(parent, child) || map.is_held_off(parent)
+        let policy = &self.scenario.policy;
+        let is_cut = |parent: usize, child: usize| {
+            let (from, to) = (self.nodes[parent].id, self.nodes[child].id);
+            let mut maps = [origin, parent, child].into_iter().map(|node| self.nodes[node].cascade.map());
+            maps.any(|map| map.is_down(from, to) || map.is_held_off(from))
         };
         let children = tree.nodes.iter().filter(|(_, place)| place.parents.contains_key(&origin));
         children.map(|(child, _)| *child).any(|child| {
