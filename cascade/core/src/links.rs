@@ -5,6 +5,7 @@
 
 mod counters;
 mod counts;
+mod kept;
 mod layer;
 mod machine;
 mod numbers;

@@ -272,7 +272,7 @@ impl TableHandle {
         table.apply_changes(now);
         let is_current = table.media.get(&peer).is_some_and(|media| media.number == number);
         for datagram in datagrams.drain(..).filter(|_| is_current) {
-            table.link(peer, now, link::Input::Datagram(datagram));
+            table.link(peer, now, link::Input::Datagram(datagram.into()));
         }
         table.inboxes.flush();
         drop(table);

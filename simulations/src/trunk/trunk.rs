@@ -265,7 +265,7 @@ impl Trunk {
         while let Some(datagram) = self.ends[side].connection.as_mut().and_then(|(_, it)| it.datagrams().recv()) {
             done = true;
             if self.setup.control == Control::Link {
-                self.link_input(now, side, Input::Datagram(datagram));
+                self.link_input(now, side, Input::Datagram(datagram.into()));
             } else if let Some(crowd) = &mut self.crowd {
                 let index = u16::from_be_bytes([datagram[0], datagram[1]]);
                 let number = u16::from_be_bytes([datagram[2], datagram[3]]);

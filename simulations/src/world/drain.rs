@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use origo_auth::NodeId;
 use origo_cascade_core::link::Datagram;
-use origo_cascade_core::{Forward, Input, Output, TrackLayer, link, links};
+use origo_cascade_core::{Forward, Input, Output, TrackLayer, links};
 
 use super::event::{Event, Parcel};
 use super::{Detail, World, wire};
@@ -21,8 +21,7 @@ const AT_ONCE: u64 = 1_000;
 impl World<'_> {
     /// Gives an input to a node's cascade and does what it asks for.
     pub(super) fn give_cascade(&mut self, node: usize, input: Input) {
-        let now = self.instant();
-        self.nodes[node].cascade.handle_input(now, input);
+        self.nodes[node].cascade.handle_input(self.instant, input);
         loop {
             match self.nodes[node].cascade.poll_output() {
                 Output::Control { to, kind, message } => self.post(node, to, kind, message),
@@ -43,8 +42,12 @@ impl World<'_> {
 
     /// Gives an input to a node's links and does what they ask for.
     pub(super) fn give_links(&mut self, node: usize, input: links::Input) {
-        let now = self.instant();
-        self.nodes[node].links.handle_input(now, input);
+        self.nodes[node].links.handle_input(self.instant, input);
+        self.drain_links(node);
+    }
+
+    /// Does what a node's links ask for.
+    pub(super) fn drain_links(&mut self, node: usize) {
         loop {
             match self.nodes[node].links.poll_output() {
                 links::Output::Transmit { to, datagram } => self.transmit(node, to, datagram),
@@ -177,8 +180,7 @@ impl World<'_> {
             return;
         }
         self.paths[to * self.nodes.len() + from].owe_ack(self.now);
-        let (peer, datagram) = (self.nodes[from].id, datagram.join(&mut self.arena));
-        self.links(to, links::Input::Link { peer, input: link::Input::Datagram(datagram) });
+        self.links_datagram(to, self.nodes[from].id, datagram);
     }
 
     /// A node's cascade changes a table.

@@ -200,6 +200,7 @@ impl World<'_> {
         if takes.is_some() {
             self.locals[local].fresh.push(joined);
             self.locals[local].returned.extend(lost_at);
+            self.awaits[local] = true;
         }
         self.occupied_at = self.now;
         if inherited.is_some() {

@@ -72,10 +72,8 @@ impl Local {
     }
 
     /// A packet from elsewhere has come: everybody here has had one.
-    pub(super) fn greet(&mut self, _now: u64) {
-        if !self.fresh.is_empty() {
-            self.greeted.append(&mut self.fresh);
-        }
+    pub(super) fn greet(&mut self) {
+        self.greeted.append(&mut self.fresh);
     }
 
     /// Since when something of a node was wanted, if this is its first packet.
@@ -109,9 +107,10 @@ impl Local {
 
 impl World<'_> {
     pub(super) fn local_at(&mut self, node: usize, room: usize) -> usize {
-        let locals = &mut self.locals;
+        let (locals, awaits) = (&mut self.locals, &mut self.awaits);
         *self.locals_by_place.entry((node, room)).or_insert_with(|| {
             locals.push(Local::new(node, room));
+            awaits.push(false);
             locals.len() - 1
         })
     }

@@ -28,7 +28,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
 use origo_auth::{RoomKey, RoomSid, TrackSid};
 
 pub use self::outcome::judge;
@@ -52,8 +51,6 @@ use crate::scenario::{Scenario, What};
 
 /// A mesh runs for this long before a scenario begins, so that nodes have measured their links and told of it.
 const SETTLES: Duration = Duration::from_secs(3);
-/// So small that the processor's nearest cache holds it: it is used again and again.
-const ARENA_BYTES: usize = 8 << 10;
 /// Violations that are kept; a broken invariant tends to be broken again with each packet.
 const VIOLATIONS_MAX: usize = 200;
 
@@ -124,6 +121,8 @@ struct World<'a> {
     scenario: &'a Scenario,
     start: Instant,
     now: u64,
+    /// The same for the cores.
+    instant: Instant,
     /// Measures begin.
     warm: u64,
     end: u64,
@@ -145,6 +144,8 @@ struct World<'a> {
     people: Vec<Person>,
     /// Rooms on nodes.
     locals: Vec<Local>,
+    /// By local: somebody there waits for a first packet. Apart, for it is looked at with each packet.
+    awaits: Vec<bool>,
     locals_by_place: BTreeMap<(usize, usize), usize>,
     tracks: Vec<Track>,
     tracks_by_sid: BTreeMap<TrackSid, u32>,
@@ -152,8 +153,6 @@ struct World<'a> {
     silences: Silences,
     /// Payloads of every length that was needed.
     payloads: Vec<Option<Arc<[u8]>>>,
-    /// Where datagrams that arrive are joined to one piece.
-    arena: BytesMut,
     heard: VecDeque<(usize, origo_cascade_core::Event)>,
     /// What links tell cascades.
     told: VecDeque<(usize, origo_cascade_core::Input)>,
@@ -195,6 +194,7 @@ impl<'a> World<'a> {
             scenario,
             start,
             now: 0,
+            instant: start,
             warm: settles + scenario.warmup.as_nanos() as u64,
             end: settles + duration.as_nanos() as u64,
             calendar: Calendar::default(),
@@ -210,13 +210,13 @@ impl<'a> World<'a> {
             rooms_by_key: BTreeMap::new(),
             people: Vec::new(),
             locals: Vec::new(),
+            awaits: Vec::new(),
             locals_by_place: BTreeMap::new(),
             tracks: Vec::new(),
             tracks_by_sid: BTreeMap::new(),
             trees: Trees::default(),
             silences: Silences::default(),
             payloads: Vec::new(),
-            arena: BytesMut::with_capacity(ARENA_BYTES),
             heard: VecDeque::new(),
             told: VecDeque::new(),
             measures: Measures::default(),
@@ -266,6 +266,7 @@ impl<'a> World<'a> {
         {
             let Some((at, event)) = self.calendar.pop() else { return };
             self.now = self.now.max(at);
+            self.instant = self.start + Duration::from_nanos(self.now);
             self.events += 1;
             self.handle(event);
             self.settle();
@@ -315,10 +316,6 @@ impl<'a> World<'a> {
         if at <= self.end {
             self.calendar.push(at, event);
         }
-    }
-
-    fn instant(&self) -> Instant {
-        self.start + Duration::from_nanos(self.now)
     }
 
     fn nanos(&self, at: Instant) -> u64 {

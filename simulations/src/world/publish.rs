@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use origo_auth::NodeId;
-use origo_cascade_core::link::{Class, Extensions, Flow, Packet, Send};
-use origo_cascade_core::{MediaKind, links};
+use origo_cascade_core::MediaKind;
+use origo_cascade_core::link::{Class, Extensions, Flow, Packet};
 use rand::Rng;
 
 use super::copies::of_key;
@@ -114,7 +114,7 @@ impl World<'_> {
     fn send(&mut self, number: u32, layer: u8, bytes: usize, key: bool, marker: bool, timestamp: u32) {
         let now = self.now;
         let payload = self.payload(bytes.clamp(1, PAYLOAD_MAX));
-        let arrived = self.instant();
+        let arrived = self.instant;
         let track = &mut self.tracks[number as usize];
         let stream = track.stream_of(layer);
         let sequence = track.streams[stream].note(now, layer);
@@ -136,7 +136,7 @@ impl World<'_> {
             let skipped = self.tracks[number as usize].left_out.remove(&to).unwrap_or(0);
             let packet = Packet { skipped, ..packet.clone() };
             let node = self.tracks[number as usize].node;
-            self.links(node, links::Input::Send(Send::Packet { to, flow, class, packet }));
+            self.links_packet(node, to, flow, (class, packet));
             place += 1;
         }
     }

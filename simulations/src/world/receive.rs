@@ -36,7 +36,7 @@ impl World<'_> {
         let (origin, stream) = (track.node, track.stream_of(layer as u8));
         let Some(stream) = track.streams.get(stream).filter(|_| track.alive) else { return };
         let sequence = stream.extend(packet.sequence as u16);
-        let Some(sent) = stream.sent(sequence).copied() else { return };
+        let Some(sent) = stream.sent(sequence) else { return };
         // Nobody here takes it any more.
         let Some(watch) = track.layers[layer].watches.get_mut(&node) else { return };
         let came = watch.take(stream, sequence, sent.at, now);
@@ -75,10 +75,9 @@ impl World<'_> {
         if let Some(lost_at) = lost_at {
             self.measure("seen_again_ms", ms(now - lost_at));
         }
-        for lost_at in std::mem::take(&mut self.locals[local].returned) {
-            self.measure("media_back_ms", ms(now - lost_at));
+        if std::mem::take(&mut self.awaits[local]) {
+            self.packet_awaited(local);
         }
-        self.locals[local].greet(now);
         self.measure_delay(sent.at, best, came);
         self.second.delivered += 1;
         self.tell(Detail::Packets, || {
@@ -100,6 +99,14 @@ impl World<'_> {
         if came == Came::Late {
             self.measures.add("repaired_delay_ms", added);
         }
+    }
+
+    /// A packet came that people on a node have waited for.
+    fn packet_awaited(&mut self, local: usize) {
+        for lost_at in std::mem::take(&mut self.locals[local].returned) {
+            self.measure("media_back_ms", ms(self.now - lost_at));
+        }
+        self.locals[local].greet();
     }
 
     /// The first packet of a layer came to a node.

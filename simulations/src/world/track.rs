@@ -47,14 +47,18 @@ pub(super) struct Track {
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) next: u64,
-    /// By number modulo its length.
-    ring: Vec<Sent>,
+    /// Of the first packet that was sent.
+    first: u64,
+    /// How many packets are remembered, a power of two.
+    length: u64,
+    /// When each was sent, ns, and its layer in the lowest byte, by number modulo the length. Empty until the first is:
+    /// of most layers none ever is.
+    ring: Vec<u64>,
 }
 
 /// A packet that a publisher sent.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Sent {
-    pub(super) number: u64,
     pub(super) at: u64,
     pub(super) layer: u8,
 }
@@ -113,27 +117,35 @@ pub(super) struct Burst {
 
 impl Stream {
     pub(super) fn new(packets_per_s: f64, first: u64) -> Self {
-        let length = ((packets_per_s * REMEMBERED) as usize).next_power_of_two().clamp(256, 1 << 15);
-        Self { next: first, ring: vec![Sent::default(); length] }
+        let length = ((packets_per_s * REMEMBERED) as u64).next_power_of_two().clamp(256, 1 << 15);
+        Self { next: first, first, length, ring: Vec::new() }
     }
 
     pub(super) fn length(&self) -> u64 {
-        self.ring.len() as u64
+        self.length
     }
 
     /// Notes a packet and gives its number.
     pub(super) fn note(&mut self, at: u64, layer: u8) -> u64 {
         let number = self.next;
-        let place = number as usize & (self.ring.len() - 1);
-        self.ring[place] = Sent { number, at, layer };
+        if self.ring.is_empty() {
+            self.ring = vec![0; self.length as usize];
+        }
+        let place = self.place(number);
+        self.ring[place] = (at << 8) | u64::from(layer);
         self.next += 1;
         number
     }
 
+    fn place(&self, number: u64) -> usize {
+        (number & (self.length - 1)) as usize
+    }
+
     /// A packet that is remembered.
-    pub(super) fn sent(&self, number: u64) -> Option<&Sent> {
-        let sent = self.ring.get(number as usize & (self.ring.len().wrapping_sub(1)))?;
-        (sent.number == number).then_some(sent)
+    pub(super) fn sent(&self, number: u64) -> Option<Sent> {
+        let is_kept = (self.first..self.next).contains(&number) && self.next - number <= self.length;
+        let sent = self.ring.get(self.place(number)).filter(|_| is_kept)?;
+        Some(Sent { at: sent >> 8, layer: *sent as u8 })
     }
 
     /// The newest number with these low bits.

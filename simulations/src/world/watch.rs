@@ -138,7 +138,7 @@ impl Watch {
         let mut missed = (0, 0);
         while self.next < stream.next {
             let number = self.next;
-            let Some(sent) = stream.sent(number).copied() else {
+            let Some(sent) = stream.sent(number) else {
                 self.next = number.max(stream.next.saturating_sub(stream.length()) - 1) + 1;
                 continue;
             };

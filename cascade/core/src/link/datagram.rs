@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::{Buf, BufMut, BytesMut};
+use bytes::{Buf, BufMut};
 
+use super::outgoing::HEAD_BYTES;
 use super::{Class, Datagram, Extensions, Flow, Packet};
 use crate::wire::{Malformed, varint};
 
@@ -40,13 +41,28 @@ pub(super) struct Head {
     pub(super) sent: Option<u32>,
 }
 
-/// A packet as it goes on the wire the first time. `out` is an arena: its memory is shared by many heads.
-pub(super) fn encode(out: &mut BytesMut, head: &Head, packet: &Packet) -> Datagram {
+/// A packet as it goes on the wire the first time.
+pub(super) fn encode(head: &Head, packet: &Packet) -> Datagram {
+    let Extensions { dependency, capture_time, playout_delay, .. } = &packet.extensions;
+    let payload = packet.payload.clone();
+    if dependency.is_none() && capture_time.is_none() && playout_delay.is_none() {
+        // Flow 8, flags 1, number 2, time 4, skipped 4, RTP 6, extensions 1 + 1 + 1.
+        const { assert!(HEAD_BYTES >= 28) };
+        let mut room = [0; HEAD_BYTES];
+        let left = write_head(&mut room, head, packet);
+        return Datagram::short(HEAD_BYTES - left, room, payload);
+    }
+    let mut room = [0; HEAD_BYTES_MAX];
+    let left = write_head(&mut room, head, packet);
+    Datagram::new(&room[..HEAD_BYTES_MAX - left], payload)
+}
+
+/// Writes what stands before the payload; says how much room is left.
+fn write_head(mut out: &mut [u8], head: &Head, packet: &Packet) -> usize {
     let &Head { flow, class, hop_seq, original: _, sent } = head;
-    out.reserve(HEAD_BYTES_MAX);
     let extended = extensions_present(&packet.extensions);
     let flag = |set: bool, flag: u8| if set { flag } else { 0 };
-    varint::write(flow.0.into(), out);
+    varint::write(flow.0.into(), &mut out);
     out.put_u8(
         class as u8
             | flag(if class == Class::Audio { packet.redundant } else { packet.key }, KEY)
@@ -60,30 +76,32 @@ pub(super) fn encode(out: &mut BytesMut, head: &Head, packet: &Packet) -> Datagr
         out.put_u32(sent);
     }
     if packet.skipped != 0 {
-        varint::write(packet.skipped.into(), out);
+        varint::write(packet.skipped.into(), &mut out);
     }
     out.put_u16(packet.sequence as u16);
     out.put_u32(packet.timestamp);
     if extended != 0 {
-        encode_extensions(out, extended, &packet.extensions);
+        encode_extensions(&mut out, extended, &packet.extensions);
     }
-    Datagram::new(out.split().freeze(), packet.payload.clone())
+    out.len()
 }
 
 /// The retransmission of a datagram that [`encode`] made.
-pub(super) fn encode_again(out: &mut BytesMut, datagram: &Datagram, retransmission: u16) -> Datagram {
+pub(super) fn encode_again(datagram: &Datagram, retransmission: u16) -> Datagram {
     let sent = datagram.head();
     let (flow_bytes, flags) = flags_of(sent);
     let number = flow_bytes + 1..flow_bytes + 3;
     // The time of the first sending says nothing of this one.
     let rest = number.end + if flags & SENT != 0 { 4 } else { 0 };
-    out.reserve(sent.len() + 2);
+    let mut room = [0; HEAD_BYTES_MAX + 2];
+    let mut out = &mut room[..];
     out.put_slice(&sent[..flow_bytes]);
     out.put_u8((flags | RETRANSMISSION) & !SENT);
     out.put_u16(retransmission);
     out.put_slice(&sent[number]);
     out.put_slice(&sent[rest..]);
-    datagram.with_head(out.split().freeze())
+    let length = HEAD_BYTES_MAX + 2 - out.len();
+    datagram.with_head(&room[..length])
 }
 
 /// The flow of a datagram that [`encode`] made.
@@ -92,10 +110,11 @@ pub(super) fn flow_of(sent: &Datagram) -> Flow {
 }
 
 /// The packet in a datagram that [`encode`] made, with the low bits of its number.
-pub(super) fn decode(mut sent: &[u8], now: Instant) -> Result<(Flow, Packet), Malformed> {
-    let flow = Flow(varint::read(&mut sent).ok_or(Malformed("flow"))? as u32);
-    let (_, flags) = decode_head(flow, &mut sent)?;
-    Ok((flow, decode_packet(flags, &mut sent, now)?))
+pub(super) fn decode(sent: &Datagram, now: Instant) -> Result<(Flow, Packet), Malformed> {
+    let mut head = sent.head();
+    let flow = Flow(varint::read(&mut head).ok_or(Malformed("flow"))? as u32);
+    let (_, flags) = decode_head(flow, &mut head)?;
+    Ok((flow, decode_packet(flags, head, sent.shared(), now)?))
 }
 
 /// How many bytes the flow number takes, and the flags behind it.
@@ -115,7 +134,7 @@ fn extensions_present(extensions: &Extensions) -> u8 {
         | bit(extensions.playout_delay.is_some(), PLAYOUT_DELAY)
 }
 
-fn encode_extensions(out: &mut BytesMut, present: u8, extensions: &Extensions) {
+fn encode_extensions(out: &mut impl BufMut, present: u8, extensions: &Extensions) {
     out.put_u8(present);
     if let Some((level, voice)) = extensions.audio_level {
         out.put_u8(u8::from(voice) << 7 | level & 0x7f);
@@ -151,8 +170,15 @@ pub(super) fn decode_head(flow: Flow, bytes: &mut &[u8]) -> Result<(Head, u8), M
     Ok((Head { flow, class, hop_seq, original, sent }, flags))
 }
 
-/// Reads the RTP packet behind the head; its sequence number is what the wire carries, not extended.
-pub(super) fn decode_packet(flags: u8, bytes: &mut &[u8], now: Instant) -> Result<Packet, Malformed> {
+/// Reads the RTP packet behind the head; its sequence number is what the wire carries, not extended. The payload is
+/// what is left, unless it lies in a piece of its own: then that is shared.
+pub(super) fn decode_packet(
+    flags: u8,
+    mut rest: &[u8],
+    payload: Option<&Arc<[u8]>>,
+    now: Instant,
+) -> Result<Packet, Malformed> {
+    let bytes = &mut rest;
     let skipped = if flags & SKIPPED != 0 {
         let skipped = varint::read(bytes).ok_or(Malformed("packet end"))?;
         skipped.try_into().map_err(|_| Malformed("skipped numbers"))?
@@ -171,7 +197,7 @@ pub(super) fn decode_packet(flags: u8, bytes: &mut &[u8], now: Instant) -> Resul
         redundant: flags & KEY != 0 && is_audio,
         skipped,
         extensions,
-        payload: Arc::from(*bytes),
+        payload: payload.map_or_else(|| Arc::from(*bytes), Arc::clone),
         arrived: now,
     })
 }
@@ -237,21 +263,21 @@ mod tests {
     fn decode(mut bytes: &[u8], now: Instant) -> Result<(Head, Packet), Malformed> {
         let flow = varint::read(&mut bytes).ok_or(Malformed("flow"))?;
         let (head, flags) = decode_head(Flow(flow as u32), &mut bytes)?;
-        Ok((head, decode_packet(flags, &mut bytes, now)?))
+        Ok((head, decode_packet(flags, bytes, None, now)?))
     }
 
     #[test]
     fn the_packets_of_the_document_are_written_and_read() {
-        let (now, mut arena) = (Instant::now(), BytesMut::new());
+        let now = Instant::now();
         let first = Head { flow: Flow(5), class: Class::Base, hop_seq: 258, original: None, sent: None };
-        let sent = encode(&mut arena, &first, &packet(now));
+        let sent = encode(&first, &packet(now));
         assert_eq!(sent.to_bytes(), golden("packet"));
         let timed = Head { sent: Some(1000), ..first };
-        let sent_timed = encode(&mut arena, &timed, &packet(now));
+        let sent_timed = encode(&timed, &packet(now));
         assert_eq!(sent_timed.to_bytes(), golden("packet_timed"));
         assert_eq!(decode(&sent_timed.to_bytes(), now).unwrap(), (timed, packet(now)));
         for sent in [sent, sent_timed] {
-            assert_eq!(encode_again(&mut arena, &sent, 7).to_bytes(), golden("retransmission"));
+            assert_eq!(encode_again(&sent, 7).to_bytes(), golden("retransmission"));
             assert_eq!(flow_of(&sent), Flow(5));
         }
         let (head, again) = decode(&golden("retransmission"), now).unwrap();
@@ -269,7 +295,7 @@ mod tests {
             arrived: now,
         };
         let head = Head { flow: Flow(300), class: Class::Audio, hop_seq: 0, original: None, sent: None };
-        assert_eq!(encode(&mut arena, &head, &audio).to_bytes(), golden("audio"));
+        assert_eq!(encode(&head, &audio).to_bytes(), golden("audio"));
         assert_eq!(decode(&golden("audio"), now).unwrap().1, audio);
     }
 
@@ -312,13 +338,12 @@ mod tests {
             let (key, redundant) = (flagged && !is_audio, flagged && is_audio);
             let packet =
                 Packet { sequence, timestamp, marker, key, redundant, skipped, extensions, payload, arrived: now };
-            let mut arena = BytesMut::new();
             let first = Head { flow: Flow(flow), class, hop_seq, original: None, sent: time };
-            let sent = encode(&mut arena, &first, &packet);
+            let sent = encode(&first, &packet);
             let (head, read) = decode(&sent.to_bytes(), now).unwrap();
             prop_assert_eq!(&read, &packet);
             prop_assert_eq!(head, first);
-            let (head, again) = decode(&encode_again(&mut arena, &sent, 9).to_bytes(), now).unwrap();
+            let (head, again) = decode(&encode_again(&sent, 9).to_bytes(), now).unwrap();
             prop_assert_eq!(again, packet);
             prop_assert_eq!(head, Head { hop_seq: 9, original: Some(hop_seq), sent: None, ..first });
         }

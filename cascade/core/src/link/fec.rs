@@ -67,8 +67,7 @@ impl Encoder {
         *count += 1;
         self.packets += 1;
         block.length ^= datagram.len() as u16;
-        xor_into(&mut block.bytes, 0, datagram.head());
-        xor_into(&mut block.bytes, datagram.head().len(), datagram.payload());
+        xor_datagram(&mut block.bytes, datagram);
         self.due_at.get_or_insert(now + BLOCK_SPAN);
     }
 
@@ -101,7 +100,7 @@ pub(super) struct Decoder {
     heard: Option<Instant>,
     /// Smoothed time between parities.
     period: Duration,
-    kept: [Vec<Option<(u16, Bytes)>>; 3],
+    kept: [Vec<Option<(u16, Datagram)>>; 3],
     pending: VecDeque<Parity>,
 }
 
@@ -139,7 +138,7 @@ impl Decoder {
     }
 
     /// Keeps a datagram as it was first sent.
-    pub(super) fn keep(&mut self, now: Instant, place: usize, number: u16, datagram: &Bytes) {
+    pub(super) fn keep(&mut self, now: Instant, place: usize, number: u16, datagram: &Datagram) {
         if self.wait(now).is_none() {
             return;
         }
@@ -181,7 +180,7 @@ impl Decoder {
         }
     }
 
-    fn kept(&self, place: usize, number: u16) -> Option<&Bytes> {
+    fn kept(&self, place: usize, number: u16) -> Option<&Datagram> {
         let (kept, datagram) = self.kept[place].get(usize::from(number) % KEPT)?.as_ref()?;
         (*kept == number).then_some(datagram)
     }
@@ -198,7 +197,7 @@ impl Decoder {
         for (place, number) in numbers_of(parity) {
             if let Some(datagram) = self.kept(place, number) {
                 length ^= datagram.len() as u16;
-                xor_into(&mut bytes, 0, datagram);
+                xor_datagram(&mut bytes, datagram);
             }
         }
         // What the XOR is longer than must be zeros, and no packet can be longer than it.
@@ -216,6 +215,11 @@ impl Decoder {
 fn numbers_of(parity: &Parity) -> impl Iterator<Item = (usize, u16)> {
     let ranges = parity.ranges.into_iter().enumerate();
     ranges.flat_map(|(place, (first, count))| (0..count).map(move |step| (place, first.wrapping_add(step.into()))))
+}
+
+fn xor_datagram(sum: &mut Vec<u8>, datagram: &Datagram) {
+    xor_into(sum, 0, datagram.head());
+    xor_into(sum, datagram.head().len(), datagram.payload());
 }
 
 fn xor_into(sum: &mut Vec<u8>, from: usize, bytes: &[u8]) {
@@ -245,7 +249,7 @@ mod tests {
     /// A datagram whose payload begins somewhere.
     fn of(bytes: &[u8]) -> Datagram {
         let (head, payload) = bytes.split_at(bytes.len() / 3);
-        Datagram::new(Bytes::copy_from_slice(head), payload.into())
+        Datagram::new(head, payload.into())
     }
 
     /// A decoder that has heard of FEC.
@@ -294,12 +298,12 @@ mod tests {
         for (number, datagram) in (65_530..=65_535_u16).chain(0..14).zip(&datagrams) {
             encoder.add(now, 2, number, &of(datagram));
             if ![65_533, 2].contains(&number) {
-                decoder.keep(now, 2, number, datagram);
+                decoder.keep(now, 2, number, &datagram.clone().into());
             }
         }
         let parity = encoder.take_due(now).unwrap();
         assert_eq!(decoder.take(now, parity), Gives::TooMany);
-        decoder.keep(now, 2, 2, &datagrams[8]);
+        decoder.keep(now, 2, 2, &datagrams[8].clone().into());
         let restored = decoder.take_late(2, 2).unwrap();
         assert_eq!((restored.number, restored.datagram), (65_533, datagrams[3].clone()));
     }
@@ -307,7 +311,7 @@ mod tests {
     #[test]
     fn a_parity_of_something_else_is_noticed() {
         let (now, mut decoder) = (Instant::now(), listening(Instant::now()));
-        decoder.keep(now, 1, 5, &Bytes::from_static(&[1; 40]));
+        decoder.keep(now, 1, 5, &Bytes::from_static(&[1; 40]).into());
         let parity = |length, bytes| Parity { ranges: [(0, 0), (5, 2), (0, 0)], length, bytes };
         assert_eq!(decoder.take(now, parity(0, vec![1; 30])), Gives::Wrong, "shorter than a packet that it covers");
         assert_eq!(decoder.take(now, parity(40 ^ 41, vec![1; 40])), Gives::Wrong, "a packet longer than itself");
@@ -332,7 +336,7 @@ mod tests {
                 if index == lost {
                     expected = Some(Restored { place: *place, number, datagram });
                 } else {
-                    decoder.keep(now, *place, number, &datagram);
+                    decoder.keep(now, *place, number, &of(&datagram));
                 }
             }
             let parity = encoder.take_due(now + BLOCK_SPAN).unwrap();
@@ -348,7 +352,7 @@ mod tests {
         ) {
             let (now, mut decoder) = (Instant::now(), listening(Instant::now()));
             for number in 0..600 {
-                decoder.keep(now, 1, number, &Bytes::from_static(&[3; 20]));
+                decoder.keep(now, 1, number, &Bytes::from_static(&[3; 20]).into());
             }
             for (ranges, length, bytes) in parities {
                 decoder.take(now, Parity { ranges, length, bytes });

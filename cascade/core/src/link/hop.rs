@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
-
 use super::counters::Dropped;
 use super::estimator::{Demand, Estimator, start_bps};
 use super::fec::{Decoder, Encoder};
@@ -55,7 +53,8 @@ pub(super) struct Hop {
     lost: Losses,
     /// Of what goes, as the peer reports it.
     losses_out: Losses,
-    timed_at: Option<Instant>,
+    /// The next packet from then on is timed.
+    times_at: Instant,
     told: Option<(f64, bool)>,
     sent_bps: f64,
     /// What the next layer that is left out asks for.
@@ -93,7 +92,7 @@ impl Hop {
             missed: Losses::new(LOSS_SPAN),
             lost: Losses::new(LOSS_SPAN),
             losses_out: Losses::new(FEC_LOSS_SPAN),
-            timed_at: None,
+            times_at: now,
             told: None,
             sent_bps: 0.0,
             next_bps: 0.0,
@@ -106,17 +105,10 @@ impl Hop {
     }
 
     /// Numbers a packet and keeps it for repairs; the next is timed again if the last timed one is long ago.
-    pub(super) fn encode(
-        &mut self,
-        now: Instant,
-        arena: &mut BytesMut,
-        place: usize,
-        flow: Flow,
-        packet: &Packet,
-    ) -> Datagram {
-        let is_timed = self.timed_at.is_none_or(|at| at + TIMED_EVERY <= now);
+    pub(super) fn encode(&mut self, now: Instant, place: usize, flow: Flow, packet: &Packet) -> Datagram {
+        let is_timed = self.times_at <= now;
         if is_timed {
-            self.timed_at = Some(now);
+            self.times_at = now + TIMED_EVERY;
         }
         let ring = &mut self.rings[place];
         let head = datagram::Head {
@@ -126,7 +118,7 @@ impl Hop {
             original: None,
             sent: is_timed.then(|| self.reports.clock(now)),
         };
-        let sent = datagram::encode(arena, &head, packet);
+        let sent = datagram::encode(&head, packet);
         ring.push(now, sent.clone(), deadline_of(head.class));
         self.encoder.add(now, place, head.hop_seq, &sent);
         self.scheduler.count_sent(now, Some(place), sent.len());

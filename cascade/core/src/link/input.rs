@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use super::{Class, Flow, Packet};
+use super::{Class, Datagram, Flow, Packet};
 use crate::{MediaKind, TrackLayer};
 
 /// One thing that happened.
@@ -41,7 +39,7 @@ pub enum Input {
         rtp: u32,
     },
     /// A datagram of the peer.
-    Datagram(Bytes),
+    Datagram(Datagram),
     /// So many bytes of what was given with [`Output::Transmit`] have not left QUIC's queue.
     Queued(usize),
     /// Packets under this number are that layer.

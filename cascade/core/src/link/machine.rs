@@ -10,6 +10,7 @@ use bytes::BytesMut;
 use origo_auth::TrackSid;
 
 use super::counters::{Dropped, OUT, Stats};
+use super::flows::Flows;
 use super::hop::{CLASSES, Hop, Worked, place_of};
 use super::keyframe::{Downstream, Upstream};
 use super::message::{self, Message};
@@ -24,7 +25,7 @@ use crate::wire::{Malformed, varint};
 
 /// Longest time from a packet's arrival at this node to the link: an older one stood in a stalled worker.
 const EXPIRES: Duration = Duration::from_millis(250);
-/// Arena that heads are cut from: one allocation for about two hundred.
+/// Arena that link messages are cut from: one allocation for about fifty.
 const ARENA_BYTES: usize = 4 << 10;
 /// A link is woken for its reports at least every 50 ms; when it was not for this long, the node slept.
 const SLEPT: Duration = Duration::from_millis(100);
@@ -58,11 +59,11 @@ pub struct Link {
     now: Instant,
     up: Option<Hop>,
     worked: Option<Worked>,
-    receiving: BTreeMap<Flow, Receiving>,
+    receiving: Flows<Receiving>,
     flows_by_layer: BTreeMap<TrackLayer, Flow>,
     /// Flows of which a keyframe is wanted.
     keyframes_wanted: BTreeSet<Flow>,
-    serving: BTreeMap<Flow, Serving>,
+    serving: Flows<Serving>,
     /// Streams whose layers are among them.
     streams: BTreeMap<TrackSid, Stream>,
     reviewed_at: Instant,
@@ -83,10 +84,10 @@ impl Link {
             now,
             up: None,
             worked: None,
-            receiving: BTreeMap::new(),
+            receiving: Flows::default(),
             flows_by_layer: BTreeMap::new(),
             keyframes_wanted: BTreeSet::new(),
-            serving: BTreeMap::new(),
+            serving: Flows::default(),
             streams: BTreeMap::new(),
             reviewed_at: now,
             hearing: Hearing::Well,
@@ -100,19 +101,45 @@ impl Link {
 
     /// Takes one input. Afterwards poll until [`Output::Timeout`].
     pub fn handle_input(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Packet { flow, class, packet } => self.send(now, flow, class, packet),
+            Input::Datagram(datagram) => self.take_datagram(now, &datagram),
+            input => {
+                self.pass_time(now);
+                self.change(input);
+                self.finish(false);
+            }
+        }
+    }
+
+    /// What [`Input::Packet`] does.
+    pub(crate) fn send(&mut self, now: Instant, flow: Flow, class: Class, packet: Packet) {
+        self.pass_time(now);
+        let is_plain = self.send_packet(flow, class, packet);
+        self.finish(is_plain);
+    }
+
+    /// What [`Input::Datagram`] does.
+    pub(crate) fn take_datagram(&mut self, now: Instant, datagram: &Datagram) {
+        self.pass_time(now);
+        let is_plain = self.handle_datagram(datagram);
+        self.dropped.malformed += u64::from(is_plain.is_err());
+        self.finish(is_plain.unwrap_or(false));
+    }
+
+    /// Exchanges the queue of what is to be done for another: many links that are asked one after the other can share
+    /// one, which the processor's cache holds.
+    pub(crate) fn exchange_queue(&mut self, queue: &mut VecDeque<Output>) {
+        std::mem::swap(&mut self.outputs, queue);
+    }
+
+    fn pass_time(&mut self, now: Instant) {
         self.forgive_sleep(now);
         self.now = self.now.max(now);
-        let is_plain = match input {
-            Input::Packet { flow, class, packet } => self.send_packet(flow, class, packet),
-            Input::Datagram(datagram) => self.handle_datagram(&datagram).unwrap_or_else(|_| {
-                self.dropped.malformed += 1;
-                false
-            }),
-            input => {
-                self.change(input);
-                false
-            }
-        };
+    }
+
+    /// Does what is due, unless what came was plain: then nothing is.
+    fn finish(&mut self, is_plain: bool) {
         if is_plain && self.plain_until.is_some_and(|until| self.now < until) {
             debug_assert_eq!(self.plain_until, self.up.as_ref().map(Hop::due_at), "a plain packet changed what is due");
             return;
@@ -167,6 +194,11 @@ impl Link {
         &self.dropped
     }
 
+    /// Whose a flow is that goes over this link, as [`Input::Serve`] says.
+    pub(crate) fn sink_of(&self, flow: Flow) -> Option<usize> {
+        self.serving.get(flow).map(|serving| serving.sink)
+    }
+
     /// The smoothed round trip to the peer, while there is a connection.
     pub fn rtt(&self) -> Option<Duration> {
         self.up.as_ref().map(|hop| hop.reports.rtt())
@@ -190,6 +222,10 @@ impl Link {
 
     /// What came while this node slept has not been looked at yet: that is no silence of the peer.
     fn forgive_sleep(&mut self, now: Instant) {
+        // A report is due sooner than that.
+        if self.plain_until.is_some_and(|until| now < until) {
+            return;
+        }
         let slept = now.saturating_duration_since(self.now);
         if let Some(hop) = self.up.as_mut().filter(|_| slept > SLEPT) {
             hop.path.forgive(slept);
@@ -221,7 +257,7 @@ impl Link {
     }
 
     fn stop_serve(&mut self, flow: Flow) {
-        let stopped = self.serving.remove(&flow);
+        let stopped = self.serving.remove(flow);
         self.stats.copies = self.serving.len() as u64;
         let removed = self.remove_waiting(flow);
         if let Some(Serving { layer, .. }) = stopped {
@@ -242,12 +278,12 @@ impl Link {
             self.dropped.link_down += 1;
             return false;
         };
-        let serving = self.serving.get_mut(&flow);
+        let serving = self.serving.get_mut(flow);
         let (Some(place), Some(serving)) = (place_of(class), serving) else {
             self.dropped.unknown_flow += 1;
             return false;
         };
-        if packet.arrived + EXPIRES < self.now {
+        if packet.arrived < self.now && packet.arrived + EXPIRES < self.now {
             self.dropped.expired += 1;
             return false;
         }
@@ -277,8 +313,7 @@ impl Link {
     /// A packet's turn has come.
     fn transmit(&mut self, place: usize, flow: Flow, packet: &Packet) {
         let Some(hop) = &mut self.up else { return };
-        reserve(&mut self.arena);
-        let sent = hop.encode(self.now, &mut self.arena, place, flow, packet);
+        let sent = hop.encode(self.now, place, flow, packet);
         self.stats.count_packet(OUT, CLASSES[place], false, sent.len());
         self.outputs.push_back(Output::Transmit(sent));
         self.close_block();
@@ -293,8 +328,7 @@ impl Link {
 
     fn transmit_again(&mut self, place: usize, sent: &Datagram) {
         let Some(hop) = &mut self.up else { return };
-        reserve(&mut self.arena);
-        let again = datagram::encode_again(&mut self.arena, sent, hop.retransmissions);
+        let again = datagram::encode_again(sent, hop.retransmissions);
         hop.retransmissions = hop.retransmissions.wrapping_add(1);
         hop.scheduler.count_sent(self.now, Some(place), again.len());
         self.stats.count_packet(OUT, CLASSES[place], true, again.len());
@@ -312,7 +346,7 @@ impl Link {
     }
 
     fn send_sender_report(&mut self, flow: Flow, ntp: u64, rtp: u32) {
-        if self.serving.contains_key(&flow) {
+        if self.serving.contains(flow) {
             self.send_message(&Message::SenderReport { flow, ntp, rtp });
         }
     }
@@ -324,7 +358,7 @@ impl Link {
     }
 
     fn stop_receive(&mut self, flow: Flow) {
-        let Some(receiving) = self.receiving.remove(&flow) else { return };
+        let Some(receiving) = self.receiving.remove(flow) else { return };
         self.stats.receiving = self.receiving.len() as u64;
         self.keyframes_wanted.remove(&flow);
         if self.flows_by_layer.get(&receiving.layer) == Some(&flow) {
@@ -395,7 +429,7 @@ impl Link {
     fn ask_for_keyframes(&mut self) {
         let Some(rtt) = self.rtt() else { return };
         let (now, receiving) = (self.now, &mut self.receiving);
-        let is_due = |flow: &&Flow| receiving.get_mut(*flow).is_some_and(|it| it.keyframes.take_due(now, rtt));
+        let is_due = |flow: &&Flow| receiving.get_mut(**flow).is_some_and(|it| it.keyframes.take_due(now, rtt));
         let due: Vec<Flow> = self.keyframes_wanted.iter().filter(is_due).copied().collect();
         if !due.is_empty() {
             self.keyframes_wanted.retain(|flow| !due.contains(flow));
@@ -450,7 +484,7 @@ impl Link {
             Hearing::Suspect => silent.unwrap_or(due).min(hop.path.limits(rtt).1),
             Hearing::Well | Hearing::Gone => silent.unwrap_or(due),
         };
-        let wanted = self.keyframes_wanted.iter().filter_map(|flow| self.receiving.get(flow));
+        let wanted = self.keyframes_wanted.iter().filter_map(|flow| self.receiving.get(*flow));
         let keyframes = wanted.map(|receiving| receiving.keyframes.due_at(self.now, rtt));
         keyframes.fold(first, Instant::min)
     }
@@ -472,10 +506,10 @@ fn read_flow(bytes: &mut &[u8]) -> Result<Flow, Malformed> {
     u32::try_from(flow).map(Flow).map_err(|_| Malformed("flow"))
 }
 
-/// Keeps the arena's next head from allocating on its own.
+/// Keeps the arena's next message from allocating on its own.
 fn reserve(arena: &mut BytesMut) {
-    const HEAD: usize = 300;
-    if arena.capacity() < HEAD {
+    const MESSAGE: usize = 300;
+    if arena.capacity() < MESSAGE {
         *arena = BytesMut::with_capacity(ARENA_BYTES);
     }
 }

@@ -11,11 +11,11 @@ const SLOTS: usize = MEAN_SLOTS + 1;
 /// Bytes of the last half second in tenths of a second.
 #[derive(Debug)]
 pub(super) struct Meter {
-    slots: [u64; SLOTS],
-    place: usize,
-    ends: Instant,
+    slots: [u32; SLOTS],
+    place: u8,
     /// Full slots so far, up to [`SLOTS`].
-    full: usize,
+    full: u8,
+    ends: Instant,
 }
 
 impl Meter {
@@ -27,7 +27,8 @@ impl Meter {
     /// Counts bytes.
     pub(super) fn add(&mut self, now: Instant, bytes: usize) {
         self.turn(now);
-        self.slots[self.place] += bytes as u64;
+        let slot = &mut self.slots[usize::from(self.place)];
+        *slot = slot.saturating_add(bytes as u32);
     }
 
     fn turn(&mut self, now: Instant) {
@@ -36,20 +37,20 @@ impl Meter {
         }
         let passed = (now - self.ends).as_millis() / SLOT.as_millis() + 1;
         for _ in 0..passed.min(SLOTS as u128) {
-            self.place = (self.place + 1) % SLOTS;
-            self.slots[self.place] = 0;
+            self.place = (self.place + 1) % SLOTS as u8;
+            self.slots[usize::from(self.place)] = 0;
         }
-        self.full = (self.full + passed.min(SLOTS as u128) as usize).min(SLOTS);
+        self.full = (self.full + passed.min(SLOTS as u128) as u8).min(SLOTS as u8);
         self.ends += SLOT * passed.min(u128::from(u32::MAX)) as u32;
     }
 
     /// Bits per second over the last half second.
     pub(super) fn mean_bps(&mut self, now: Instant) -> f64 {
         self.turn(now);
-        let slots = self.full.clamp(1, MEAN_SLOTS);
-        let bytes: u64 = (1..=slots).map(|back| self.slots[(self.place + SLOTS - back) % SLOTS]).sum();
+        let (slots, place) = (usize::from(self.full).clamp(1, MEAN_SLOTS), usize::from(self.place));
+        let bytes: u64 = (1..=slots).map(|back| u64::from(self.slots[(place + SLOTS - back) % SLOTS])).sum();
         // Before the first slot is full only what it holds is known.
-        let bytes = if self.full == 0 { self.slots[self.place] } else { bytes };
+        let bytes = if self.full == 0 { self.slots[place].into() } else { bytes };
         bytes as f64 * 8.0 / (SLOT.as_secs_f64() * slots as f64)
     }
 }

@@ -9,6 +9,7 @@ mod counters;
 mod datagram;
 mod estimator;
 mod fec;
+mod flows;
 mod hop;
 mod input;
 mod keyframe;

@@ -1,53 +1,92 @@
-//! A datagram that a link sends: a head of its own, and a payload that it shares with other links' datagrams.
+//! A datagram of a link: a head of its own, and a payload that it shares with other links' datagrams.
 
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+/// Heads up to so many bytes lie in the datagram itself: all but those with a long dependency descriptor.
+pub(super) const HEAD_BYTES: usize = 30;
+
 /// What goes on the media connection as one datagram. A packet that goes to ten peers, and is kept for each in case it
 /// is lost, lies in memory once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Datagram {
-    head: Bytes,
-    payload: Option<Arc<[u8]>>,
+pub struct Datagram(Kind);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    /// An RTP packet.
+    Packet { length: u8, head: [u8; HEAD_BYTES], payload: Arc<[u8]> },
+    /// The same with a long head.
+    Long { head: Arc<[u8]>, payload: Arc<[u8]> },
+    /// A link message, or whatever a peer sent.
+    Whole(Bytes),
 }
 
 impl Datagram {
-    pub(super) fn new(head: Bytes, payload: Arc<[u8]>) -> Self {
-        Self { head, payload: Some(payload) }
+    pub(super) fn new(head: &[u8], payload: Arc<[u8]>) -> Self {
+        let mut short = [0; HEAD_BYTES];
+        match short.get_mut(..head.len()) {
+            Some(room) => {
+                room.copy_from_slice(head);
+                Self::short(head.len(), short, payload)
+            }
+            None => Self(Kind::Long { head: head.into(), payload }),
+        }
+    }
+
+    /// With a head of `length` bytes, at most [`HEAD_BYTES`].
+    pub(super) fn short(length: usize, head: [u8; HEAD_BYTES], payload: Arc<[u8]>) -> Self {
+        Self(Kind::Packet { length: length as u8, head, payload })
     }
 
     /// The payload of an RTP packet under another head.
-    pub(super) fn with_head(&self, head: Bytes) -> Self {
-        Self { head, payload: self.payload.clone() }
+    pub(super) fn with_head(&self, head: &[u8]) -> Self {
+        match self.shared() {
+            Some(payload) => Self::new(head, payload.clone()),
+            None => Self(Kind::Whole(Bytes::copy_from_slice(head))),
+        }
     }
 
-    /// Everything before the payload of an RTP packet; all of a link message.
+    /// The payload of an RTP packet that this node's process has written.
+    pub(super) fn shared(&self) -> Option<&Arc<[u8]>> {
+        match &self.0 {
+            Kind::Packet { payload, .. } | Kind::Long { payload, .. } => Some(payload),
+            Kind::Whole(_) => None,
+        }
+    }
+
+    /// Everything before the payload of an RTP packet that was written here; all of anything else.
     pub fn head(&self) -> &[u8] {
-        &self.head
+        match &self.0 {
+            Kind::Packet { length, head, .. } => head.get(..usize::from(*length)).unwrap_or_default(),
+            Kind::Long { head, .. } => head,
+            Kind::Whole(bytes) => bytes,
+        }
     }
 
-    /// The payload of an RTP packet; nothing of a link message.
+    /// The payload of an RTP packet that was written here; nothing of anything else.
     pub fn payload(&self) -> &[u8] {
-        self.payload.as_deref().unwrap_or_default()
+        self.shared().map(|payload| &payload[..]).unwrap_or_default()
     }
 
     /// Bytes in all.
     pub fn len(&self) -> usize {
-        self.head.len() + self.payload().len()
+        self.head().len() + self.payload().len()
     }
 
-    /// Never: each has a head.
+    /// Whether it has no bytes: none that a link writes is.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Its bytes in one piece, cut from an arena.
     pub fn join(self, arena: &mut BytesMut) -> Bytes {
-        let Some(payload) = self.payload else { return self.head };
-        arena.reserve(self.head.len() + payload.len());
-        arena.put_slice(&self.head);
-        arena.put_slice(&payload);
+        if let Kind::Whole(bytes) = self.0 {
+            return bytes;
+        }
+        arena.reserve(self.len());
+        arena.put_slice(self.head());
+        arena.put_slice(self.payload());
         arena.split().freeze()
     }
 
@@ -58,7 +97,26 @@ impl Datagram {
 }
 
 impl From<Bytes> for Datagram {
-    fn from(head: Bytes) -> Self {
-        Self { head, payload: None }
+    fn from(bytes: Bytes) -> Self {
+        Self(Kind::Whole(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_of_any_length_stays_as_it_is_and_the_payload_is_shared() {
+        let payload: Arc<[u8]> = [7; 5].into();
+        for length in [0, 1, HEAD_BYTES, HEAD_BYTES + 1, 300] {
+            let head: Vec<u8> = (0..length).map(|byte| byte as u8).collect();
+            let datagram = Datagram::new(&head, payload.clone());
+            assert_eq!((datagram.head(), datagram.payload(), datagram.len()), (&head[..], &payload[..], length + 5));
+            assert_eq!(datagram.to_bytes(), [&head[..], &payload].concat());
+            assert!(Arc::ptr_eq(datagram.with_head(&[1]).shared().unwrap(), &payload));
+        }
+        let whole = Datagram::from(Bytes::from_static(&[1, 2, 3]));
+        assert_eq!((whole.head(), whole.payload(), whole.len()), (&[1, 2, 3][..], &[][..], 3));
     }
 }

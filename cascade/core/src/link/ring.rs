@@ -8,6 +8,8 @@ use super::sequence::extend;
 
 /// Packets kept in one class: 300 ms of 200 Mb/s in packets of 1200 bytes.
 const PACKETS_MAX: usize = 6250;
+/// Old packets are let go of after so many new ones: they lie side by side, and are fetched together.
+const TIDIES_AFTER: u64 = 16;
 /// A packet is sent again as often as a receiver may ask.
 const RESENDS_MAX: u8 = 3;
 
@@ -34,9 +36,12 @@ impl Ring {
     /// Keeps the packet with the number [`Self::next`], and lets go of those that are older than `keeps`: their memory
     /// is wanted for packets to come.
     pub(super) fn push(&mut self, now: Instant, datagram: Datagram, keeps: Duration) {
-        while self.sent.front().is_some_and(|sent| sent.at + keeps < now) || self.sent.len() >= PACKETS_MAX {
-            self.sent.pop_front();
-            self.first += 1;
+        if self.next().is_multiple_of(TIDIES_AFTER) || self.sent.len() >= PACKETS_MAX {
+            let most = PACKETS_MAX - 1;
+            while self.sent.len() > most || self.sent.front().is_some_and(|sent| sent.at + keeps < now) {
+                self.sent.pop_front();
+                self.first += 1;
+            }
         }
         self.sent.push_back(Sent { at: now, datagram, resends: 0 });
     }

@@ -202,7 +202,8 @@ impl Scheduler {
         } else {
             self.bucket.has_tokens()
         };
-        if passes && self.is_first(place) {
+        // Whatever waits does so for a tick.
+        if passes && (self.tick_at.is_none() || self.is_first(place)) {
             return Some(packet);
         }
         if self.waiting[place].len() >= WAITING_MAX {
@@ -263,6 +264,9 @@ impl Scheduler {
     }
 
     fn fill(&mut self, now: Instant) {
+        if now == self.filled_at {
+            return;
+        }
         let passed = (now - std::mem::replace(&mut self.filled_at, now)).as_secs_f64();
         let per_second = self.rate / 8.0;
         let depth = if self.tick_at.is_some() { CATCH_UP } else { DEPTH };

@@ -3,9 +3,9 @@
 //! Packets dropped here and there would spoil every picture; a layer that is left out spoils one, and its viewers are
 //! shown the layer below. A layer comes back with a keyframe when there is room again.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::flows::Flows;
 use super::machine::Serving;
 use super::{Class, Flow, Packet};
 
@@ -147,7 +147,7 @@ pub(super) struct Room {
 }
 
 /// Looks at all loads: `span` since the last look.
-pub(super) fn review(now: Instant, span: Duration, of: Room, serving: &mut BTreeMap<Flow, Serving>) -> Changes {
+pub(super) fn review(now: Instant, span: Duration, of: Room, serving: &mut Flows<Serving>) -> Changes {
     serving.values_mut().for_each(|serving| serving.load.look(span));
     let goes = serving.values().filter(|serving| !matches!(serving.load.state, State::Away { .. }));
     let load: f64 = goes.map(|serving| serving.load.bps()).sum();
@@ -159,26 +159,26 @@ pub(super) fn review(now: Instant, span: Duration, of: Room, serving: &mut BTree
         bring_back(now, room, serving);
     }
     let waits = |serving: &Serving| matches!(serving.load.state, State::Returns { asked: false, .. });
-    changes.back = serving.iter().filter(|(_, serving)| waits(serving)).map(|(flow, _)| *flow).collect();
+    changes.back = serving.iter().filter(|(_, serving)| waits(serving)).map(|(flow, _)| flow).collect();
     let away = serving.iter().filter(|(_, serving)| matches!(serving.load.state, State::Away { .. }));
-    let next = away.min_by_key(|(flow, serving)| (serving.layer.layer, **flow));
+    let next = away.min_by_key(|(flow, serving)| (serving.layer.layer, *flow));
     changes.next_bps = next.map_or(0.0, |(_, serving)| MARGIN * (load + serving.load.bps()) / FILL);
     changes
 }
 
-fn send_away(now: Instant, mut excess: f64, is_bounded: bool, serving: &mut BTreeMap<Flow, Serving>) -> Vec<Flow> {
+fn send_away(now: Instant, mut excess: f64, is_bounded: bool, serving: &mut Flows<Serving>) -> Vec<Flow> {
     let may_go = |serving: &Serving| serving.load.class == Some(Class::Enhancement) && !serving.load.is_away();
     let mut candidates: Vec<(u8, Flow)> = serving
         .iter()
         .filter(|(_, serving)| may_go(serving))
-        .map(|(flow, serving)| (serving.layer.layer, *flow))
+        .map(|(flow, serving)| (serving.layer.layer, flow))
         .collect();
     candidates.sort_unstable();
     let mut away = Vec::new();
     while excess > 0.0
         && let Some((_, flow)) = candidates.pop()
     {
-        let Some(serving) = serving.get_mut(&flow) else { continue };
+        let Some(serving) = serving.get_mut(flow) else { continue };
         excess -= serving.load.bps();
         serving.load.give_way(now, is_bounded);
         away.push(flow);
@@ -187,16 +187,16 @@ fn send_away(now: Instant, mut excess: f64, is_bounded: bool, serving: &mut BTre
 }
 
 /// The lowest layer first.
-fn bring_back(now: Instant, mut room: f64, serving: &mut BTreeMap<Flow, Serving>) {
+fn bring_back(now: Instant, mut room: f64, serving: &mut Flows<Serving>) {
     let may_come = |serving: &Serving| matches!(serving.load.state, State::Away { until } if until <= now);
     let mut candidates: Vec<(u8, Flow)> = serving
         .iter()
         .filter(|(_, serving)| may_come(serving))
-        .map(|(flow, serving)| (serving.layer.layer, *flow))
+        .map(|(flow, serving)| (serving.layer.layer, flow))
         .collect();
     candidates.sort_unstable();
     for (_, flow) in candidates {
-        let Some(serving) = serving.get_mut(&flow) else { continue };
+        let Some(serving) = serving.get_mut(flow) else { continue };
         room -= serving.load.bps();
         if room < 0.0 {
             break;

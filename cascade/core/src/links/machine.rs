@@ -12,7 +12,7 @@ use super::refill::Pending;
 use super::slab::Slab;
 use super::stream::Stream;
 use super::{Input, Output};
-use crate::link::{self, Class, Flow, Link, Packet, Received, Send};
+use crate::link::{self, Class, Datagram, Flow, Link, Packet, Received, Send};
 use crate::metric::LinkMetric;
 use crate::{Forward, MediaKind, TrackLayer};
 
@@ -32,6 +32,8 @@ pub struct Links {
     first_wake: Option<Instant>,
     /// Ascending.
     links_by_peer: Vec<(NodeId, usize)>,
+    /// What links have to say, while they are asked: one for each that is asked within another.
+    queues: Vec<VecDeque<link::Output>>,
     pub(super) layers: Slab<Layer>,
     pub(super) layers_by_id: BTreeMap<TrackLayer, usize>,
     /// Streams that peers take parts of.
@@ -68,6 +70,7 @@ impl Links {
             wakes: Vec::new(),
             first_wake: None,
             links_by_peer: Vec::new(),
+            queues: Vec::new(),
             layers: Slab::default(),
             layers_by_id: BTreeMap::new(),
             streams: Slab::default(),
@@ -94,6 +97,19 @@ impl Links {
             Input::Send(send) => self.send(send),
             Input::Timeout => self.do_due(),
         }
+    }
+
+    /// What [`Input::Send`] does with a packet.
+    pub fn handle_packet(&mut self, now: Instant, to: NodeId, flow: Flow, class: Class, packet: Packet) {
+        self.now = self.now.max(now);
+        self.send_packet(to, flow, class, packet);
+    }
+
+    /// What [`link::Input::Datagram`] of a peer does.
+    pub fn handle_datagram(&mut self, now: Instant, peer: NodeId, datagram: &Datagram) {
+        self.now = self.now.max(now);
+        let link = self.place_of(peer);
+        self.with_link(link, |link, now| link.take_datagram(now, datagram));
     }
 
     /// The next thing to do.
@@ -166,7 +182,27 @@ impl Links {
 
     /// Gives one input to a link and takes what it has to say.
     pub(super) fn give(&mut self, place: usize, input: link::Input) {
-        self.links[place].link.handle_input(self.now, input);
+        self.with_link(place, |link, now| link.handle_input(now, input));
+    }
+
+    /// The same of a packet to send.
+    pub(super) fn give_packet(&mut self, place: usize, flow: Flow, class: Class, packet: Packet) {
+        self.with_link(place, |link, now| link.send(now, flow, class, packet));
+    }
+
+    fn with_link(&mut self, place: usize, with: impl FnOnce(&mut Link, Instant)) {
+        let mut queue = self.queues.pop().unwrap_or_default();
+        let link = &mut self.links[place].link;
+        link.exchange_queue(&mut queue);
+        with(link, self.now);
+        let wake = self.take_outputs(place);
+        self.links[place].link.exchange_queue(&mut queue);
+        self.queues.push(queue);
+        self.set_wake(place, wake);
+    }
+
+    /// Takes what a link has to say, and gives when it wants to be woken.
+    fn take_outputs(&mut self, place: usize) -> Instant {
         loop {
             let peer = &mut self.links[place];
             match peer.link.poll_output() {
@@ -180,10 +216,7 @@ impl Links {
                     self.outputs.push_back(Output::Hearing { peer: peer.node, hearing, quiet });
                 }
                 link::Output::Received { sink, class, received, .. } => self.take(sink, class, received),
-                link::Output::Timeout(at) => {
-                    self.set_wake(place, at);
-                    return;
-                }
+                link::Output::Timeout(at) => return at,
             }
         }
     }
@@ -227,7 +260,7 @@ impl Links {
             return;
         };
         packet.sequence = sequence;
-        layer.recent.push(self.now, class, packet.clone());
+        layer.recent.push(self.now, class, &packet);
         let (id, local, stream, children) = (layer.id, layer.local, layer.stream, layer.children.len());
         if let Some(stream) = stream {
             self.relay_parts(stream, id.layer, class, &packet);
@@ -235,7 +268,7 @@ impl Links {
         for child in 0..children {
             let Child { link, flow } = self.layer_mut(place).children[child];
             self.counters.relayed += 1;
-            self.give(link, link::Input::Packet { flow, class, packet: packet.clone() });
+            self.give_packet(link, flow, class, packet.clone());
         }
         if let Some(sink) = local {
             self.outputs.push_back(Output::Received { sink, received: Received::Packet { layer: id, packet } });
@@ -271,13 +304,17 @@ impl Links {
         }
     }
 
+    fn send_packet(&mut self, to: NodeId, flow: Flow, class: Class, packet: Packet) {
+        let link = self.place_of(to);
+        if let Some(place) = self.links[link].link.sink_of(flow) {
+            self.keep(place, class, &packet);
+        }
+        self.give_packet(link, flow, class, packet);
+    }
+
     fn send(&mut self, send: Send) {
         match send {
-            Send::Packet { to, flow, class, packet } => {
-                let link = self.place_of(to);
-                self.keep(link, flow, class, &packet);
-                self.give(link, link::Input::Packet { flow, class, packet });
-            }
+            Send::Packet { to, flow, class, packet } => self.send_packet(to, flow, class, packet),
             Send::Keyframe { layer } => self.want_keyframe(layer),
             Send::SenderReport { to, flow, ntp, rtp } => {
                 let link = self.place_of(to);
@@ -461,6 +498,7 @@ impl Links {
         let refill = self.refills.front().map(|pending| pending.at);
         let counts = (!self.layers_by_id.is_empty()).then_some(self.counts_at);
         let lists = [self.ending.front().map(|(at, _)| *at), self.idle.front().map(|(at, _)| *at), refill, counts];
-        self.first_wake.into_iter().chain(lists.into_iter().flatten()).fold(self.now + IDLE, Instant::min)
+        let first = self.first_wake.into_iter().chain(lists.into_iter().flatten()).min();
+        first.unwrap_or_else(|| self.now + IDLE)
     }
 }

@@ -6,19 +6,23 @@ use crate::link::extend;
 /// repair of a packet takes a third of a second at most.
 const WINDOW: u64 = 4096;
 const WORD: u64 = u64::BITS as u64;
+/// One more than the window fills, for it may begin within one.
+const WORDS: u64 = WINDOW / WORD + 1;
 
 /// The numbers that came lately. The first counts from the second cycle, so that what is a little older does not fall
 /// below 0.
 #[derive(Debug)]
 pub(super) struct Numbers {
     highest: Option<u64>,
-    /// A bit for each number of the window, at its remainder.
-    came: Box<[u64; (WINDOW / WORD) as usize]>,
+    /// A bit for each number of the word in which the highest lies: nearly all numbers that come do too.
+    newest: u64,
+    /// The words before it, each at its remainder.
+    older: Box<[u64; WORDS as usize]>,
 }
 
 impl Default for Numbers {
     fn default() -> Self {
-        Self { highest: None, came: Box::new([0; (WINDOW / WORD) as usize]) }
+        Self { highest: None, newest: 0, older: Box::new([0; WORDS as usize]) }
     }
 }
 
@@ -29,34 +33,39 @@ impl Numbers {
         let reference = self.highest.unwrap_or((1 << 16) | u64::from(low));
         let number = extend(reference, low).unwrap_or(reference);
         if self.highest.is_none() || number + WINDOW <= reference {
-            self.came.fill(0);
+            self.newest = 0;
+            self.older.fill(0);
             self.highest = Some(number);
         }
-        self.reach(number);
-        let (word, bit) = place_of(number);
-        let is_new = self.came[word] & bit == 0;
-        self.came[word] |= bit;
+        let highest = self.reach(number);
+        let is_newest = number / WORD == highest / WORD;
+        let word = if is_newest { &mut self.newest } else { &mut self.older[place_of(number / WORD)] };
+        let bit = 1 << (number % WORD);
+        let is_new = *word & bit == 0;
+        *word |= bit;
         is_new.then_some(number)
     }
 
-    /// Moves the window on to `number`: what lies between did not come yet.
-    fn reach(&mut self, number: u64) {
-        let Some(highest) = self.highest.filter(|highest| *highest < number) else { return };
-        if number - highest >= WINDOW {
-            self.came.fill(0);
-        } else {
-            for between in highest + 1..=number {
-                let (word, bit) = place_of(between);
-                self.came[word] &= !bit;
+    /// Moves the window on to `number`, if it lies above: what lies between did not come yet. Gives the highest.
+    fn reach(&mut self, number: u64) -> u64 {
+        let highest = self.highest.unwrap_or(number);
+        if number <= highest {
+            return highest;
+        }
+        let (before, word) = (highest / WORD, number / WORD);
+        if word != before {
+            self.older[place_of(before)] = std::mem::take(&mut self.newest);
+            for between in (before + 1..word).take(WORDS as usize) {
+                self.older[place_of(between)] = 0;
             }
         }
         self.highest = Some(number);
+        number
     }
 }
 
-fn place_of(number: u64) -> (usize, u64) {
-    let place = number % WINDOW;
-    ((place / WORD) as usize, 1 << (place % WORD))
+fn place_of(word: u64) -> usize {
+    (word % WORDS) as usize
 }
 
 #[cfg(test)]

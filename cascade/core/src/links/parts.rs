@@ -5,7 +5,7 @@ use origo_auth::TrackSid;
 use super::machine::Links;
 use super::stream::{Pruning, Stream};
 use crate::TrackLayer;
-use crate::link::{self, Class, Flow, Packet};
+use crate::link::{Class, Flow, Packet};
 
 impl Links {
     /// Passes on what each peer is to get of a stream.
@@ -26,7 +26,7 @@ impl Links {
         for (flow, packet) in parts.into_iter().flatten() {
             self.counters.relayed += 1;
             let class = if packet.payload.is_empty() { Class::Base } else { class };
-            self.give(link, link::Input::Packet { flow, class, packet });
+            self.give_packet(link, flow, class, packet);
         }
     }
 

@@ -9,7 +9,7 @@ use super::machine::Links;
 use super::recent::KEEPS;
 use super::stream::Pruning;
 use crate::TrackLayer;
-use crate::link::{self, Class, Flow, Packet};
+use crate::link::{Class, Flow, Packet};
 
 /// Sound that is older is of no use to those who hear it: like a repair that comes too late.
 const SOUND_AGE_MAX: Duration = Duration::from_millis(120);
@@ -27,12 +27,13 @@ pub(super) struct Pending {
 
 impl Links {
     /// Keeps what a worker sends, once however many take it.
-    pub(super) fn keep(&mut self, link: usize, flow: Flow, class: Class, packet: &Packet) {
-        let outgoing = self.outgoing_by_flow.get(&(link, flow)).and_then(|place| self.outgoing.get(*place));
+    /// `place` is the number of the flow among the outgoing.
+    pub(super) fn keep(&mut self, place: usize, class: Class, packet: &Packet) {
+        let outgoing = self.outgoing.get(place);
         let Some(Feed::Worker { layer, .. }) = outgoing.map(|outgoing| outgoing.feed) else { return };
         let Some(layer) = self.layers.get_mut(layer) else { return };
         if layer.numbers.take(packet.sequence as u16).is_some() {
-            layer.recent.push(self.now, class, packet.clone());
+            layer.recent.push(self.now, class, packet);
             layer.tally.take(packet);
         }
     }
@@ -49,7 +50,7 @@ impl Links {
             Feed::Worker { layer, .. } | Feed::Relay { layer, in_stream: false } => {
                 for (class, packet) in self.missed(layer, from) {
                     self.counters.refilled += 1;
-                    self.give(link, link::Input::Packet { flow, class, packet });
+                    self.give_packet(link, flow, class, packet);
                 }
             }
             Feed::Relay { layer, in_stream: true } => {
@@ -66,10 +67,10 @@ impl Links {
     /// What came of a layer since then, as it is sent once more.
     fn missed(&mut self, layer: usize, from: Instant) -> Vec<(Class, Packet)> {
         let (now, layer) = (self.now, self.layer_mut(layer));
-        let is_of_use = |(class, packet): &&(Class, Packet)| {
+        let is_of_use = |(class, packet): &(Class, Packet)| {
             *class != Class::Audio || now.saturating_duration_since(packet.arrived) <= SOUND_AGE_MAX
         };
-        let again = |(class, packet): &(Class, Packet)| (*class, Packet { arrived: now, ..packet.clone() });
+        let again = |(class, packet): (Class, Packet)| (class, Packet { arrived: now, ..packet });
         layer.recent.since(from).filter(is_of_use).map(again).collect()
     }
 
@@ -89,7 +90,7 @@ impl Links {
         let mut parts: Vec<(Instant, u8, Class, Packet)> = Vec::new();
         for (id, place) in self.layers_by_id.range(of_track) {
             let Some(layer) = self.layers.get(*place) else { continue };
-            let part = |(class, packet): &(Class, Packet)| (packet.arrived, id.layer, *class, packet.clone());
+            let part = |(class, packet): (Class, Packet)| (packet.arrived, id.layer, class, packet);
             parts.extend(layer.recent.since(from).map(part));
         }
         parts.sort_by_key(|(arrived, layer, ..)| (*arrived, *layer));

@@ -375,7 +375,7 @@ impl Mesh {
         match due {
             Due::Datagram { from, to, link, datagram } => {
                 if self.nodes[to].is_some() && self.linked.get(&pair(from, to)) == Some(&link) {
-                    let input = link::Input::Datagram(datagram);
+                    let input = link::Input::Datagram(datagram.into());
                     self.link_input(to, links::Input::Link { peer: id(from), input });
                 }
             }

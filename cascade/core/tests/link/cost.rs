@@ -22,7 +22,7 @@ fn settle(now: Instant, links: &mut [Link; 2], wake: &mut [Instant; 2]) {
                 match links[side].poll_output() {
                     Output::Transmit(datagram) => {
                         done = false;
-                        links[1 - side].handle_input(now, Input::Datagram(datagram.to_bytes()));
+                        links[1 - side].handle_input(now, Input::Datagram(datagram.to_bytes().into()));
                     }
                     Output::Timeout(at) => {
                         wake[side] = at;

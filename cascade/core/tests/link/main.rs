@@ -162,7 +162,7 @@ proptest! {
         let now = pair.now();
         let before = pair.receiver.dropped().malformed;
         for datagram in &datagrams {
-            pair.receiver.handle_input(now, Input::Datagram(Bytes::copy_from_slice(datagram)));
+            pair.receiver.handle_input(now, Input::Datagram(Bytes::copy_from_slice(datagram).into()));
         }
         let empty = datagrams.iter().filter(|datagram| datagram.is_empty()).count() as u64;
         prop_assert!(pair.receiver.dropped().malformed - before >= empty);

@@ -291,7 +291,7 @@ impl Pair {
             self.now = self.now.max(next);
             if arrival <= self.now && !self.flying.is_empty() {
                 let (_, (to_receiver, datagram)) = self.flying.pop_first().expect("not empty");
-                self.input(to_receiver, Input::Datagram(datagram));
+                self.input(to_receiver, Input::Datagram(datagram.into()));
                 continue;
             }
             for to_receiver in [false, true] {

@@ -41,7 +41,7 @@ fn a_peer_that_asks_for_everything_again_gets_fifteen_percent_of_the_rate_and_th
         crowd.run(&mut pair, 0.01);
         let last = pair.sender.stats().packets[0][2] as u16;
         for back in 1..5 {
-            pair.input(false, Input::Datagram(nack(last.wrapping_sub(back * 100))));
+            pair.input(false, Input::Datagram(nack(last.wrapping_sub(back * 100)).into()));
         }
     }
     let again = pair.sender.stats().bytes[0][4] as f64 * 8.0 / 3.0;
@@ -68,12 +68,12 @@ fn a_layer_that_has_no_room_costs_its_publisher_no_keyframes_however_often_a_pee
 fn replayed_and_reordered_reports_are_counted_and_change_nothing() {
     let mut pair = Pair::over(Conditions::default(), Some(20_000_000), 1);
     for sent in [1000, 51_000, 101_000, 51_000, 1000, 101_000] {
-        pair.input(false, Input::Datagram(report(sent, [10, 1000, 0, 5])));
+        pair.input(false, Input::Datagram(report(sent, [10, 1000, 0, 5]).into()));
     }
     // The peer's own first report came before, with an earlier clock.
     assert_eq!(pair.sender.dropped().report_stale, 3);
-    pair.input(false, Input::Datagram(report(151_000, [4_000_000_000, 0, 0, 5])));
-    pair.input(false, Input::Datagram(report(201_000, [4_000_000_000, 0, 2_000_000_000, 5])));
+    pair.input(false, Input::Datagram(report(151_000, [4_000_000_000, 0, 0, 5]).into()));
+    pair.input(false, Input::Datagram(report(201_000, [4_000_000_000, 0, 2_000_000_000, 5]).into()));
     assert_eq!(pair.sender.dropped().report_absurd, 2);
     assert_eq!(pair.allowed.0, 20_000_000);
 }
@@ -92,7 +92,7 @@ fn a_replayed_datagram_is_counted_and_not_handed_on_again() {
         }
     }
     for _ in 0..100 {
-        pair.input(true, Input::Datagram(sent[0].clone()));
+        pair.input(true, Input::Datagram(sent[0].clone().into()));
     }
     assert_eq!((pair.arrivals.len(), pair.receiver.dropped().duplicate), (1, 99));
 }
@@ -103,11 +103,11 @@ fn a_parity_that_makes_nonsense_is_counted_and_nothing_is_handed_on() {
     // FEC is heard of, then a parity over one packet that never came: its bytes are no packet of that number.
     for _ in 0..2 {
         let fields = [&[0, 0, 0, 0, 9, 1, 0, 0, 0, 0, 14][..], &[5; 14]].concat();
-        pair.input(true, Input::Datagram(datagram(5, &fields)));
+        pair.input(true, Input::Datagram(datagram(5, &fields).into()));
     }
     assert_eq!((pair.arrivals.len(), pair.receiver.dropped().parity_wrong), (0, 2));
     let too_many = [&[0, 0, 33, 0, 0, 0, 0, 0, 0, 0, 14][..], &[5; 14]].concat();
-    pair.input(true, Input::Datagram(datagram(5, &too_many)));
+    pair.input(true, Input::Datagram(datagram(5, &too_many).into()));
     assert_eq!(pair.receiver.dropped().malformed, 1);
 }
 
@@ -123,8 +123,8 @@ proptest! {
         let mut crowd = Crowd::new(&mut pair, 1, 0.5e6, 0.5e6);
         for (kind, fields, after) in messages {
             crowd.run(&mut pair, after as f64 / 1000.0);
-            pair.input(false, Input::Datagram(datagram(kind, &fields)));
-            pair.input(true, Input::Datagram(datagram(kind, &fields)));
+            pair.input(false, Input::Datagram(datagram(kind, &fields).into()));
+            pair.input(true, Input::Datagram(datagram(kind, &fields).into()));
             prop_assert!((500_000..=20_000_000).contains(&pair.allowed.0));
         }
         let before = pair.arrivals.len();

@@ -187,7 +187,7 @@ impl Net {
             self.now = self.now.max(next);
             if arrival.is_some_and(|at| at <= self.now) {
                 let (_, (from, to, datagram)) = self.flying.pop_first().unwrap();
-                let input = link::Input::Datagram(datagram);
+                let input = link::Input::Datagram(datagram.into());
                 self.input(to, Input::Link { peer: node(from), input });
                 continue;
             }

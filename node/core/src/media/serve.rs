@@ -227,7 +227,7 @@ mod tests {
             loop {
                 match nodes[at].links.poll_output() {
                     links::Output::Transmit { to, datagram } => {
-                        let (peer, input) = (NodeId([at as u8; 16]), link::Input::Datagram(datagram.to_bytes()));
+                        let (peer, input) = (NodeId([at as u8; 16]), link::Input::Datagram(datagram.to_bytes().into()));
                         inputs.push_back((usize::from(to.0[0]), links::Input::Link { peer, input }));
                     }
                     links::Output::Received { received, .. } => nodes[at].received.push(received),

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use origo_auth::NodeId;
+use origo_cascade_core::link::{Class, Datagram, Flow, Packet, Send};
 use origo_cascade_core::{Input, link, links};
 
 use super::super::World;
@@ -68,6 +70,32 @@ impl World<'_> {
             self.give_links(node, input);
         } else {
             self.put_off(node, Work::Links(input));
+        }
+    }
+
+    /// The same of a datagram, which is most of what they take.
+    pub(in super::super) fn links_datagram(&mut self, node: usize, peer: NodeId, datagram: Datagram) {
+        if self.faults.nodes[node].is_free {
+            self.nodes[node].links.handle_datagram(self.instant, peer, &datagram);
+            self.drain_links(node);
+        } else {
+            self.put_off(node, Work::Links(links::Input::Link { peer, input: link::Input::Datagram(datagram) }));
+        }
+    }
+
+    /// The same of a packet that people here publish.
+    pub(in super::super) fn links_packet(
+        &mut self,
+        node: usize,
+        to: NodeId,
+        flow: Flow,
+        (class, packet): (Class, Packet),
+    ) {
+        if self.faults.nodes[node].is_free {
+            self.nodes[node].links.handle_packet(self.instant, to, flow, class, packet);
+            self.drain_links(node);
+        } else {
+            self.put_off(node, Work::Links(links::Input::Send(Send::Packet { to, flow, class, packet })));
         }
     }
 

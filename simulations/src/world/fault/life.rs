@@ -46,14 +46,14 @@ impl World<'_> {
         self.nodes[node].receiving.clear();
         self.retire(node);
         let scenario = self.scenario;
-        let fresh = Node::new(self.instant(), &scenario.topology.nodes[node], &scenario.policy);
+        let fresh = Node::new(self.instant, &scenario.topology.nodes[node], &scenario.policy);
         let old = std::mem::replace(&mut self.nodes[node], fresh);
         self.nodes[node].sent = old.sent;
     }
 
     /// A dead node starts, under the identity that it had.
     pub(super) fn start_node(&mut self, node: usize) {
-        let (count, now) = (self.nodes.len(), self.instant());
+        let (count, now) = (self.nodes.len(), self.instant);
         if !self.faults.nodes[node].dead {
             return;
         }

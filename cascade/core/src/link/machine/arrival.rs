@@ -1,21 +1,21 @@
 //! What becomes of the peer's datagrams: packets, once each, and what link messages ask for.
 
-use bytes::Bytes;
+use std::sync::Arc;
 
 use super::super::counters::IN;
 use super::super::fec::{Gives, Restored};
 use super::super::hop::{CLASSES, deadline_of, place_of};
 use super::super::message::{self, Message, Parity};
 use super::super::receiver::{How, numbers_of};
-use super::super::{Class, Flow, Output, Received, datagram};
+use super::super::{Class, Datagram, Flow, Output, Received, datagram};
 use super::{Link, read_flow};
 use crate::wire::Malformed;
 
 impl Link {
     /// Whether nothing else has come of it than a packet for its receiver.
-    pub(super) fn handle_datagram(&mut self, datagram: &Bytes) -> Result<bool, Malformed> {
+    pub(super) fn handle_datagram(&mut self, datagram: &Datagram) -> Result<bool, Malformed> {
         let ends_silence = self.up.as_mut().is_some_and(|hop| hop.path.hear(self.now, datagram.len()));
-        let mut rest = &datagram[..];
+        let mut rest = datagram.head();
         let flow = read_flow(&mut rest)?;
         if flow.0 != 0 {
             return Ok(self.handle_packet(flow, rest, datagram)? && !ends_silence);
@@ -30,7 +30,7 @@ impl Link {
         Ok(false)
     }
 
-    fn handle_packet(&mut self, flow: Flow, mut rest: &[u8], datagram: &Bytes) -> Result<bool, Malformed> {
+    fn handle_packet(&mut self, flow: Flow, mut rest: &[u8], datagram: &Datagram) -> Result<bool, Malformed> {
         let (head, flags) = datagram::decode_head(flow, &mut rest)?;
         let Some(hop) = &mut self.up else { return Ok(false) };
         let Some(place) = place_of(head.class) else { return Ok(false) };
@@ -59,16 +59,23 @@ impl Link {
         if let Some(restored) = hop.decoder.take_late(place, number).filter(|_| how == How::First) {
             self.restore(&restored);
         }
-        self.deliver(flow, head.class, flags, rest)?;
+        self.deliver(flow, head.class, flags, (rest, datagram.shared()))?;
         Ok(is_plain)
     }
 
-    fn deliver(&mut self, flow: Flow, class: Class, flags: u8, mut rest: &[u8]) -> Result<(), Malformed> {
-        let Some(receiving) = self.receiving.get_mut(&flow) else {
+    /// A packet for whoever takes the flow: what stands behind the datagram's head, and the payload if it lies apart.
+    fn deliver(
+        &mut self,
+        flow: Flow,
+        class: Class,
+        flags: u8,
+        (rest, payload): (&[u8], Option<&Arc<[u8]>>),
+    ) -> Result<(), Malformed> {
+        let Some(receiving) = self.receiving.get_mut(flow) else {
             self.dropped.unknown_flow += 1;
             return Ok(());
         };
-        let mut packet = datagram::decode_packet(flags, &mut rest, self.now)?;
+        let mut packet = datagram::decode_packet(flags, rest, payload, self.now)?;
         packet.sequence = receiving.extend(packet.sequence as u16);
         if packet.key {
             self.keyframes_wanted.remove(&flow);
@@ -113,7 +120,7 @@ impl Link {
         let wait = hop.decoder.wait(self.now);
         hop.receivers[restored.place].accept(self.now, restored.number, How::Restored, wait);
         self.stats.recovered += 1;
-        if self.deliver(head.flow, head.class, flags, rest).is_err() {
+        if self.deliver(head.flow, head.class, flags, (rest, None)).is_err() {
             self.dropped.parity_wrong += 1;
         }
     }
@@ -127,7 +134,7 @@ impl Link {
                 }
             }
             Message::KeyRequest(flows) => flows.into_iter().for_each(|flow| self.pass_keyframe_request(flow)),
-            Message::SenderReport { flow, ntp, rtp } => match self.receiving.get(&flow) {
+            Message::SenderReport { flow, ntp, rtp } => match self.receiving.get(flow) {
                 Some(receiving) => {
                     let received = Received::SenderReport { layer: receiving.layer, ntp, rtp };
                     let (sink, class) = (receiving.sink, Class::Link);
@@ -148,12 +155,12 @@ impl Link {
         for number in numbers_of(first, bitmap) {
             let Some((sent_at, sent)) = hop.rings[place].take_again(self.now, number, age_max) else { continue };
             // What is no longer served was still sent before: its receiver may be waiting for it.
-            let serving = self.serving.get(&datagram::flow_of(&sent));
+            let serving = self.serving.get(datagram::flow_of(&sent));
             let is_away = serving.is_some_and(|serving| serving.load.is_away());
             let in_stream = serving.is_some_and(|serving| serving.in_stream);
             if is_away || !hop.scheduler.offer_again(self.now, place, sent.clone(), sent_at + age_max) {
                 self.dropped.repair_refused += 1;
-                refused.extend(in_stream.then(|| datagram::decode(&sent.to_bytes(), self.now).ok()).flatten());
+                refused.extend(in_stream.then(|| datagram::decode(&sent, self.now).ok()).flatten());
             }
         }
         self.tell_expired(refused);
@@ -161,7 +168,7 @@ impl Link {
 
     fn pass_keyframe_request(&mut self, flow: Flow) {
         self.stats.keyframe_requests[IN] += 1;
-        let Some(serving) = self.serving.get(&flow) else {
+        let Some(serving) = self.serving.get(flow) else {
             self.dropped.unknown_flow += 1;
             return;
         };
@@ -174,7 +181,7 @@ impl Link {
 
     /// Asks whoever sends a flow for a keyframe; false if that is too soon.
     pub(super) fn ask_publisher(&mut self, flow: Flow) -> bool {
-        let Some(serving) = self.serving.get_mut(&flow) else { return false };
+        let Some(serving) = self.serving.get_mut(flow) else { return false };
         if !serving.keyframes.pass(self.now) {
             return false;
         }

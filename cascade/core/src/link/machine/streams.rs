@@ -22,7 +22,7 @@ impl Link {
         let Some(stream) = self.streams.get_mut(&layer.track) else { return };
         if packet.key && goes {
             for flow in stream.flows() {
-                self.serving.get_mut(&flow).into_iter().for_each(|serving| serving.load.begin_anew(self.now));
+                self.serving.get_mut(flow).into_iter().for_each(|serving| serving.load.begin_anew(self.now));
             }
         }
         for (flow, packet) in stream.take(flow, packet, goes).into_iter().flatten() {
@@ -33,7 +33,7 @@ impl Link {
 
     /// Packets of a flow were to go and do not.
     pub(super) fn tell_shed(&mut self, flow: Flow, packets: Vec<Packet>) {
-        let upper = self.serving.get(&flow).filter(|serving| serving.in_stream && serving.layer.layer > 0);
+        let upper = self.serving.get(flow).filter(|serving| serving.in_stream && serving.layer.layer > 0);
         if let Some(track) = upper.map(|serving| serving.layer.track) {
             self.tell_left_out(track, packets);
         }
