@@ -27,26 +27,25 @@ pub struct Calendar<T> {
     in_wheel: usize,
     /// Chains beyond the wheel, by bucket.
     far: BTreeMap<u64, u32>,
-    /// All entries in one place, which keeps them together in the processor's cache.
-    entries: Vec<Entry<T>>,
-    /// The chain of entries that are free; the last used first.
+    /// What chains are made of, apart from the things: so little that the processor's cache holds all of it.
+    links: Vec<Link>,
+    /// By the place of their link.
+    items: Vec<Option<T>>,
+    /// The chain of places that are free; the last used first.
     free: u32,
-    sequence: u64,
 }
 
-#[derive(Debug)]
-struct Entry<T> {
+/// A link of a chain. What was put in last comes first.
+#[derive(Clone, Copy, Debug)]
+struct Link {
     at: u64,
-    sequence: u64,
     next: u32,
-    item: Option<T>,
 }
 
 /// An entry of the current bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 struct Due {
     at: u64,
-    sequence: u64,
     place: u32,
 }
 
@@ -58,9 +57,9 @@ impl<T> Default for Calendar<T> {
             wheel: vec![END; BUCKETS as usize],
             in_wheel: 0,
             far: BTreeMap::new(),
-            entries: Vec::new(),
+            links: Vec::new(),
+            items: Vec::new(),
             free: END,
-            sequence: 0,
         }
     }
 }
@@ -68,40 +67,37 @@ impl<T> Default for Calendar<T> {
 impl<T> Calendar<T> {
     /// Puts something in. What lies in the past comes next, behind all that is due as early.
     pub fn push(&mut self, at: u64, item: T) {
-        self.sequence += 1;
-        let sequence = self.sequence;
         let number = at >> WIDTH_BITS;
         if number <= self.number {
-            let place = self.keep(Entry { at, sequence, next: END, item: Some(item) });
-            let due = Due { at, sequence, place };
-            let before = self.current.partition_point(|other| *other > due);
-            self.current.insert(before, due);
-            return;
-        }
-        let is_near = number - self.number < BUCKETS;
-        let first = if is_near { self.wheel[(number % BUCKETS) as usize] } else { self.far_chain(number) };
-        let place = self.keep(Entry { at, sequence, next: first, item: Some(item) });
-        if is_near {
+            let place = self.keep(at, END, item);
+            let before = self.current.partition_point(|other| other.at > at);
+            self.current.insert(before, Due { at, place });
+        } else if number - self.number < BUCKETS {
+            let bucket = (number % BUCKETS) as usize;
             self.in_wheel += 1;
-            self.wheel[(number % BUCKETS) as usize] = place;
+            self.wheel[bucket] = self.keep(at, self.wheel[bucket], item);
         } else {
+            let first = self.far.get(&number).copied().unwrap_or(END);
+            let place = self.keep(at, first, item);
             self.far.insert(number, place);
         }
     }
 
-    fn far_chain(&self, number: u64) -> u32 {
-        self.far.get(&number).copied().unwrap_or(END)
-    }
-
-    fn keep(&mut self, entry: Entry<T>) -> u32 {
+    fn keep(&mut self, at: u64, next: u32, item: T) -> u32 {
         let place = self.free;
-        let Some(free) = self.entries.get_mut(place as usize) else {
-            self.entries.push(entry);
-            return (self.entries.len() - 1) as u32;
-        };
-        self.free = free.next;
-        *free = entry;
-        place
+        match self.links.get_mut(place as usize) {
+            Some(link) => {
+                self.free = link.next;
+                *link = Link { at, next };
+                self.items[place as usize] = Some(item);
+                place
+            }
+            None => {
+                self.links.push(Link { at, next });
+                self.items.push(Some(item));
+                self.links.len() as u32 - 1
+            }
+        }
     }
 
     /// When the next thing happens.
@@ -113,10 +109,9 @@ impl<T> Calendar<T> {
     /// Takes the next thing.
     pub fn pop(&mut self) -> Option<(u64, T)> {
         self.turn();
-        let Due { at, place, .. } = self.current.pop()?;
-        let entry = &mut self.entries[place as usize];
-        entry.next = std::mem::replace(&mut self.free, place);
-        entry.item.take().map(|item| (at, item))
+        let Due { at, place } = self.current.pop()?;
+        self.links[place as usize].next = std::mem::replace(&mut self.free, place);
+        self.items[place as usize].take().map(|item| (at, item))
     }
 
     /// Turns the wheel until the current bucket has something.
@@ -131,19 +126,29 @@ impl<T> Calendar<T> {
             }
             let chain = std::mem::replace(&mut self.wheel[(self.number % BUCKETS) as usize], END);
             self.in_wheel -= self.open(chain);
+            // All of it was put in before what is in the wheel, for then the bucket was far.
             if let Some(entry) = self.far.first_entry().filter(|entry| *entry.key() == self.number) {
                 let chain = entry.remove();
                 self.open(chain);
             }
-            self.current.sort_unstable_by_key(|due| std::cmp::Reverse(*due));
+            // What is due at one instant keeps its order: put in last, taken last.
+            self.current.sort_by_key(|due| std::cmp::Reverse(due.at));
+            self.fetch();
         }
+    }
+
+    /// Looks at all that comes next at once: memory that the processor's cache does not hold is fetched together, not one
+    /// by one as it is taken.
+    fn fetch(&self) {
+        let is_there = |due: &&Due| self.items[due.place as usize].is_some();
+        std::hint::black_box(self.current.iter().filter(is_there).count());
     }
 
     /// Lays a chain into the current bucket; says how many entries it had.
     fn open(&mut self, mut chain: u32) -> usize {
         let before = self.current.len();
-        while let Some(&Entry { at, sequence, next, .. }) = self.entries.get(chain as usize) {
-            self.current.push(Due { at, sequence, place: chain });
+        while let Some(&Link { at, next }) = self.links.get(chain as usize) {
+            self.current.push(Due { at, place: chain });
             chain = next;
         }
         self.current.len() - before

@@ -23,7 +23,14 @@ const ACK_AFTER: u32 = 10;
 /// See the module.
 #[derive(Debug)]
 pub struct Path {
-    line: Line,
+    /// Apart, for a datagram needs little of it, and thousands of paths are to stay in the processor's cache.
+    line: Box<Line>,
+    /// What a datagram needs, with times in ns.
+    delay: u64,
+    jitter: f64,
+    reorder: bool,
+    loss: Loss,
+    rate_bps: Option<u64>,
     trace_row: usize,
     dice: SmallRng,
     /// In the bad state of a loss that comes in bursts.
@@ -58,8 +65,13 @@ pub struct Tally {
 impl Path {
     /// A path as a scenario describes it.
     pub fn new(line: Line, seed: u64, name: &str) -> Self {
-        Self {
-            line,
+        let mut path = Self {
+            line: Box::new(line),
+            delay: 0,
+            jitter: 0.0,
+            reorder: false,
+            loss: Loss::Random(0.0),
+            rate_bps: None,
             trace_row: 0,
             dice: dice(seed, name),
             bad: false,
@@ -70,7 +82,16 @@ impl Path {
             unacknowledged: 0,
             ack_due: 0,
             tally: Tally::default(),
-        }
+        };
+        path.learn();
+        path
+    }
+
+    /// Takes from the line what a datagram needs.
+    fn learn(&mut self) {
+        self.delay = self.line.delay.as_nanos() as u64;
+        self.jitter = self.line.jitter.as_nanos() as u64 as f64;
+        (self.reorder, self.loss, self.rate_bps) = (self.line.reorder, self.line.loss, self.line.rate_bps);
     }
 
     /// As it is now.
@@ -81,6 +102,7 @@ impl Path {
     /// Changes it; a trace goes on where it was.
     pub fn change(&mut self, change: impl Fn(&mut Line)) {
         change(&mut self.line);
+        self.learn();
     }
 
     /// One more fault lets nothing through, or one fewer.
@@ -95,7 +117,7 @@ impl Path {
 
     /// One way without jitter and queues, ns.
     pub fn delay(&self) -> u64 {
-        self.line.delay.as_nanos() as u64
+        self.delay
     }
 
     /// What stands in the queue, ns.
@@ -113,6 +135,9 @@ impl Path {
             self.line.loss = row.loss.map_or(self.line.loss, Loss::Random);
             self.line.rate_bps = row.rate_bps.or(self.line.rate_bps);
             changed = true;
+        }
+        if changed {
+            self.learn();
         }
         changed
     }
@@ -163,7 +188,7 @@ impl Path {
             return None;
         }
         let mut arrives = departs + self.delay() + self.jitter(now);
-        if !self.line.reorder {
+        if !self.reorder {
             arrives = arrives.max(self.last_arrival);
             self.last_arrival = arrives;
         }
@@ -182,7 +207,7 @@ impl Path {
 
     /// When the last byte leaves the queue; `None` when it would wait too long.
     fn depart(&mut self, now: u64, bytes: usize, may_drop: bool) -> Option<u64> {
-        let Some(rate) = self.line.rate_bps else { return Some(now) };
+        let Some(rate) = self.rate_bps else { return Some(now) };
         if may_drop && self.queue(now) > self.line.queue.as_nanos() as u64 {
             return None;
         }
@@ -195,7 +220,7 @@ impl Path {
         if self.cuts > 0 {
             return true;
         }
-        match self.line.loss {
+        match self.loss {
             Loss::Random(share) => share > 0.0 && self.dice.random::<f64>() < share,
             Loss::Gilbert { good, bad, p, r } => {
                 let turns = self.dice.random::<f64>() < if self.bad { r } else { p };
@@ -206,11 +231,11 @@ impl Path {
     }
 
     fn jitter(&mut self, now: u64) -> u64 {
-        let mean = self.line.jitter.as_nanos() as u64 as f64;
+        let mean = self.jitter;
         if mean == 0.0 {
             return 0;
         }
-        if self.line.reorder {
+        if self.reorder {
             return self.draw(mean) as u64;
         }
         let (mut from, mut to, mut until) = self.drift;
