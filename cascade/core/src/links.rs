@@ -6,6 +6,7 @@
 mod counters;
 mod counts;
 mod kept;
+mod keyframe;
 mod layer;
 mod machine;
 mod numbers;

@@ -45,9 +45,9 @@ pub(super) struct Watch {
     pub(super) freezes: u32,
     pub(super) reported: bool,
     /// What may still come late: with faults a parent sends again what another one lost.
-    pub(super) late: Option<Late>,
+    pub(super) late: Option<Box<Late>>,
     /// What a fault does to it.
-    pub(super) pause: Option<Pause>,
+    pub(super) pause: Option<Box<Pause>>,
 }
 
 /// Packets that are settled.

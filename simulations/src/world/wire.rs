@@ -15,37 +15,13 @@ pub(super) struct Seen {
     pub(super) payload: usize,
 }
 
-/// Looks at a datagram; `None` for link messages.
+/// Looks at a datagram; `None` for link messages, which go as flow 0.
 pub(super) fn look(sent: &Datagram) -> Option<Seen> {
-    let datagram = sent.head();
-    let mut at = 0;
-    if varint(datagram, &mut at)? == 0 {
-        return None;
-    }
-    let flags = *datagram.get(at)?;
-    let again = flags & 0x04 != 0;
-    // Flags and hop number, and the original number of a retransmission.
-    at += if again { 5 } else { 3 };
-    if flags & 0x20 != 0 {
-        varint(datagram, &mut at)?;
-    }
-    // RTP number and timestamp.
-    at += 6;
-    if flags & 0x40 != 0 {
-        let present = *datagram.get(at)?;
-        at += 1 + usize::from(present & 0x01 != 0) + usize::from(present & 0x02 != 0);
-        if present & 0x04 != 0 {
-            at += 1 + usize::from(*datagram.get(at)?);
-        }
-        at += if present & 0x08 != 0 { 8 } else { 0 } + if present & 0x10 != 0 { 3 } else { 0 };
-    }
-    Some(Seen { is_audio: flags & 0x03 == 1, again, payload: sent.len().checked_sub(at)? })
-}
-
-fn varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
-    let first = *bytes.get(*at)?;
-    let length = 1 << (first >> 6);
-    let rest = bytes.get(*at + 1..*at + length)?;
-    *at += length;
-    Some(rest.iter().fold(u64::from(first & 0x3f), |value, byte| value << 8 | u64::from(*byte)))
+    let head = sent.head();
+    let flow_bytes = match head.first()? {
+        0 => return None,
+        first => 1_usize << (first >> 6),
+    };
+    let flags = *head.get(flow_bytes)?;
+    Some(Seen { is_audio: flags & 0x03 == 1, again: flags & 0x04 != 0, payload: sent.payload().len() })
 }

@@ -37,6 +37,9 @@ const TOLERANCE_MIN: f64 = 0.02;
 const TOLERANCE_MAX: f64 = 0.2;
 /// Lossy rounds before the path is asked whether the loss is ours.
 const LOSSY_ROUNDS: u32 = 4;
+/// More must be lost in them than what is borne by so many deviations: of 40 packets a round of which 1.5 % are lost at
+/// random, more than 2 % look lost in four rounds of seven or so every few seconds.
+const LOSSY_CERTAIN: f64 = 3.0;
 /// Growth per second beside the rate at which a queue began to stand.
 const GROWTH_NEAR_CAP: f64 = 0.06;
 /// Slowest and fastest growth per second elsewhere.
@@ -84,13 +87,22 @@ pub(super) struct Estimator {
     /// Where a queue began to stand.
     cap: Option<f64>,
     tolerance: f64,
-    lossy_rounds: u32,
+    lossy: Lossy,
     test: Option<Test>,
     /// What was delivered when the queue that stands now began.
     before_queue: Option<f64>,
     calm_since: Instant,
     competes: bool,
     queue: f64,
+}
+
+/// Rounds in which more was lost than is borne, less those in which it was not; and what came and was lost since the
+/// first.
+#[derive(Debug, Default)]
+struct Lossy {
+    rounds: u32,
+    packets: u64,
+    missed: i64,
 }
 
 /// Reports that are judged together.
@@ -142,7 +154,7 @@ impl Estimator {
             held_until: now,
             cap: None,
             tolerance: TOLERANCE_MIN,
-            lossy_rounds: 0,
+            lossy: Lossy::default(),
             test: None,
             before_queue: None,
             calm_since: now,
@@ -234,7 +246,7 @@ impl Estimator {
         };
         self.competes = true;
         self.allowed = before;
-        (self.before_queue, self.test, self.lossy_rounds) = (None, None, 0);
+        (self.before_queue, self.test, self.lossy) = (None, None, Lossy::default());
         self.hold(now, 2 * rtt);
         true
     }
@@ -246,14 +258,14 @@ impl Estimator {
         self.cap = Some(self.cap.map_or(verdict.delivered, |cap| 0.7 * cap + 0.3 * verdict.delivered));
         let excess = (verdict.queue / (2.0 * rtt.as_secs_f64() + 0.05)).min(0.25);
         self.allowed = delivered * (1.0 - excess) * 0.97;
-        (self.test, self.lossy_rounds) = (None, 0);
+        (self.test, self.lossy) = (None, Lossy::default());
         self.hold(now, rtt.mul_f64(1.1) + Duration::from_millis(50));
     }
 
     /// If less was lost at the lower rate, the loss was ours; else it is the path's, and is borne.
     fn end_test(&mut self) {
         let Some(test) = self.test.take() else { return };
-        self.lossy_rounds = 0;
+        self.lossy = Lossy::default();
         let loss = share(test.missed, test.packets);
         if test.loss - loss > 0.04 || loss < 0.5 * test.loss {
             self.cap = Some(self.allowed);
@@ -264,15 +276,11 @@ impl Estimator {
     }
 
     fn watch_loss(&mut self, now: Instant, verdict: &Verdict, rtt: Duration, demand: Demand) {
-        if verdict.loss > self.tolerance {
-            self.lossy_rounds += 1;
-        } else {
-            self.lossy_rounds = self.lossy_rounds.saturating_sub(1);
-        }
+        self.lossy.take(verdict, self.tolerance);
         if verdict.loss < TOLERANCE_MIN {
             self.tolerance = (self.tolerance * 0.999).max(TOLERANCE_MIN);
         }
-        if verdict.loss > self.tolerance && self.lossy_rounds >= LOSSY_ROUNDS {
+        if verdict.loss > self.tolerance && self.lossy.is_certain(self.tolerance) {
             let until = now + 2 * rtt + Duration::from_millis(300);
             self.test = Some(Test { loss: verdict.loss, old: self.allowed, until, packets: 0, missed: 0 });
             // Below what really goes: a lower bound that does not bind would answer nothing.
@@ -299,6 +307,23 @@ impl Estimator {
             }
         }
         self.allowed = (self.allowed * (1.0 + span * growth)).min(most).max(self.allowed);
+    }
+}
+
+impl Lossy {
+    fn take(&mut self, verdict: &Verdict, tolerance: f64) {
+        self.packets += verdict.packets;
+        self.missed += verdict.missed;
+        self.rounds = if verdict.loss > tolerance { self.rounds + 1 } else { self.rounds.saturating_sub(1) };
+        if self.rounds == 0 {
+            *self = Self::default();
+        }
+    }
+
+    /// Whether chance alone would hardly lose as much.
+    fn is_certain(&self, tolerance: f64) -> bool {
+        let borne = tolerance * (self.packets as f64 + self.missed.max(0) as f64);
+        self.rounds >= LOSSY_ROUNDS && self.missed as f64 > borne + LOSSY_CERTAIN * (borne + 1.0).sqrt()
     }
 }
 

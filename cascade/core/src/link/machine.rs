@@ -1,6 +1,7 @@
 //! The core of a link: packets of workers become datagrams, datagrams of the peer become packets, once each.
 
 mod arrival;
+mod intake;
 mod streams;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -351,30 +352,6 @@ impl Link {
         }
     }
 
-    fn receive(&mut self, flow: Flow, layer: TrackLayer, sink: usize) {
-        self.flows_by_layer.insert(layer, flow);
-        self.receiving.insert(flow, Receiving { layer, sink, highest: None, keyframes: Upstream::default() });
-        self.stats.receiving = self.receiving.len() as u64;
-    }
-
-    fn stop_receive(&mut self, flow: Flow) {
-        let Some(receiving) = self.receiving.remove(flow) else { return };
-        self.stats.receiving = self.receiving.len() as u64;
-        self.keyframes_wanted.remove(&flow);
-        if self.flows_by_layer.get(&receiving.layer) == Some(&flow) {
-            self.flows_by_layer.remove(&receiving.layer);
-        }
-    }
-
-    fn want_keyframe(&mut self, layer: TrackLayer) {
-        match self.flows_by_layer.get(&layer) {
-            Some(flow) => {
-                self.keyframes_wanted.insert(*flow);
-            }
-            None => self.dropped.unknown_flow += 1,
-        }
-    }
-
     fn do_due(&mut self) {
         if self.up.is_none() {
             return;
@@ -423,18 +400,6 @@ impl Link {
         for nack in nacks {
             self.stats.nacks[OUT] += 1;
             self.send_message(&nack);
-        }
-    }
-
-    fn ask_for_keyframes(&mut self) {
-        let Some(rtt) = self.rtt() else { return };
-        let (now, receiving) = (self.now, &mut self.receiving);
-        let is_due = |flow: &&Flow| receiving.get_mut(**flow).is_some_and(|it| it.keyframes.take_due(now, rtt));
-        let due: Vec<Flow> = self.keyframes_wanted.iter().filter(is_due).copied().collect();
-        if !due.is_empty() {
-            self.keyframes_wanted.retain(|flow| !due.contains(flow));
-            self.stats.keyframe_requests[OUT] += due.len() as u64;
-            self.send_message(&Message::KeyRequest(due));
         }
     }
 

@@ -86,15 +86,9 @@ impl World<'_> {
             let Some(watch) = self.tracks[track].layers[layer].watches.get_mut(&node) else { continue };
             let (freezes, missed) = (watch.freezes, watch.tally.missed);
             let fault = number;
-            watch.pause = watch.arrived_at.map(|_| Pause {
-                fault,
-                since: now,
-                longest: 0,
-                ended_at: now,
-                freezes,
-                missed,
-                is_gray,
-            });
+            watch.pause = watch
+                .arrived_at
+                .map(|_| Box::new(Pause { fault, since: now, longest: 0, ended_at: now, freezes, missed, is_gray }));
         }
     }
 
@@ -114,7 +108,7 @@ impl World<'_> {
         let Some(watch) = self.tracks[track].layers[layer].watches.get_mut(&node) else { return };
         if let Some(pause) = watch.pause.take() {
             let watch = watch.clone();
-            self.measure_pause(pause, &watch, kind);
+            self.measure_pause(*pause, &watch, kind);
         }
     }
 

@@ -1,6 +1,8 @@
 //! A path as a fluid: what is sent beyond its rate stands in its queue.
 
 use proptest::prelude::*;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 
 use super::*;
 
@@ -121,6 +123,27 @@ fn heavy_loss_is_answered_though_less_is_sent_than_is_allowed() {
     (path.queue_max, path.demand) = (0.005, 4e6);
     path.run(10.0);
     assert!(path.estimator.allowed_bps() < 3.3e6, "{}", path.estimator.allowed_bps());
+}
+
+#[test]
+fn what_is_lost_at_random_is_asked_about_once_in_half_an_hour_at_most() {
+    let mut asked = 0;
+    // A hundred minutes of a quiet link.
+    for (seed, loss) in (0..50).flat_map(|seed| [(seed, 0.01), (seed, 0.015)]) {
+        let mut path = Path::new(80, 1e9, 200e6);
+        let (mut dice, mut gives_way) = (StdRng::seed_from_u64(seed), false);
+        for _ in 0..1200 {
+            path.now += 50 * MS;
+            let missed = (0..20).filter(|_| dice.random_bool(loss)).count() as i64;
+            let sample = Sample { bytes: 24_000, packets: 20, missed, delay: 40_000, delays: 10 };
+            let demand = Demand { mean: 4e6, sent: 4e6, next: 0.0 };
+            path.estimator.take(path.now, &sample, path.rtt, demand);
+            let has_given_way = path.estimator.allowed_bps() < 200e6;
+            asked += u32::from(has_given_way && !gives_way);
+            gives_way = has_given_way;
+        }
+    }
+    assert!(asked <= 3, "{asked} times");
 }
 
 #[test]
