@@ -5,6 +5,7 @@
 //! count rises, it exchanges all counts that it knows with three others, and who has not risen for seven of its usual
 //! intervals is dead.
 
+use origo_cascade_core::Level;
 use rand::Rng;
 use rand::rngs::SmallRng;
 use rand::seq::index::sample;
@@ -31,6 +32,24 @@ pub struct Beat {
     pub count: u32,
     /// How often it began to drain, or stopped: it drains while this is odd.
     pub drains: u32,
+    /// Grows with each change of what it does without, which is this modulo the number of levels.
+    pub overloads: u32,
+}
+
+/// How a node stands, as others know it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// It drains.
+    pub draining: bool,
+    /// What it does without.
+    pub level: Level,
+}
+
+impl Beat {
+    /// How the node stands that tells it.
+    pub fn standing(&self) -> Standing {
+        Standing { draining: self.drains % 2 == 1, level: Level::ALL[self.overloads as usize % Level::ALL.len()] }
+    }
 }
 
 /// What a node knows of the others.
@@ -106,6 +125,14 @@ impl View {
         self.known[self.me].beat.drains = drains;
     }
 
+    /// This node does without so much.
+    pub fn set_level(&mut self, level: Level) {
+        let beat = &mut self.known[self.me].beat;
+        while beat.standing().level != level {
+            beat.overloads += 1;
+        }
+    }
+
     /// Whom it talks to in this round: three of the living, and at times one of the dead.
     pub fn partners(&self, dice: &mut SmallRng) -> Vec<usize> {
         let others = |lives: bool| {
@@ -159,10 +186,15 @@ impl View {
         (died, is_news)
     }
 
-    /// Who lives, this node among them, and whether each drains.
-    pub fn living(&self) -> impl Iterator<Item = (usize, bool)> {
+    /// How this node stands.
+    pub fn own(&self) -> Standing {
+        self.known[self.me].beat.standing()
+    }
+
+    /// Who lives, this node among them, and how each stands.
+    pub fn living(&self) -> impl Iterator<Item = (usize, Standing)> {
         let living = self.known.iter().enumerate().filter(|(_, known)| known.lives);
-        living.map(|(node, known)| (node, known.beat.drains % 2 == 1))
+        living.map(|(node, known)| (node, known.beat.standing()))
     }
 
     /// Whether it counts another node as living.
@@ -252,7 +284,7 @@ mod tests {
         let mut view = View::settled(0, 3, 0);
         view.take_leave(1, 1);
         assert_eq!(view.review(1), (vec![1], true));
-        let beat = |life, count| [Beat::default(), Beat { life, count, drains: 0 }, Beat::default()];
+        let beat = |life, count| [Beat::default(), Beat { life, count, ..Beat::default() }, Beat::default()];
         view.hear(2, &beat(1, 9));
         view.hear(3, &beat(1, 10));
         assert_eq!(view.review(4), (vec![], false), "an old word");

@@ -80,6 +80,7 @@ stories! {
     four_nodes_are_upgraded_and_nobody_misses_a_word: "rolling-upgrade",
     stock_clients_are_led_on_and_nobody_sees_them_leave: "rolling-upgrade-stock",
     drained_relays_are_left_before_they_end: "drained-relay",
+    an_overloaded_relay_is_spared_and_used_again: "overloaded-relay",
     a_drain_on_one_side_of_a_partition_leaves_no_ghosts: "drain-in-partition",
 }
 

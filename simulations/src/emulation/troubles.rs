@@ -78,7 +78,7 @@ fn deeds_of(scenario: &Scenario, fault: &Fault) -> Option<Vec<(Duration, Deed)>>
             both(Deed::Gray(pairs.clone(), Some(late)), Deed::Gray(pairs, None))
         }
         Trouble::Hold(nodes) => both(Deed::Hold(nodes.clone(), true), Deed::Hold(nodes.clone(), false)),
-        Trouble::Skew { .. } | Trouble::Slow { .. } | Trouble::GossipLoss(_) => return None,
+        Trouble::Overload { .. } | Trouble::Skew { .. } | Trouble::Slow { .. } | Trouble::GossipLoss(_) => return None,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use origo_cascade_core::Level;
 use rand::Rng;
 use rand::rngs::SmallRng;
 
@@ -38,6 +39,13 @@ pub enum Trouble {
     },
     /// Nodes that drain take people again.
     Undrain(Vec<usize>),
+    /// Nodes are short of something and do without things until the fault is over.
+    Overload {
+        /// Which.
+        nodes: Vec<usize>,
+        /// Without what.
+        level: Level,
+    },
     /// Nothing passes between nodes of different groups; nodes that no group names are with the first.
     Partition(Vec<Vec<usize>>),
     /// All partitions are over, and every line is as it was at the start.
@@ -92,11 +100,12 @@ pub enum Gray {
 }
 
 /// Names of what may befall, as the file tells them.
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 14] = [
     "kill",
     "restart",
     "drain",
     "undrain",
+    "overload",
     "partition",
     "heal",
     "degrade",
@@ -163,6 +172,9 @@ fn read_nodes_fault(section: &Section<'_>, topology: &Topology) -> Option<Troubl
     if let Some(nodes) = nodes("undrain") {
         return Some(Trouble::Undrain(nodes));
     }
+    if let Some(nodes) = nodes("overload") {
+        return Some(Trouble::Overload { nodes, level: read_level(section)? });
+    }
     if let Some(nodes) = nodes("gray") {
         return Some(Trouble::Gray { nodes, how: read_gray(section, topology)? });
     }
@@ -205,6 +217,18 @@ fn needed(section: &Section<'_>, key: &'static str, least: f64, most: f64) -> Op
         section.refuse(key, "missing", format!("a number from {least} to {most}"));
     }
     section.number(key, least, most)
+}
+
+/// `not_relaying` unless told.
+fn read_level(section: &Section<'_>) -> Option<Level> {
+    let levels = &Level::ALL[1..];
+    let accepted = levels.iter().map(|level| level.name()).collect::<Vec<_>>().join(", ");
+    let Some(told) = section.text("level", &accepted) else { return Some(Level::NotRelaying) };
+    let level = levels.iter().find(|level| level.name() == told).copied();
+    if level.is_none() {
+        section.refuse("level", format!("{told:?}"), accepted);
+    }
+    level
 }
 
 fn read_gray(section: &Section<'_>, topology: &Topology) -> Option<Gray> {
@@ -380,6 +404,14 @@ gossip_loss = 20
 [[fault]]
 at = "13s"
 heal = true
+[[fault]]
+at = "14s"
+overload = "westus"
+[[fault]]
+at = "15s"
+overload = ["westus", "eastus"]
+level = "full"
+lasts = "4s"
 "#;
         let faults = parse(text).unwrap();
         assert_eq!(faults[0].what, Trouble::Drain { nodes: vec![1, 2], deadline: Duration::from_secs(20) });
@@ -392,6 +424,10 @@ heal = true
         assert_eq!(faults[5].what, Trouble::Skew { nodes: vec![1], seconds: -3.0 });
         assert_eq!(faults[6].what, Trouble::GossipLoss(0.2));
         assert_eq!(faults[7].what, Trouble::Heal);
+        assert_eq!(faults[8].what, Trouble::Overload { nodes: vec![1], level: Level::NotRelaying });
+        assert_eq!(faults[9].what, Trouble::Overload { nodes: vec![0, 1], level: Level::Full });
+        let told = parse("[[fault]]\nat = \"1s\"\noverload = \"westus\"\nlevel = \"calm\"\n").unwrap_err();
+        assert!(told.contains("fault[1].level: \"calm\"; accepted: full, shedding, not_relaying"), "{told}");
     }
 
     #[test]

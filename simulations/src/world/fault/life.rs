@@ -66,7 +66,7 @@ impl World<'_> {
         let state = &mut self.faults.nodes[node];
         (state.dead, state.life, state.drains) = (false, state.life + 1, 0);
         state.view = View::new(node, count, state.life);
-        state.told = vec![(node, false)];
+        state.told = vec![(node, state.view.own())];
         self.clear_backlog(node);
         let me = self.nodes[node].told.clone();
         self.cascade(node, Input::Members(vec![me]));

@@ -1,12 +1,12 @@
 //! Rounds of gossip: who lives, and who drains, as each node knows it.
 
 use origo_auth::NodeId;
-use origo_cascade_core::Input;
+use origo_cascade_core::{Input, Level, Overload};
 use rand::Rng;
 
 use super::super::{Detail, World, ms};
 use super::{Happening, Told};
-use crate::membership::ROUND;
+use crate::membership::{ROUND, Standing};
 
 impl World<'_> {
     /// A node's rounds begin somewhere within the first one.
@@ -73,18 +73,35 @@ impl World<'_> {
     }
 
     pub(super) fn tell_members(&mut self, node: usize) {
-        let living: Vec<(usize, bool)> = self.faults.nodes[node].view.living().collect();
+        let living: Vec<(usize, Standing)> = self.faults.nodes[node].view.living().collect();
         if living == self.faults.nodes[node].told {
             return;
         }
-        let members = living.iter().map(|(node, draining)| {
+        let members = living.iter().map(|(node, standing)| {
             let told = self.nodes[*node].told.clone();
-            origo_cascade_core::Node { draining: *draining, ..told }
+            let Standing { draining, level } = *standing;
+            origo_cascade_core::Node { draining, overload: Overload { level, why: String::new() }, ..told }
         });
         let members = members.collect();
-        self.tell(Detail::Decisions, || format!("node {node} knows of {living:?}"));
+        let shown = |(node, Standing { draining, level }): &(usize, Standing)| match (draining, level) {
+            (true, _) => format!("{node} that drains"),
+            (false, Level::Calm) => node.to_string(),
+            (false, level) => format!("{node} that is {}", level.name()),
+        };
+        self.tell(Detail::Decisions, || {
+            format!("node {node} knows of {}", living.iter().map(shown).collect::<Vec<_>>().join(", "))
+        });
         self.faults.nodes[node].told = living;
         self.cascade(node, Input::Members(members));
+    }
+
+    /// A node is short of something and does without so much; the others hear of it in the next rounds.
+    pub(super) fn set_level(&mut self, node: usize, level: Level) {
+        let state = &mut self.faults.nodes[node];
+        if !state.dead {
+            state.view.set_level(level);
+            self.tell_members(node);
+        }
     }
 
     /// A node drains, or does so no more; the others hear of it in the next rounds.

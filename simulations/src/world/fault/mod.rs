@@ -16,6 +16,7 @@ mod succession;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use origo_cascade_core::Level;
 use rand::rngs::SmallRng;
 
 use self::backlog::Backlog;
@@ -26,7 +27,7 @@ pub(super) use self::pause::Pause;
 pub(super) use self::succession::Beside;
 use super::{Detail, SETTLES, World};
 use crate::dice::dice;
-use crate::membership::{Beat, View};
+use crate::membership::{Beat, Standing, View};
 use crate::scenario::{DRAIN_DEADLINE, Gray, Trouble};
 
 /// A process needs this long from its start to its first word, ns.
@@ -116,8 +117,8 @@ pub(super) struct State {
     pub(super) dead: bool,
     died_at: u64,
     view: View,
-    /// What it told its cascade last of who lives and who drains.
-    told: Vec<(usize, bool)>,
+    /// What it told its cascade last of who lives and how they stand.
+    told: Vec<(usize, Standing)>,
     /// As in [`Beat`].
     pub(super) drains: u32,
     /// Faults that hold it.
@@ -147,7 +148,7 @@ impl Faults {
             dead: false,
             died_at: 0,
             view: View::settled(node, if any { nodes } else { node + 1 }, 0),
-            told: (0..nodes).map(|node| (node, false)).collect(),
+            told: (0..nodes).map(|node| (node, Standing::default())).collect(),
             drains: 0,
             held: 0,
             held_at: 0,
@@ -263,6 +264,7 @@ impl World<'_> {
             }
             Trouble::Drain { nodes, deadline } => nodes.iter().for_each(|node| self.drain(*node, *deadline)),
             Trouble::Undrain(nodes) => nodes.iter().for_each(|node| self.set_draining(*node, false)),
+            Trouble::Overload { nodes, level } => nodes.iter().for_each(|node| self.set_level(*node, *level)),
             Trouble::Partition(groups) => self.partition(number, groups),
             Trouble::Heal => {
                 self.heal();
@@ -298,6 +300,7 @@ impl World<'_> {
             }),
             Trouble::Drain { nodes, .. } => nodes.iter().for_each(|node| self.undrain(*node)),
             Trouble::Undrain(nodes) => nodes.iter().for_each(|node| self.drain(*node, DRAIN_DEADLINE)),
+            Trouble::Overload { nodes, .. } => nodes.iter().for_each(|node| self.set_level(*node, Level::Calm)),
             Trouble::Partition(_) | Trouble::Degrade(..) | Trouble::Flap { .. } => self.mend_lines(number),
             Trouble::Gray { nodes, .. } => nodes.iter().for_each(|node| {
                 self.faults.nodes[*node].grays.remove(&number);

@@ -44,7 +44,10 @@ fn is_hit(fault: &Fault, way: &[usize], links: &[(usize, usize)]) -> bool {
         Trouble::Kill(nodes) | Trouble::Restart(nodes) | Trouble::Hold(nodes) => {
             passes(nodes) && !begins_or_ends(nodes)
         }
-        Trouble::Drain { nodes, .. } | Trouble::Slow { nodes, .. } | Trouble::Gray { nodes, .. } => passes(nodes),
+        Trouble::Drain { nodes, .. }
+        | Trouble::Overload { nodes, .. }
+        | Trouble::Slow { nodes, .. }
+        | Trouble::Gray { nodes, .. } => passes(nodes),
         Trouble::Partition(groups) => {
             let group = |node: &usize| groups.iter().position(|group| group.contains(node)).unwrap_or(0);
             way.windows(2).any(|link| group(&link[0]) != group(&link[1])) && group(&ends[0]) == group(&ends[1])
@@ -130,7 +133,12 @@ impl World<'_> {
         if pause.is_gray {
             self.measure("gray_avoided_ms", ms(now - pause.since));
         }
-        if is_audio && matches!(self.scenario.faults[pause.fault as usize].what, Trouble::Drain { .. }) {
+        if is_audio
+            && matches!(
+                self.scenario.faults[pause.fault as usize].what,
+                Trouble::Drain { .. } | Trouble::Overload { .. }
+            )
+        {
             self.measure("drain_lost_packets", (watch.tally.missed - pause.missed) as f64);
         }
     }

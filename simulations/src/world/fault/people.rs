@@ -1,5 +1,6 @@
 //! People whose node is gone: their clients notice, and join the next nearest node.
 
+use origo_cascade_core::Level;
 use rand::Rng;
 
 use super::super::World;
@@ -79,11 +80,13 @@ impl World<'_> {
         self.rejoin(number);
     }
 
-    /// The nearest node that runs and does not drain; with a room's countries one within, if there is one.
+    /// The nearest node that runs and does not drain; with a room's countries one within, and one that is not full, if there
+    /// is one.
     pub(in super::super) fn place_for(&self, number: u32) -> Option<usize> {
         let (home, room, count) = (self.group(number).node, self.people[number as usize].room, self.nodes.len());
         let takes = |node: &usize| self.faults.runs(*node) && !self.faults.nodes[*node].is_draining();
+        let is_full = |node: usize| self.faults.nodes[node].view.own().level != Level::Calm;
         let delay = |node: usize| if node == home { 0 } else { self.paths[home * count + node].delay() };
-        (0..count).filter(takes).min_by_key(|node| (!self.may_touch(room, *node), delay(*node), *node))
+        (0..count).filter(takes).min_by_key(|node| (!self.may_touch(room, *node), is_full(*node), delay(*node), *node))
     }
 }
