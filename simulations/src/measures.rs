@@ -98,7 +98,11 @@ pub const METRICS: &[Metric] = &[
         "ms",
         "from the begin of a gray node until a layer goes round it, at each node that took it over that one",
     ),
-    metric("drain_lost_packets", "packets", "packets of sound that a node missed because one on their way drained"),
+    metric(
+        "drain_lost_packets",
+        "packets",
+        "packets of sound that a node missed because one on their way drained, or relayed no more",
+    ),
     metric(
         "move_gap_ms",
         "ms",
