@@ -72,6 +72,8 @@ pub(super) struct Target {
     /// As planned, until the new parent itself has told.
     pub(super) path: Vec<NodeId>,
     pub(super) confirmed: bool,
+    /// Some layer comes from there already.
+    pub(super) carries: bool,
     pub(super) until: Instant,
     pub(super) cause: Cause,
 }
@@ -91,7 +93,7 @@ impl Target {
     /// One that nobody has planned, asked beside the parent that there is.
     pub(super) fn beside(origin: NodeId, to: NodeId, until: Instant, cause: Cause) -> Self {
         let path = if to == origin { vec![to] } else { vec![origin, to] };
-        Self { to, path, confirmed: false, until, cause }
+        Self { to, path, confirmed: false, carries: false, until, cause }
     }
 
     /// Whether the parent is left against the plan.
@@ -136,6 +138,12 @@ impl Branch {
     /// Whether the nodes are known that media passes before it is here, now and soon.
     pub(super) fn knows_its_way(&self) -> bool {
         self.target.as_ref().is_none_or(|target| target.confirmed)
+    }
+
+    /// From the origin to the parent, as children have to reckon with it: from the first layer that moves on to the end of
+    /// the move the new way counts, since whoever hears of it late may take from below itself meanwhile.
+    fn way(&self) -> &[NodeId] {
+        self.target.as_ref().filter(|target| target.carries).map_or(&self.path, |target| &target.path)
     }
 
     /// Whether media passes a node before it is here, now or soon.
@@ -238,6 +246,10 @@ impl Cascade {
         }
         let backup = backup.filter(|backup| self.alive.contains(backup) && *backup != parent);
         let branch = self.subscriptions.branches.entry(key.clone()).or_insert_with(|| Branch::straight(from));
+        if branch.epoch == message.epoch {
+            // Whoever is told again was not heard, or stays elsewhere for a reason that the origin reckons with no more.
+            branch.told = None;
+        }
         branch.epoch = message.epoch;
         branch.planned = Some(Planned { parent, backup, path, countries });
         self.refuse_outsiders(&key);
@@ -259,10 +271,13 @@ impl Cascade {
         } else if branch.parent == planned.parent && branch.target.as_ref().is_some_and(Target::is_unplanned) {
             // It is being left, and stays only if a suspicion proves wrong in time.
         } else if branch.parent == planned.parent {
-            branch.target = None;
+            let carried = branch.target.take().is_some_and(|target| target.carries);
             branch.why.clear();
             self.steer_all(key);
             self.grant_to_all_children(key);
+            if carried {
+                self.tell_children_the_path(key);
+            }
         } else if branch.is_held(planned.parent, now) {
             // The reason why it is held was told, and stands.
         } else if !feeds {
@@ -271,11 +286,14 @@ impl Cascade {
             branch.why = "the link to the planned parent is not steady".to_owned();
         } else if branch.wanted_parent() != planned.parent {
             let until = now + MOVE_WAITS;
-            branch.target =
-                Some(Target { to: planned.parent, path: planned.path, confirmed: false, until, cause: Cause::Planned });
+            let (to, path, cause) = (planned.parent, planned.path, Cause::Planned);
+            let left = branch.target.replace(Target { to, path, confirmed: false, carries: false, until, cause });
             branch.why.clear();
             self.timers.set(until, Timer::Move(key.clone()));
             self.steer_all(key);
+            if left.is_some_and(|left| left.carries) {
+                self.tell_children_the_path(key);
+            }
             // The origin hears when it is done.
             return;
         } else {
@@ -300,7 +318,7 @@ impl Cascade {
         let Some(to) = branch.target.as_ref().map(|target| target.to) else { return };
         let intakes = branch.layers.iter().filter_map(|layer| self.subscriptions.intakes.get(layer));
         if intakes.into_iter().any(|intake| intake.current.from != to) {
-            return;
+            return self.carry(key);
         }
         if let Some(branch) = self.subscriptions.branches.get_mut(key) {
             let cause = branch.target.as_ref().map_or(Cause::Planned, |target| target.cause);
@@ -316,6 +334,17 @@ impl Cascade {
         }
         self.tell_origin(key);
         self.tell_children_the_path(key);
+    }
+
+    /// A part of the layers comes from the new parent.
+    fn carry(&mut self, key: &TreeKey) {
+        let Some(branch) = self.subscriptions.branches.get_mut(key) else { return };
+        let Some(target) = branch.target.as_mut().filter(|target| target.confirmed && !target.carries) else { return };
+        let mut intakes = branch.layers.iter().filter_map(|layer| self.subscriptions.intakes.get(layer));
+        target.carries = intakes.any(|intake| intake.current.from == target.to);
+        if target.carries {
+            self.tell_children_the_path(key);
+        }
     }
 
     pub(super) fn branches_where(&self, is_meant: impl Fn(&TreeKey, &Branch) -> bool) -> Vec<TreeKey> {
@@ -360,7 +389,11 @@ impl Cascade {
             if is_loop {
                 return self.abandon_move(key, "the planned parent lies behind this node");
             }
+            let is_news = target.carries && target.path != path;
             (target.path, target.confirmed) = (path, true);
+            if is_news {
+                self.tell_children_the_path(key);
+            }
             self.refuse_children_where(key, &Refusal::Loop, Branch::passes);
             self.grant_to_all_children(key);
         } else if is_loop {
@@ -370,7 +403,7 @@ impl Cascade {
 
     /// The path that this node gives to children.
     pub(super) fn path_through_me(&self, key: &TreeKey) -> Vec<Bytes> {
-        let path = self.subscriptions.branches.get(key).map(|branch| branch.path.as_slice()).unwrap_or_default();
+        let path = self.subscriptions.branches.get(key).map(Branch::way).unwrap_or_default();
         path.iter().chain([&self.me]).map(|node| bytes_of(*node)).collect()
     }
 
@@ -383,7 +416,7 @@ impl Cascade {
     /// The path has changed: children hear of it, and those that are part of it are not served any more.
     pub(super) fn tell_children_the_path(&mut self, key: &TreeKey) {
         self.refuse_children_where(key, &Refusal::Loop, Branch::passes);
-        if self.subscriptions.branches.get(key).is_some_and(|branch| branch.path.len() >= PATH_NODES_MAX) {
+        if self.subscriptions.branches.get(key).is_some_and(|branch| branch.way().len() >= PATH_NODES_MAX) {
             return self.refuse_children(key, &Refusal::TooLong);
         }
         let message = Path { room: Some((&key.0).into()), origin: bytes_of(key.1), path: self.path_through_me(key) };

@@ -206,6 +206,9 @@ impl Cascade {
         branch.why = why.to_owned();
         self.steer_all(key);
         self.grant_to_all_children(key);
+        if target.carries {
+            self.tell_children_the_path(key);
+        }
         self.tell_origin(key);
     }
 

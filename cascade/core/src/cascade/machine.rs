@@ -230,6 +230,7 @@ impl Cascade {
             Timer::Tell(tree) => self.tell_origin(&tree),
             Timer::Idle(tree) => self.forget_branch(&tree),
             Timer::Plan(room) => self.plan_now(&room),
+            Timer::Rested(room) => self.plan_soon(&room),
             Timer::Places(room) => self.check_places(&room),
             Timer::Optimise => self.optimise(),
             Timer::Trust(child, parent) => self.trust_pair(child, parent),

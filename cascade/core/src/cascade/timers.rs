@@ -40,6 +40,8 @@ pub(super) enum Timer {
     Idle(TreeKey),
     /// Draw the tree of a room's own tracks.
     Plan(RoomKey),
+    /// Nodes that moved in that tree may move again.
+    Rested(RoomKey),
     /// See whether all in that tree are where they were told to be.
     Places(RoomKey),
     /// See whether all trees can be better.

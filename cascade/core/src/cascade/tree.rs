@@ -154,7 +154,7 @@ impl Cascade {
     }
 
     /// Draws the tree anew, together with what else changes until then.
-    fn plan_soon(&mut self, room: &RoomKey) {
+    pub(super) fn plan_soon(&mut self, room: &RoomKey) {
         let at = self.now + PLAN_WAITS;
         let Some(tree) = self.subscriptions.trees.get_mut(room) else { return };
         if tree.plan_at.is_none() {
@@ -285,6 +285,11 @@ impl Cascade {
             tree.epoch = self.subscriptions.epoch;
         }
         changed.sort_unstable();
+        let rests = self.policy.rests();
+        if rests > Duration::ZERO && changed.iter().any(|(_, node)| tree.moved.get(node) == Some(&now)) {
+            // Until then who moved stays, though others had to take what was left around it.
+            self.timers.set(now + rests, Timer::Rested(room.clone()));
+        }
         for (_, node) in changed {
             self.send_attach(room, node);
         }

@@ -67,6 +67,11 @@ pub trait RelayPolicy: fmt::Debug + Send + Sync {
     /// Draws a tree. Every member is in `edges` or in `refused`; paths are free of loops and end at the origin.
     fn plan(&self, problem: &Problem<'_>) -> Plan;
 
+    /// How long it leaves a node where it is after that moved: what it would do about such a node is drawn only then.
+    fn rests(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Whether every node of a room takes every layer, watched or not (what relays of other conference servers do).
     fn carries_unwatched(&self) -> bool {
         false

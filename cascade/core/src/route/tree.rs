@@ -111,6 +111,10 @@ impl RelayPolicy for Tree {
         "tree"
     }
 
+    fn rests(&self) -> Duration {
+        self.parameters.rests
+    }
+
     fn plan(&self, problem: &Problem<'_>) -> Plan {
         let mut reached: Vec<NodeId> = Vec::with_capacity(problem.members.len());
         let mut plan = Plan::default();

@@ -17,6 +17,7 @@ type Place = (NodeId, Option<NodeId>);
 pub struct Drawn {
     parents: Arc<Mutex<BTreeMap<NodeId, Place>>>,
     pub carries_unwatched: bool,
+    rests: Duration,
 }
 
 impl Drawn {
@@ -24,6 +25,11 @@ impl Drawn {
         let drawn = Self::default();
         drawn.draw(edges);
         drawn
+    }
+
+    /// One that says that nodes which moved rest for a while.
+    pub fn resting(rests: Duration) -> Self {
+        Self { rests, ..Self::default() }
     }
 
     /// Draws (child, parent) anew.
@@ -60,6 +66,10 @@ impl RelayPolicy for Drawn {
             plan.edges.insert(node, edge);
         }
         plan
+    }
+
+    fn rests(&self) -> Duration {
+        self.rests
     }
 
     fn carries_unwatched(&self) -> bool {

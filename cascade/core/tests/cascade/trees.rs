@@ -209,6 +209,65 @@ fn without_parent_and_backup_a_node_goes_straight_and_is_told_its_place_again() 
 }
 
 #[test]
+fn once_a_node_that_moved_has_rested_its_tree_is_drawn_anew_though_nothing_else_happens() {
+    let policy = Drawn::resting(Duration::from_secs(10));
+    let mut world = with_publisher(4, 4, 15, &policy);
+    world.want(1, 1, BASE);
+    world.want(2, 1, BASE);
+    world.run_for(SECOND);
+    policy.draw(&[(2, 1)]);
+    world.want(3, 1, BASE);
+    world.run_for(SECOND);
+    assert_eq!(world.parents(2, 1), [1]);
+    policy.draw(&[]);
+    world.run_for(Duration::from_secs(8));
+    assert_eq!(world.parents(2, 1), [1], "it rests");
+    run_without_gap(&mut world, Duration::from_secs(2), 2);
+    assert_eq!(world.parents(2, 1), [0]);
+}
+
+#[test]
+fn a_node_that_does_not_trust_the_link_to_its_planned_parent_says_so_as_often_as_it_is_told() {
+    let mut world = with_publisher(3, 3, 16, &Drawn::new(&[(2, 1)]));
+    world.want(2, 1, BASE);
+    world.run_for(Duration::from_secs(2));
+    for _ in 0..4 {
+        world.disconnect(1, 2);
+        world.run_for(Duration::from_millis(100));
+        world.connect(1, 2);
+        world.run_for(SECOND);
+    }
+    let said = |world: &World, (from, to): (usize, usize), kind: Kind| {
+        world.sent.iter().filter(|sent| **sent == (from, to, kind as u64)).count()
+    };
+    let before = (said(&world, (0, 2), Kind::Attach), said(&world, (2, 0), Kind::Attached));
+    run_without_gap(&mut world, Duration::from_secs(12), 2);
+    let after = (said(&world, (0, 2), Kind::Attach), said(&world, (2, 0), Kind::Attached));
+    assert_eq!((after.0 - before.0, after.1 - before.1), (2, 2), "every 5 s");
+    assert_eq!(world.parents(2, 1), [0]);
+}
+
+#[test]
+fn children_hear_of_a_new_way_when_the_first_layer_comes_over_it() {
+    let policy = Drawn::new(&[(3, 2), (2, 1)]);
+    let mut world = with_publisher(6, 6, 17, &policy);
+    world.want(3, 1, LayerSet::only(0).with(2));
+    world.want(4, 1, BASE);
+    world.run_for(Duration::from_secs(2));
+    policy.draw(&[(3, 2), (2, 4)]);
+    world.want(5, 1, BASE);
+    let until = world.elapsed() + SECOND;
+    while world.node(3).branches()[0].path != [id(0), id(4), id(2), id(3)] {
+        assert!(world.elapsed() < until, "it hears of the move");
+        world.run_for(Duration::from_millis(1));
+    }
+    let other = TrackLayer { track: track(1), layer: 2 };
+    assert!(world.media.parents(2, other).contains(&1), "another layer still comes the old way");
+    run_without_gap(&mut world, SECOND, 3);
+    assert_eq!(world.parents(2, 1), [4]);
+}
+
+#[test]
 fn a_relay_that_loses_its_way_sends_its_children_elsewhere() {
     let policy = Drawn::new(&[(3, 2), (2, 1)]);
     let mut world = with_publisher(4, 4, 12, &policy);
