@@ -26,9 +26,9 @@ pub(super) const METHOD: &str = "Kept";
 const OURS: u64 = 1 << 62;
 /// The number of an ASK whose answer nobody waits for.
 pub const UNANSWERED: u64 = OURS;
-/// A node that is there tells of its people within a round trip; one that has not by then is asked after.
-const TELLS_WITHIN: Duration = Duration::from_millis(150);
-/// For so long a node that is heard is expected to tell of its people itself.
+/// For so long a node that is heard is expected to tell of its people itself, which takes a round trip and whatever is
+/// lost on it. Others are not asked after it before: what they know may be newer than its first word, which would then
+/// seem to take somebody out who has just come. One that dies is not heard after 300 ms.
 const MAY_TELL: Duration = Duration::from_secs(1);
 /// An answer that takes longer is not waited for.
 const ANSWERS_WITHIN: Duration = Duration::from_millis(500);
@@ -98,11 +98,10 @@ impl Cascade {
         let is_heard = self.can_feed(&owner);
         let Some(room) = self.rooms.get_mut(key) else { return };
         let Some(seeking) = room.peers.get_mut(&owner).map(|peer| &mut peer.seeking) else { return };
-        if seeking.open.is_some_and(|(_, until)| now < until) || is_heard && now < seeking.since + TELLS_WITHIN {
+        if seeking.open.is_some_and(|(_, until)| now < until) || is_heard && now < seeking.since + MAY_TELL {
             return;
         }
         seeking.open = None;
-        let may_tell = is_heard && now < seeking.since + MAY_TELL;
         let asked = &room.peers[&owner].seeking.asked;
         let can_be_asked =
             |(id, peer): &(&NodeId, &Peer)| peer.known && self.linked.contains(id) && !asked.contains(id);
@@ -111,7 +110,7 @@ impl Cascade {
         let may_come = |(id, peer): (&NodeId, &Peer)| {
             *id != owner && !peer.known && self.linked.contains(id) && now < peer.seeking.since + MAY_TELL
         };
-        let is_over = next.is_none() && !may_tell && !room.peers.iter().any(may_come);
+        let is_over = next.is_none() && !room.peers.iter().any(may_come);
         if let Some(peer) = room.peers.get_mut(&owner) {
             peer.seeking.over = is_over;
             peer.seeking.asked.extend(next);

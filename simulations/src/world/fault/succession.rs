@@ -261,7 +261,8 @@ impl World<'_> {
     pub(in super::super) fn check_leave(&mut self, node: usize, identity: &Identity, sid: ParticipantSid) {
         let drains = |fault: &Fault| matches!(fault.what, Trouble::Drain { .. } | Trouble::Undrain(_));
         let has_it = |person: &Person| person.sid == sid && person.sid_at.is_some() && person.identity == *identity;
-        let is_there = |person: &Person| person.is_in && has_it(person);
+        let moves = |person: &Person| person.moved_to.is_some() || person.heritage.owner_epoch > 0;
+        let is_there = |person: &Person| person.is_in && has_it(person) && moves(person);
         if self.scenario.faults.iter().all(drains) && self.people.iter().any(is_there) {
             let what = format!("{} sees {identity} leave, who is there", self.name(node));
             self.violate(what);
