@@ -38,6 +38,15 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
+/// Waits until nothing is shed and newcomers are let in again.
+async fn until_calm(node: &Node) {
+    let begun = Instant::now();
+    while level(node) != "calm" {
+        assert!(begun.elapsed() < WAIT, "no room again: {}\n{}", health(node), node.process.stderr());
+        tokio::time::sleep(POLL).await;
+    }
+}
+
 async fn join(fleet: &Fleet, node: &Node, identity: &str) -> Participant {
     let joined = fleet.connect(&node.url(), &node.token(ROOM, identity), Options::v1()).await;
     joined.unwrap_or_else(|error| panic!("{identity} cannot join: {error}"))
@@ -163,7 +172,7 @@ async fn a_node_short_of_bandwidth_sends_newcomers_to_its_neighbour_and_sheds_la
     assert_sound_is_whole(&viewers).await;
 
     viewers.truncate(1);
-    until("room again", async || level(&node) == "calm").await;
+    until_calm(&node).await;
     let before = of_layer(&viewers[0], 2).await;
     until("the picture in full", async || of_layer(&viewers[0], 2).await > before + 30).await;
     assert_sound_is_whole(&viewers).await;
@@ -194,7 +203,7 @@ async fn a_node_short_of_processors_sheds_layers_and_no_sound_and_recovers() {
     .await;
     assert_sound_is_whole(&viewers).await;
     drop((viewers, performer));
-    until("room again", async || level(&node) == "calm").await;
+    until_calm(&node).await;
     let _late = join(&fleet, &node, "late").await;
 }
 

@@ -21,6 +21,9 @@ pub const FULL: f64 = 0.85;
 const SHORT_OF_FULL: f64 = 1.1;
 /// Below this share of what makes a node full things come back.
 const CALM_OF_FULL: f64 = 0.82;
+/// Below this share of what is calm, with the step taken back, another load is there than the one that the node was
+/// mistaken about: mistakes are no reason to wait longer.
+const IDLE_OF_CALM: f64 = 0.5;
 /// Layers are shed within about a second: a viewer's next keyframe, and the average. So long the next step waits.
 const SETTLES: Duration = Duration::from_secs(2);
 /// A step back that would be too much by what giving it up has brought is tried all the same after so many times the
@@ -190,17 +193,18 @@ impl Overload {
         if self.step == Step::CALM {
             return false;
         }
-        let rested = |at: Instant, times: u32| now.saturating_duration_since(at) >= self.patience * times;
+        let passed = |at: Instant| now.saturating_duration_since(at);
         let spared = Resource::ALL.into_iter().filter(|resource| resource.last_step() >= self.step);
         let known = spared.filter(|resource| self.gauges[*resource as usize].share.is_some());
         let fits = |resource: Resource| {
-            let calm_since = self.gauges[resource as usize].calm_since.max(self.changed_at);
-            let is_calm = |times| {
-                self.gauges[resource as usize].calm_since.is_some() && calm_since.is_some_and(|at| rested(at, times))
-            };
-            is_calm(1) && (self.would_be(resource) < self.limits(resource).full || is_calm(TRIES_AFTER))
+            let Some(calm_since) = self.gauges[resource as usize].calm_since else { return false };
+            let calm_for = passed(self.changed_at.map_or(calm_since, |at| at.max(calm_since)));
+            let would_be = self.would_be(resource);
+            let is_idle = would_be < self.limits(resource).calm * IDLE_OF_CALM;
+            let patience = if is_idle { self.settings.falls_after } else { self.patience };
+            calm_for >= patience && (would_be < self.limits(resource).full || calm_for >= self.patience * TRIES_AFTER)
         };
-        let waited = self.changed_at.is_none_or(|at| rested(at, 1));
+        let waited = self.changed_at.is_none_or(|at| passed(at) >= self.settings.falls_after);
         waited && known.into_iter().all(fits)
     }
 

@@ -141,6 +141,16 @@ fn a_step_back_that_turns_out_a_mistake_makes_the_next_one_wait_longer() {
 }
 
 #[test]
+fn a_node_that_everybody_has_left_does_not_wait_for_the_mistakes_of_busier_times() {
+    let mut node = Node::new();
+    let trap = |step: Step| (Resource::Cpu, if step < Step::FULL.up() { 1.0 } else { 0.5 });
+    node.run_with(1800 * SECOND, trap);
+    assert!(node.overload.patience >= 80 * SECOND, "{:?}", node.overload.patience);
+    assert!(node.overload.step() > Step::CALM);
+    assert_eq!(node.run(Resource::Cpu, 0.05, 35 * SECOND), Step::CALM, "{:?}", node.changes);
+}
+
+#[test]
 fn figures_that_are_none_count_as_unknown() {
     let mut node = Node::new();
     for share in [f64::NAN, f64::INFINITY, -1.0] {
