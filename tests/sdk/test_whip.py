@@ -102,6 +102,18 @@ async def sessions(mesh: Mesh):
                 await session.close()
 
 
+async def watch(viewer, endpoint: str) -> Session:
+    """A viewer of what is published on another node, which this one knows of a moment later."""
+    async with asyncio.timeout(5):
+        while True:
+            watching = viewer("watching")
+            status = await watching.open(endpoint)
+            if status == 201:
+                return watching
+            assert status == 409, "nobody publishes yet"
+            await asyncio.sleep(0.05)
+
+
 async def test_aiortc_publishes_on_one_node_and_watches_on_another(mesh: Mesh):
     here, there = (node.url.replace("ws", "http", 1) for node in mesh.nodes[:2])
     async with sessions(mesh) as (publisher, viewer):
@@ -109,9 +121,7 @@ async def test_aiortc_publishes_on_one_node_and_watches_on_another(mesh: Mesh):
         camera = publisher("camera")
         assert await camera.open(f"{here}/whip/v1") == 201
         assert [await camera.trickle(camera.etag), await camera.trickle('"old"')] == [204, 412]
-        await asyncio.sleep(0.5)
-        watching = viewer("watching")
-        assert await watching.open(f"{there}/whep/v1?participant=camera") == 201
+        watching = await watch(viewer, f"{there}/whep/v1?participant=camera")
         await watching.plays(audio=50, video=30)
         assert [await watching.delete(), await camera.delete(), await camera.delete()] == [200, 200, 404]
 
@@ -121,9 +131,7 @@ async def test_a_player_sees_the_next_publisher_without_another_exchange(mesh: M
     async with sessions(mesh) as (publisher, viewer):
         first = publisher("first")
         assert await first.open(f"{here}/whip/v1") == 201
-        await asyncio.sleep(0.5)
-        watching = viewer("patient")
-        assert await watching.open(f"{there}/whep/v1") == 201
+        watching = await watch(viewer, f"{there}/whep/v1")
         await watching.plays(audio=30, video=20)
         assert await first.delete() == 200
         await asyncio.sleep(1)
@@ -139,9 +147,7 @@ async def test_an_encoder_stays_while_its_node_drains_and_is_told_goodbye_at_the
         async with sessions(mesh) as (publisher, viewer):
             camera = publisher("camera")
             assert await camera.open(f"{here}/whip/v1") == 201
-            await asyncio.sleep(0.5)
-            watching = viewer("watching")
-            assert await watching.open(f"{there}/whep/v1?participant=camera") == 201
+            watching = await watch(viewer, f"{there}/whep/v1?participant=camera")
             command = [ORIGO, "node", "drain", "--deadline", "4", "--metrics", urlsplit(mesh.nodes[0].metrics).netloc]
             subprocess.run(command, check=True, timeout=10, env={"PATH": os.environ["PATH"]})
             await watching.plays(audio=50, video=30)

@@ -205,16 +205,21 @@ fn answer(world: &mut World, from: usize, number: u64, code: &str, records: Vec<
     world.ask(2, Input::Control { from: id(from), message: answer.to_body(), kind: Kind::Answer as u64 });
 }
 
-#[test]
-fn only_who_was_asked_is_believed_and_only_about_that_room_in_order_and_once() {
-    let mut world = mesh(5);
+/// Nodes of which the first is dead: node 2 asks node 1 after its people, whose true answer is lost.
+fn mesh_that_asks(seed: u64) -> World {
+    let mut world = mesh(seed);
     world.strike(0);
     world.enter(2);
     world.run_for(120 * MS);
-    // Node 1 is asked, and its true answer is lost.
     world.mute(1);
     world.miss(0);
     world.run_for(130 * MS);
+    world
+}
+
+#[test]
+fn only_who_was_asked_is_believed_and_only_about_that_room_in_order_and_once() {
+    let mut world = mesh_that_asks(5);
     answer(&mut world, 3, 1, "", vec![told("standup", "eve")]);
     answer(&mut world, 1, 7, "", vec![told("standup", "eve")]);
     assert_eq!(world.counters(2).malformed_message, 0);
@@ -229,13 +234,7 @@ fn only_who_was_asked_is_believed_and_only_about_that_room_in_order_and_once() {
 
 #[test]
 fn a_node_that_does_not_know_the_question_is_passed_over() {
-    let mut world = mesh(6);
-    world.strike(0);
-    world.enter(2);
-    world.run_for(120 * MS);
-    world.mute(1);
-    world.miss(0);
-    world.run_for(130 * MS);
+    let mut world = mesh_that_asks(6);
     answer(&mut world, 1, 1, "unimplemented", Vec::new());
     world.run_for(300 * MS);
     assert!(world.acquainted_at(2).is_some(), "nobody else can be asked, and no time is lost");

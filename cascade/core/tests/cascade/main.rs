@@ -8,6 +8,7 @@ mod deaths;
 mod directory;
 mod drawn;
 mod handover;
+mod heard;
 mod invariants;
 mod lies;
 mod media;

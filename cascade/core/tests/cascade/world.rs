@@ -6,16 +6,17 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey, RoomSid, TrackSid};
-use origo_cascade_core::cascade::{Counters, Reach, RoomData};
+use origo_cascade_core::cascade::{Counters, RoomData};
 use origo_cascade_core::link::Hearing;
 use origo_cascade_core::route::{Direct, Prices, RelayPolicy};
 use origo_cascade_core::{
-    Cascade, Event, Forward, Input, LayerSet, LeaveReason, Level, MediaKind, Node, NodeAddress, Output,
-    ParticipantRecord, RoomRecord, RoomSettings, TrackLayer, TrackRecord,
+    Cascade, Input, LayerSet, Level, MediaKind, Node, NodeAddress, Output, ParticipantRecord, RoomRecord, RoomSettings,
+    TrackLayer, TrackRecord,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use crate::heard::Heard;
 use crate::media::{Crossing, Media};
 
 /// What travels from one node to another.
@@ -29,13 +30,6 @@ enum Due {
     Deliver { from: usize, to: usize, link: u64, breaks: u64, parcel: Parcel },
     Wake(usize),
     FirstPacket(Crossing),
-}
-
-/// What a node has told its rooms.
-#[derive(Default)]
-pub struct Heard {
-    pub events: Vec<(Duration, Event)>,
-    pub forwards: Vec<(Duration, Forward)>,
 }
 
 pub struct World {
@@ -426,63 +420,6 @@ impl World {
         self.nodes[node].as_ref().unwrap().counters()
     }
 
-    /// The identities on other nodes that `node` has told its rooms of and not taken back.
-    pub fn seen(&self, node: usize) -> BTreeSet<String> {
-        let mut seen = BTreeSet::new();
-        for (_, event) in &self.heard[node].events {
-            match event {
-                Event::Entered { participants, .. } => {
-                    seen.extend(participants.iter().map(|record| record.identity.0.clone()));
-                }
-                Event::ParticipantChanged(record) => {
-                    seen.insert(record.identity.0.clone());
-                }
-                Event::ParticipantLeft { identity, .. } => {
-                    seen.remove(&identity.0);
-                }
-                _ => {}
-            }
-        }
-        seen
-    }
-
-    /// The room's record as `node` last told it.
-    pub fn room_record(&self, node: usize) -> RoomRecord {
-        let of = |event: &Event| match event {
-            Event::Entered { record, .. } | Event::RoomChanged(record) => Some(record.clone()),
-            _ => None,
-        };
-        self.heard[node].events.iter().rev().find_map(|(_, event)| of(event)).expect("entered")
-    }
-
-    pub fn entered_at(&self, node: usize) -> Option<Duration> {
-        let entered = |event: &Event| matches!(event, Event::Entered { .. });
-        self.heard[node].events.iter().find(|(_, event)| entered(event)).map(|(at, _)| *at)
-    }
-
-    /// What `node` was told of whether `of` can be reached, with the times.
-    pub fn reach(&self, node: usize, of: usize) -> Vec<(Duration, Reach)> {
-        let told = |(at, event): &(Duration, Event)| match event {
-            Event::Reach { node, reach } if *node == id(of) => Some((*at, *reach)),
-            _ => None,
-        };
-        self.heard[node].events.iter().filter_map(told).collect()
-    }
-
-    /// When `node` knew whom any node tells of.
-    pub fn acquainted_at(&self, node: usize) -> Option<Duration> {
-        let is = |event: &Event| matches!(event, Event::Acquainted(_));
-        self.heard[node].events.iter().find(|(_, event)| is(event)).map(|(at, _)| *at)
-    }
-
-    pub fn left(&self, node: usize) -> Vec<(Duration, String, LeaveReason)> {
-        let of = |(at, event): &(Duration, Event)| match event {
-            Event::ParticipantLeft { identity, reason, .. } => Some((*at, identity.0.clone(), *reason)),
-            _ => None,
-        };
-        self.heard[node].events.iter().filter_map(of).collect()
-    }
-
     /// Whether the viewers of `node` get a layer of track `number` now.
     pub fn is_fed(&self, node: usize, number: usize, layer: u8) -> bool {
         let layer = TrackLayer { track: track(number), layer };
@@ -497,18 +434,5 @@ impl World {
     /// Nodes that live.
     pub fn living(&self) -> Vec<usize> {
         (0..self.nodes.len()).filter(|node| self.nodes[*node].is_some()).collect()
-    }
-
-    /// What `node` serves now, as (peer, track layer).
-    pub fn served(&self, node: usize) -> Vec<(NodeId, u8)> {
-        let mut served = Vec::new();
-        for (_, forward) in &self.heard[node].forwards {
-            match forward {
-                Forward::Serve { to, layer, .. } => served.push((*to, layer.layer)),
-                Forward::StopServe { to, layer, .. } => served.retain(|other| *other != (*to, layer.layer)),
-                _ => {}
-            }
-        }
-        served
     }
 }
