@@ -44,6 +44,8 @@ const LOSSY_CERTAIN: f64 = 3.0;
 const GROWTH_NEAR_CAP: f64 = 0.06;
 /// Slowest and fastest growth per second elsewhere.
 const GROWTH: (f64, f64) = (0.5, 5.0);
+/// The slowest until a queue has shown for the first time: people wait for their pictures meanwhile.
+const GROWTH_FIRST: f64 = 0.75;
 /// What growth may queue before the first report of it is back: rate grows by g a second, so that after T seconds
 /// g T² / 2 seconds of rate stand too much.
 const GROWTH_QUEUE: f64 = 0.025;
@@ -94,6 +96,8 @@ pub(super) struct Estimator {
     calm_since: Instant,
     competes: bool,
     queue: f64,
+    /// No queue of ours has been seen yet.
+    is_first: bool,
 }
 
 /// Rounds in which more was lost than is borne, less those in which it was not; and what came and was lost since the
@@ -160,6 +164,7 @@ impl Estimator {
             calm_since: now,
             competes: false,
             queue: 0.0,
+            is_first: true,
         }
     }
 
@@ -255,6 +260,7 @@ impl Estimator {
     fn drain(&mut self, now: Instant, verdict: &Verdict, rtt: Duration) {
         let delivered = verdict.delivered.min(self.allowed);
         self.before_queue.get_or_insert(delivered);
+        self.is_first = false;
         self.cap = Some(self.cap.map_or(verdict.delivered, |cap| 0.7 * cap + 0.3 * verdict.delivered));
         let excess = (verdict.queue / (2.0 * rtt.as_secs_f64() + 0.05)).min(0.25);
         self.allowed = delivered * (1.0 - excess) * 0.97;
@@ -298,7 +304,8 @@ impl Estimator {
     /// then it grows until that layer can try.
     fn grow(&mut self, span: f64, rtt: Duration, most: f64) {
         let answer = rtt.as_secs_f64() + FEEDBACK;
-        let mut growth = (2.0 * GROWTH_QUEUE / (answer * answer)).clamp(GROWTH.0, GROWTH.1);
+        let slowest = if self.is_first { GROWTH_FIRST } else { GROWTH.0 };
+        let mut growth = (2.0 * GROWTH_QUEUE / (answer * answer)).clamp(slowest, GROWTH.1);
         if let Some(cap) = self.cap {
             if self.allowed > 1.15 * cap {
                 self.cap = None;
