@@ -1,6 +1,6 @@
 //! `make bench`: how many packets a node forwards per CPU second, beside the egress ceiling of this machine.
 //!
-//! One publisher, 50 headless viewers, one node with one worker, all on loopback. CPU seconds are those of the node's
+//! One publisher, 50 headless viewers (and 500), one node with one worker, all on loopback. CPU seconds are those of the node's
 //! process alone, over all its threads; the viewers' work is not in them. The ceiling is copy + AES-GCM with own keys +
 //! one `sendto` a packet, to as many sockets that another process drains. All points are taken in turn in one run, and
 //! medians are quoted, each set against the ceiling nearest in time: the speed of a shared machine drifts within
@@ -24,7 +24,7 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 
 use ceiling::{Ceiling, Profile};
-use report::{Load, Point, Report};
+use report::{Load, Point, Report, Way};
 use rig::Rig;
 
 /// Forwarded packets per CPU second of a node, beside the egress ceiling.
@@ -61,6 +61,9 @@ struct Cli {
     /// Measure the ceiling alone, with AES-256-GCM: no node is needed
     #[arg(long)]
     ceiling: bool,
+    /// Leave out the node with ten times as many viewers
+    #[arg(long)]
+    no_crowd: bool,
     /// Measure a hop of the cascade alone: no node is needed
     #[arg(long)]
     hop: bool,
@@ -120,18 +123,28 @@ fn measure_ceiling(cli: &Cli) -> Result<()> {
 
 async fn measure(cli: &Cli) -> Result<Report> {
     let (origo, rounds, section) = (origo(cli)?, cli.rounds(), cli.section());
-    eprintln!("starting two nodes of {} with {} viewers each", origo.display(), cli.viewers);
-    let off = Rig::start(&origo, false, cli).await.context("the node without estimator")?;
-    let on = Rig::start(&origo, true, cli).await.context("the node with estimator")?;
-    let profile = off.srtp_profile()?;
+    eprintln!("starting four nodes of {} with {} viewers, one with ten times as many", origo.display(), cli.viewers);
+    let own = Rig::start(&origo, Way::Own, cli).await.context("the node with its own way out")?;
+    let str0m = Rig::start(&origo, Way::Str0m, cli).await.context("the node with str0m's way out")?;
+    let estimated = Rig::start(&origo, Way::Estimated, cli).await.context("the node with estimator")?;
+    let crowd = match cli.no_crowd {
+        true => None,
+        false => Some(Rig::start(&origo, Way::Crowd, cli).await.context("the node with many viewers")?),
+    };
+    let profile = own.srtp_profile()?;
     let mut ceiling = Ceiling::start(cli.viewers, cli.packets_per_frame, cli.packet_bytes, profile)?;
     let mut report = Report::new(cli.viewers, profile);
     for round in 1..=rounds {
         eprintln!("round {round} of {rounds}");
         for load in [Load::Busy, Load::Camera] {
-            report.add(Point::Node { load, estimator: false }, off.section(load, section).await?);
+            let node = |way| Point::Node { load, way };
+            report.add(node(Way::Str0m), str0m.section(load, section).await?);
+            report.add(node(Way::Own), own.section(load, section).await?);
             report.add(Point::Ceiling, ceiling.section(section)?);
-            report.add(Point::Node { load, estimator: true }, on.section(load, section).await?);
+            if let Some(crowd) = crowd.as_ref().filter(|_| load == Load::Busy) {
+                report.add(node(Way::Crowd), crowd.section(load, section).await?);
+            }
+            report.add(node(Way::Estimated), estimated.section(load, section).await?);
         }
     }
     Ok(report)

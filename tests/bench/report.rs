@@ -21,6 +21,19 @@ pub enum Load {
     Busy,
 }
 
+/// How a node sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// str0m's way out, and its estimator.
+    Estimated,
+    /// str0m's way out, without an estimator.
+    Str0m,
+    /// Our own way out, without an estimator.
+    Own,
+    /// The same to ten times as many viewers, each of whom gets a tenth as many packets.
+    Crowd,
+}
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Point {
@@ -28,24 +41,30 @@ pub enum Point {
     Node {
         /// What it has to do.
         load: Load,
-        /// Whether it runs str0m's bandwidth estimator.
-        estimator: bool,
+        /// How it sends.
+        way: Way,
     },
     /// Copy, seal and send alone.
     Ceiling,
 }
 
 /// The points of the table: name, key in the JSON file, and goal as a share of the ceiling.
-const POINTS: [(Point, &str, &str, Option<f64>); 5] = [
+const POINTS: [(Point, &str, &str, Option<f64>); 8] = [
     (Point::Ceiling, "egress ceiling", "egress_ceiling_per_core_second", None),
-    (node(Load::Busy, false), "estimator off, busy", "forwarded_per_core_second", Some(0.5)),
-    (node(Load::Busy, true), "estimator on, busy", "forwarded_per_core_second_bwe", Some(0.4)),
-    (node(Load::Camera, false), "estimator off, 30 fps", "forwarded_per_core_second_30fps", Some(0.5)),
-    (node(Load::Camera, true), "estimator on, 30 fps", "forwarded_per_core_second_30fps_bwe", Some(0.4)),
+    (node(Load::Busy, Way::Own), "own, busy", "forwarded_per_core_second_own", Some(1.1)),
+    (node(Load::Busy, Way::Crowd), "own, busy, 10 x viewers", "forwarded_per_core_second_own_crowd", Some(1.0)),
+    (node(Load::Busy, Way::Str0m), "str0m, busy", "forwarded_per_core_second", Some(0.5)),
+    (node(Load::Busy, Way::Estimated), "estimator on, busy", "forwarded_per_core_second_bwe", Some(0.4)),
+    (node(Load::Camera, Way::Own), "own, 30 fps", "forwarded_per_core_second_30fps_own", Some(0.5)),
+    (node(Load::Camera, Way::Str0m), "str0m, 30 fps", "forwarded_per_core_second_30fps", Some(0.5)),
+    (node(Load::Camera, Way::Estimated), "estimator on, 30 fps", "forwarded_per_core_second_30fps_bwe", Some(0.4)),
 ];
 
-const fn node(load: Load, estimator: bool) -> Point {
-    Point::Node { load, estimator }
+/// The goal for ten times as many viewers, as a share of what is forwarded to the usual number.
+const CROWD_SHARE: f64 = 0.9;
+
+const fn node(load: Load, way: Way) -> Point {
+    Point::Node { load, way }
 }
 
 /// One measured section.
@@ -103,10 +122,10 @@ impl Report {
         println!("1 publisher, {} viewers, {}, medians over sections", self.viewers, self.profile.name());
         println!();
         println!(
-            "| point                 | packets per CPU second | of the ceiling | goal | delivered | CPU used | sections |"
+            "| point                   | packets per CPU second | of the ceiling | goal | delivered | CPU used | sections |"
         );
         println!(
-            "| --------------------- | ---------------------: | -------------: | ---: | --------: | -------: | -------: |"
+            "| ----------------------- | ---------------------: | -------------: | ---: | --------: | -------: | -------: |"
         );
         for (point, name, _, goal) in POINTS {
             let (good, all) = self.counts(point);
@@ -117,10 +136,13 @@ impl Report {
             let goal = goal.map_or("-".to_owned(), |goal| format!("{goal:.1}"));
             let (delivery, load) = (delivery * 100.0, load * 100.0);
             println!(
-                "| {name:21} | {speed:>22} | {ratio:>14} | {goal:>4} | {delivery:>7.2} % | {load:>6.1} % | {good:>3} of {all} |"
+                "| {name:23} | {speed:>22} | {ratio:>14} | {goal:>4} | {delivery:>7.2} % | {load:>6.1} % | {good:>3} of {all} |"
             );
         }
         println!();
+        if let Some(share) = self.crowd_share() {
+            println!("own, busy: 10 x viewers over viewers {share:.2}, goal {CROWD_SHARE}");
+        }
         println!("Sections with less than {} % delivered do not count.", DELIVERY_MIN * 100.0);
     }
 
@@ -134,6 +156,16 @@ impl Report {
             let figure = json!({"value": speed.round(), "unit": "packets/s", "goal": goal, "baseline": baseline});
             figures.insert(key.to_owned(), figure);
         }
+        if let Some(share) = self.crowd_share() {
+            let figure = json!({"value": share, "unit": "ratio", "goal": CROWD_SHARE, "baseline": 1.0});
+            figures.insert("crowd_over_usual".to_owned(), figure);
+        }
+    }
+
+    /// What is forwarded to ten times as many viewers over what is forwarded to the usual number.
+    fn crowd_share(&self) -> Option<f64> {
+        let ratio = |way| self.ratio(node(Load::Busy, way));
+        Some(ratio(Way::Crowd)? / ratio(Way::Own)?)
     }
 
     /// The median speed over the sections that count.

@@ -11,10 +11,12 @@ use origo_tests::process::cpu_time;
 
 use crate::Cli;
 use crate::ceiling::Profile;
-use crate::report::{CAMERA_FPS, Load, Section};
+use crate::report::{CAMERA_FPS, Load, Section, Way};
 
+/// How many times as many viewers a crowd has.
+const CROWD: usize = 10;
 /// Longest wait for a viewer's first packet.
-const FIRST_PACKET_WAIT: Duration = Duration::from_secs(10);
+const FIRST_PACKET_WAIT: Duration = Duration::from_secs(30);
 /// How long everything flows before the first section.
 const SETTLE: Duration = Duration::from_secs(1);
 /// Time to let queues, caches and the estimator find their level before each section.
@@ -31,14 +33,19 @@ pub struct Rig {
 
 impl Rig {
     /// Starts the node and connects everybody; the publishers then rest.
-    pub async fn start(origo: &Path, estimator: bool, cli: &Cli) -> Result<Self> {
-        let estimator = if estimator { "--bwe=true" } else { "--bwe=false" };
-        let node = Node::start(origo, &["--workers", "1", "--log", "warn", "--overload=false", estimator])?;
-        let busy = publisher(&node, "busy", cli.fps, cli).await?;
+    pub async fn start(origo: &Path, way: Way, cli: &Cli) -> Result<Self> {
+        let estimator = if way == Way::Estimated { "--bwe=true" } else { "--bwe=false" };
+        let egress = if matches!(way, Way::Own | Way::Crowd) { "--egress=own" } else { "--egress=str0m" };
+        let node = Node::start(origo, &["--workers", "1", "--log", "warn", "--overload=false", estimator, egress])?;
+        let (viewers_wanted, fps) = match way {
+            Way::Crowd => (cli.viewers * CROWD, cli.fps / CROWD as u32),
+            _ => (cli.viewers, cli.fps),
+        };
+        let busy = publisher(&node, "busy", fps.max(1), cli).await?;
         let camera = publisher(&node, "camera", CAMERA_FPS, cli).await?;
         let fleet = Fleet::start()?;
         let mut viewers = Vec::new();
-        for number in 0..cli.viewers {
+        for number in 0..viewers_wanted {
             let token = node.token("bench", &format!("viewer-{number}"));
             viewers.push(fleet.connect(&node.url(), &token, Options::v1()).await?);
         }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use origo_auth::{Keys, Secret};
+use origo_node_core::media::Egress;
 
 use super::fault::Faults;
 use super::keys::{PROJECT_DEFAULT, SECRET_BYTES_MIN, check_secret};
@@ -89,9 +90,19 @@ fn read(reader: &mut Reader, machine: &Machine<'_>) -> Config {
         trusted_proxies: read_proxies(reader),
         demo: read_demo(reader, bind),
         bwe: reader.switch("bwe").unwrap_or(true),
+        egress: read_egress(reader),
         ice_tcp: reader.switch("ice_tcp").unwrap_or(true),
         log: read_log(reader, machine),
     }
+}
+
+fn read_egress(reader: &mut Reader) -> Egress {
+    let egress = reader.get("egress", "own or str0m", |value| match value.as_str()? {
+        "own" => Some(Egress::Own),
+        "str0m" => Some(Egress::Str0m),
+        _ => None,
+    });
+    egress.unwrap_or_default()
 }
 
 fn read_place(reader: &mut Reader) -> (String, f64, f64) {

@@ -93,6 +93,8 @@ pub struct Config {
     pub ice_tcp: bool,
     /// Estimates each subscriber's bandwidth.
     pub bwe: bool,
+    /// Which way media leave to clients.
+    pub egress: origo_node_core::media::Egress,
     /// How to log.
     pub log: crate::log::LogConfig,
 }

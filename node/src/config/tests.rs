@@ -156,6 +156,15 @@ fn a_node_stands_where_its_region_is_unless_it_says_otherwise() {
 }
 
 #[test]
+fn media_leave_by_one_of_two_ways() {
+    use origo_node_core::media::Egress;
+    assert_eq!(checked("", &[], &[]).unwrap().egress, Egress::Str0m);
+    assert_eq!(checked("egress = \"own\"\n", &[], &[]).unwrap().egress, Egress::Own);
+    let faults = checked("egress = \"fast\"\n", &[], &[]).unwrap_err();
+    assert_eq!(faulty_keys(&faults), ["egress"]);
+}
+
+#[test]
 fn prices_and_places_of_rooms_are_read() {
     let file = "region = \"frankfurt\"\n[prices]\nocean = 9\nregion = 0.5\n\
         [[prices.links]]\nfrom = \"frankfurt\"\nto = \"virginia\"\nprice = 2.5\n\

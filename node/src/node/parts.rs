@@ -212,7 +212,7 @@ fn start_workers(
 ) -> Result<Vec<WorkerHandle>, worker::StartError> {
     let start = |(index, &bind): (usize, &SocketAddr)| {
         let (advertise, tcp) = (config.media_advertise.clone(), tcp_addresses(config));
-        let worker = worker::Config { index, bind, advertise, tcp, bwe: config.bwe };
+        let worker = worker::Config { index, bind, advertise, tcp, bwe: config.bwe, egress: config.egress };
         worker::start(worker, events.clone())
     };
     config.media.iter().enumerate().map(start).collect()

@@ -44,6 +44,8 @@ pub struct Config {
     pub tcp: Vec<SocketAddr>,
     /// Estimate each subscriber's bandwidth and pace. Without it every subscriber gets the highest layers.
     pub bwe: bool,
+    /// Which way media leave to clients.
+    pub egress: media::Egress,
 }
 
 /// What takes a worker's packets for other nodes; must not block.

@@ -12,7 +12,8 @@ use super::{Arrival, Config, Entrance, StartError, Unwanted, WorkerHandle, start
 const TCP: ([u8; 4], u16) = ([127, 0, 0, 1], 7_880);
 
 fn config(bind: SocketAddr) -> Config {
-    Config { index: 0, bind, advertise: vec![Ipv4Addr::LOCALHOST.into()], tcp: vec![TCP.into()], bwe: true }
+    let (advertise, tcp) = (vec![Ipv4Addr::LOCALHOST.into()], vec![TCP.into()]);
+    Config { index: 0, bind, advertise, tcp, bwe: true, egress: Default::default() }
 }
 
 /// A worker on a free port, the port, and what it says.

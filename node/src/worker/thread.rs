@@ -64,7 +64,12 @@ pub(super) fn spawn(
     let (batches, batch_queue) = crossbeam_channel::bounded(BATCHES_MAX);
     let (arrivals, arrival_queue) = crossbeam_channel::bounded(ARRIVALS_MAX);
     let now = Instant::now();
-    let core = WorkerConfig { addresses: addresses.clone(), tcp_addresses: config.tcp.clone(), bwe: config.bwe };
+    let core = WorkerConfig {
+        addresses: addresses.clone(),
+        tcp_addresses: config.tcp.clone(),
+        bwe: config.bwe,
+        egress: config.egress,
+    };
     let driver = Driver {
         worker: Worker::new(core, now),
         socket,

@@ -9,6 +9,17 @@ use origo_cascade_core::link::Packet;
 use super::Transmit;
 use super::demux::Source;
 use super::forward::Rewrite;
+pub(crate) use super::ring::Kept;
+
+/// Which way packets leave to clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Egress {
+    /// str0m's, for every client.
+    #[default]
+    Str0m,
+    /// Our own where both an AES-GCM profile was agreed on and nobody needs an estimate; str0m's everywhere else.
+    Own,
+}
 
 /// An outgoing stream of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +38,36 @@ pub(crate) struct Stream {
     pub described: bool,
 }
 
-/// Takes packets for one viewer. What was written goes out when the connection is next polled, a whole burst at once.
+/// A packet for one viewer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outgoing<'a> {
+    /// Where it goes.
+    pub stream: Stream,
+    /// What it is.
+    pub packet: &'a Packet,
+    /// How it leaves.
+    pub rewrite: &'a Rewrite,
+    /// When it was captured, for the viewer's lip sync.
+    pub captured: Instant,
+    /// Where it is kept for who loses it, if it is.
+    pub kept: Option<Kept>,
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// It is in the outbox.
+    Out,
+    /// It leaves when the connection is next polled, a whole burst at once.
+    Queued,
+    /// It does not leave, for this reason.
+    Refused(&'static str),
+}
+
+/// Takes packets for one viewer. There are two ways out: str0m's, and our own.
 pub(crate) trait Sender {
-    /// Queues one packet. `captured` is when it was captured, for the viewer's lip sync.
-    fn write(&mut self, stream: Stream, packet: &Packet, rewrite: &Rewrite, captured: Instant);
+    /// Takes one packet.
+    fn write(&mut self, now: Instant, outbox: &mut Outbox, outgoing: &Outgoing<'_>) -> Written;
 }
 
 /// The most segments that one send carries (Linux `UDP_MAX_SEGMENTS`).
@@ -38,10 +75,17 @@ const SEGMENTS_MAX: usize = 64;
 /// The most bytes of one send: a UDP datagram's length field, less headers.
 const RUN_BYTES_MAX: usize = 65_000;
 
+/// Room for one datagram while it is made: the largest payload, and a header with all extensions.
+const DATAGRAM_BYTES_MAX: usize = 2_048;
+/// What is made before it is sent: a few sends. More would leave the processor's cache before the kernel reads it.
+const FULL_BYTES: usize = 64 * 1024;
+
 /// Datagrams end to end in one reused buffer, grouped into runs of equal size to one destination.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
+    /// As long as it ever was.
     buffer: Vec<u8>,
+    end: usize,
     runs: VecDeque<Run>,
 }
 
@@ -58,12 +102,36 @@ struct Run {
 impl Outbox {
     /// Adds a datagram.
     pub fn push(&mut self, destination: Source, datagram: &[u8]) {
+        let space = self.space(datagram.len());
+        space.copy_from_slice(datagram);
+        self.add(destination, datagram.len());
+    }
+
+    /// Adds a datagram that `make` makes where it is to lie; gives its length. False when it gives nothing.
+    pub fn fill(&mut self, destination: Source, make: impl FnOnce(&mut [u8]) -> Option<usize>) -> bool {
+        let Some(length) = make(self.space(DATAGRAM_BYTES_MAX)) else { return false };
+        self.add(destination, length);
+        true
+    }
+
+    /// Whether it is time to send.
+    pub fn is_full(&self) -> bool {
+        self.end >= FULL_BYTES
+    }
+
+    fn space(&mut self, length: usize) -> &mut [u8] {
         if self.runs.is_empty() {
-            self.buffer.clear();
+            self.end = 0;
         }
-        let start = self.buffer.len();
-        self.buffer.extend_from_slice(datagram);
-        let length = datagram.len();
+        if self.buffer.len() < self.end + length {
+            self.buffer.resize(self.end + length, 0);
+        }
+        &mut self.buffer[self.end..self.end + length]
+    }
+
+    fn add(&mut self, destination: Source, length: usize) {
+        let start = self.end;
+        self.end += length;
         if let Some(run) = self.runs.back_mut()
             && run.takes(destination, length)
         {
@@ -72,7 +140,7 @@ impl Outbox {
             run.complete = length < run.segment;
             return;
         }
-        let bytes = start..start + length;
+        let bytes = start..self.end;
         self.runs.push_back(Run { destination, bytes, segment: length, segments: 1, complete: false });
     }
 

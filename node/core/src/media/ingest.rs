@@ -7,6 +7,7 @@ use origo_cascade_core::link::{self, Packet, Received};
 
 use super::codec::Codec;
 use super::demux::Source;
+use super::own::Heard;
 use super::peer::{Inbound, Mid, PAYLOAD_BYTES_MAX, PeerEvent, Polled, Rid};
 use super::stats::{Direction, Via};
 use super::track::{LAYERS, Origin, Track};
@@ -25,10 +26,45 @@ impl Worker {
         let now = self.now;
         let Some(peer) = self.peers.get_mut(index).filter(|peer| !peer.dead) else { return };
         peer.uplink.came(contents.len());
+        match peer.hear(now, source, contents) {
+            Some(Ok(heard)) => {
+                let more = heard.more;
+                self.take_heard(index, heard);
+                if !more {
+                    return;
+                }
+            }
+            Some(Err(reason)) => return self.stats.count_dropped("rtcp", reason),
+            None => {}
+        }
+        let Some(peer) = self.peers.get_mut(index) else { return };
         match peer.receive(now, source, destination, contents) {
             Ok(true) => self.drain_peer(index),
             Ok(false) => self.stats.count_dropped("datagram", "malformed"),
             Err(error) => self.fail_peer(index, &error.to_string()),
+        }
+    }
+
+    /// A client said something of what we send it by our own way.
+    fn take_heard(&mut self, index: usize, heard: Heard) {
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        self.stats.count_nacks(Direction::In, Via::Client, heard.nacks);
+        for _ in 0..heard.idle.min(1) {
+            self.stats.count_dropped("rtcp", "tells of nothing sent");
+        }
+        for again in &heard.again {
+            let track = self.tracks.get(again.kept.track as usize);
+            let Some(packet) = track.and_then(|track| track.ring.get(again.kept)) else { continue };
+            if let Err(refused) = peer.repeat(now, &mut self.outbox, again, packet) {
+                self.stats.count_dropped("retransmission", refused.reason());
+            }
+        }
+        // str0m sees and tells the others.
+        let sections = heard.keyframes.iter().filter(|_| !heard.more);
+        let mids: Vec<Mid> = sections.filter_map(|&ssrc| peer.section_of_ours(ssrc)).collect();
+        for mid in mids {
+            self.take_keyframe_request(index, mid);
         }
     }
 

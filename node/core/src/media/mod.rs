@@ -18,6 +18,7 @@ mod keyframe;
 mod layer;
 mod negotiate;
 mod numbers;
+mod own;
 mod peer;
 mod place;
 mod probe;
@@ -25,12 +26,14 @@ mod quality;
 mod rate;
 mod red;
 mod redundancy;
+mod ring;
 mod route;
 mod sdp;
 mod serve;
 mod session;
 mod shed;
 mod slab;
+mod srtp;
 mod stats;
 mod succession;
 mod taken;
@@ -43,11 +46,14 @@ mod vp9;
 mod worker;
 
 #[cfg(test)]
+mod on_own;
+#[cfg(test)]
 mod tests;
 
 pub use control::{
     Channel, Command, Event, Expected, Kind, OpenSession, PathQuality, Redundancy, Subscription, Target, TrackSettings,
 };
 pub use demux::ufrag_of;
+pub use egress::Egress;
 pub use stats::{Direction, Entries, Stats, Traffic, Via};
 pub use worker::{Input, Output, Transmit, Transport, Worker, WorkerConfig};

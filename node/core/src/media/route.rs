@@ -5,7 +5,7 @@ use origo_cascade_core::link;
 
 use super::allocate::{Demand, Share};
 use super::codec::Codec;
-use super::egress::Sender;
+use super::egress::{Kept, Outgoing, Sender, Written};
 use super::serve::serve_links;
 use super::shed::trim;
 use super::stats::{Direction, Via};
@@ -21,65 +21,116 @@ const DESIRED_PERCENT: u64 = 130;
 /// A way is overrun when this much of what it carries is sent, in percent: beyond what an estimate swings by.
 const OVERRUN_PERCENT: u64 = 125;
 
+/// A track whose burst goes to its viewers.
+#[derive(Debug)]
+pub(crate) struct Routing {
+    track: usize,
+    /// The next viewer, by its place in the track's list.
+    viewer: usize,
+    /// Where the first packet of each layer's burst is kept, if they are.
+    kept: Option<[Kept; LAYERS]>,
+}
+
 impl Worker {
-    /// Routes everything that came since the last time.
-    pub(super) fn route_dirty(&mut self) {
-        let mut dirty = std::mem::take(&mut self.dirty);
-        for index in dirty.drain(..) {
+    /// Hands what came since the last time to links, and has it routed to viewers from now on.
+    pub(super) fn serve_dirty(&mut self) {
+        for index in self.dirty.drain(..) {
             let Some(track) = self.tracks.get_mut(index) else { continue };
             track.dirty = false;
             serve_links(track, &mut self.sends, &mut self.stats);
-            self.route_to_viewers(index);
-            self.update_want(index);
+            self.routes.push_back(index);
         }
-        self.dirty = dirty;
     }
 
-    fn route_to_viewers(&mut self, index: usize) {
-        self.begin_successors(index);
-        let Some(track) = self.tracks.get_mut(index) else { return };
-        let (redundancy, peers) = (track.redundancy, &self.peers);
-        let loses = |viewer: &Viewer| peers.get(viewer.peer).is_some_and(|peer| peer.meter.loses());
-        let malformed = track.make_forms(|viewer| viewer.form(redundancy, loses(viewer)));
-        if malformed > 0 {
-            self.stats.count_dropped("rtp", "malformed redundancy");
+    /// Routes to one viewer after another until it is time to send, or all is routed: what is made goes out while it is
+    /// in the processor's cache.
+    pub(super) fn route_some(&mut self) {
+        while !self.outbox.is_full() && self.route_next() {}
+    }
+
+    /// Routes to one viewer. False when all is routed.
+    pub(super) fn route_next(&mut self) -> bool {
+        let Some(mut routing) = self.routing.take().or_else(|| self.begin_routing()) else { return false };
+        if self.route_to_viewer(&routing) {
+            routing.viewer += 1;
+            self.routing = Some(routing);
+        } else if let Some(track) = self.tracks.get_mut(routing.track) {
+            track.layers.iter_mut().for_each(|layer| layer.burst.clear());
+            self.update_want(routing.track);
         }
-        for viewer in &mut track.viewers {
-            let Some(stream) = viewer.stream else { continue };
-            let Some(peer) = self.peers.get_mut(viewer.peer) else { continue };
-            let form = viewer.form(redundancy, peer.meter.loses());
-            let mut written = false;
-            let before = viewer.forwarder.current();
-            for (number, state) in (0u8..).zip(&track.layers) {
-                if !viewer.forwarder.takes(number) {
+        true
+    }
+
+    /// Whether something is to be routed still.
+    pub(super) fn is_routing(&self) -> bool {
+        self.routing.is_some() || !self.routes.is_empty()
+    }
+
+    fn begin_routing(&mut self) -> Option<Routing> {
+        let index = self.routes.pop_front()?;
+        self.begin_successors(index);
+        let mut kept = None;
+        if let Some(track) = self.tracks.get_mut(index) {
+            let (redundancy, peers) = (track.redundancy, &self.peers);
+            let loses = |viewer: &Viewer| peers.get(viewer.peer).is_some_and(|peer| peer.meter.loses());
+            let malformed = track.make_forms(|viewer| viewer.form(redundancy, loses(viewer)));
+            if malformed > 0 {
+                self.stats.count_dropped("rtp", "malformed redundancy");
+            }
+            if self.setup.leaves_own_way(true) && track.kind == Kind::Video && !track.viewers.is_empty() {
+                kept = Some(track.keep(index, &mut self.rings));
+            }
+        }
+        Some(Routing { track: index, viewer: 0, kept })
+    }
+
+    /// False when there is no such viewer.
+    fn route_to_viewer(&mut self, routing: &Routing) -> bool {
+        let now = self.now;
+        let Some(track) = self.tracks.get_mut(routing.track) else { return false };
+        let Some(viewer) = track.viewers.get_mut(routing.viewer) else { return false };
+        let Some(stream) = viewer.stream else { return true };
+        let Some(peer) = self.peers.get_mut(viewer.peer) else { return true };
+        let form = viewer.form(track.redundancy, peer.meter.loses());
+        let mut queued = false;
+        let before = viewer.forwarder.current();
+        for (number, state) in (0u8..).zip(&track.layers) {
+            if !viewer.forwarder.takes(number) {
+                continue;
+            }
+            let burst = if track.kind == Kind::Audio { track.forms.burst(form, &state.burst) } else { &state.burst };
+            let first = routing.kept.map(|kept| kept[usize::from(number)]);
+            for (at, item) in (0_u32..).zip(burst) {
+                let packet = &item.packet;
+                if packet.redundant && stream.redundant_type.is_none() {
+                    // Sealed: nobody here can take the redundancy out.
+                    self.stats.count_dropped("rtp", "redundancy not taken");
                     continue;
                 }
-                let burst =
-                    if track.kind == Kind::Audio { track.forms.burst(form, &state.burst) } else { &state.burst };
-                for queued in burst {
-                    let packet = &queued.packet;
-                    if packet.redundant && stream.redundant_type.is_none() {
-                        // Sealed: nobody here can take the redundancy out.
-                        self.stats.count_dropped("rtp", "redundancy not taken");
+                let Some(rewrite) = viewer.forwarder.forward(number, item) else { continue };
+                let kept = first.map(|first| first.plus(at));
+                let outgoing = Outgoing { stream, packet, rewrite: &rewrite, captured: item.captured, kept };
+                match peer.write(now, &mut self.outbox, &outgoing) {
+                    Written::Out => {}
+                    Written::Queued => queued = true,
+                    Written::Refused(reason) => {
+                        self.stats.count_dropped("egress", reason);
                         continue;
                     }
-                    let Some(rewrite) = viewer.forwarder.forward(number, queued) else { continue };
-                    peer.write(stream, packet, &rewrite, queued.captured);
-                    let bytes = if rewrite.blank { 0 } else { packet.payload.len() };
-                    self.stats.count_rtp(Direction::Out, track.kind, Via::Client, bytes);
-                    written = true;
                 }
-            }
-            if before.is_none() && viewer.forwarder.current().is_some() {
-                // It sees something, so it may wait for something better.
-                viewer.begun.get_or_insert(self.now);
-                self.touched.insert(viewer.session);
-            }
-            if written && !std::mem::replace(&mut peer.queued, true) {
-                self.queue.push_back(viewer.peer);
+                let bytes = if rewrite.blank { 0 } else { packet.payload.len() };
+                self.stats.count_rtp(Direction::Out, track.kind, Via::Client, bytes);
             }
         }
-        track.layers.iter_mut().for_each(|layer| layer.burst.clear());
+        if before.is_none() && viewer.forwarder.current().is_some() {
+            // It sees something, so it may wait for something better.
+            viewer.begun.get_or_insert(now);
+            self.touched.insert(viewer.session);
+        }
+        if queued && !std::mem::replace(&mut peer.queued, true) {
+            self.queue.push_back(viewer.peer);
+        }
+        true
     }
 
     /// Chooses the layers of one session's videos anew.

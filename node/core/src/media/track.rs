@@ -12,6 +12,7 @@ use super::codec::Codec;
 use super::layer::{Layer, RETRY};
 use super::place::{Queued, TEMPORAL_LAYERS};
 use super::redundancy::{Form, Forms, Needed};
+use super::ring::Ring;
 use super::serve::Serving;
 use super::viewer::Viewer;
 use crate::SessionId;
@@ -64,6 +65,8 @@ pub(crate) struct Track {
     pub dirty: bool,
     /// The loudest that came since levels were last told: see [`super::Event::Levels`].
     pub level: Option<(u8, bool)>,
+    /// What viewers may ask for again.
+    pub ring: Ring,
     /// What may be done with sound on its way.
     pub redundancy: Redundancy,
     /// The forms of a sound.
@@ -89,6 +92,7 @@ impl Track {
             wanted: LayerSet::NONE,
             dirty: false,
             level: None,
+            ring: Ring::default(),
             redundancy: Redundancy::default(),
             forms: Forms::default(),
             speaker: 0,
@@ -452,21 +456,7 @@ mod tests {
         let later = now + Duration::from_secs(1);
         let lose = |track: &mut Track, sequence| {
             for sequence in [sequence, sequence + 2] {
-                let payload = [0x10, 0x01].into();
-                let extensions = Default::default();
-                let (marker, key, skipped, arrived) = (true, false, 0, now);
-                let packet = Packet {
-                    sequence,
-                    timestamp: 0,
-                    marker,
-                    key,
-                    redundant: false,
-                    skipped,
-                    extensions,
-                    payload,
-                    arrived,
-                };
-                track.take(0, packet, now);
+                track.take(0, packet_at(sequence, now), now);
             }
         };
         lose(&mut track, 100);

@@ -54,6 +54,33 @@ impl Vp8 {
         descriptor.length = length;
         Some(descriptor)
     }
+
+    /// Puts these numbers into the descriptor at the head of a payload, whose fields they are.
+    pub fn write(&self, payload: &mut [u8]) {
+        let mut at = 2;
+        let mut put = |byte: u8| {
+            if let Some(place) = payload.get_mut(at) {
+                *place = byte;
+            }
+            at += 1;
+        };
+        match self.picture_id {
+            Some((id, true)) => {
+                put(0x80 | (id >> 8) as u8);
+                put(id as u8);
+            }
+            Some((id, false)) => put(id as u8 & 0x7f),
+            None => {}
+        }
+        if let Some(index) = self.tl0_index {
+            put(index);
+        }
+        if let Some(key) = self.key_index
+            && let Some(place) = payload.get_mut(at)
+        {
+            *place = *place & 0xe0 | key & 0x1f;
+        }
+    }
 }
 
 /// The running numbers of VP8, which must not jump at a switch.
@@ -108,5 +135,35 @@ impl Vp8Run {
             self.last = numbers;
         }
         self.shifted.then_some(numbers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn numbers_that_are_written_are_read_back_and_nothing_else_changes(
+            bytes in proptest::collection::vec(any::<u8>(), 1..12),
+            id in any::<u16>(),
+            tl0 in any::<u8>(),
+            key in 0_u8..32,
+        ) {
+            let Some(own) = Vp8::parse(&bytes) else { return Ok(()) };
+            let numbers = Vp8 {
+                picture_id: own.picture_id.map(|(_, long)| (id & if long { 0x7fff } else { 0x7f }, long)),
+                tl0_index: own.tl0_index.map(|_| tl0),
+                key_index: own.key_index.map(|_| key),
+                ..own
+            };
+            let mut changed = bytes.clone();
+            numbers.write(&mut changed);
+            prop_assert_eq!(Vp8::parse(&changed), Some(numbers));
+            own.write(&mut changed);
+            prop_assert_eq!(changed, bytes);
+        }
     }
 }

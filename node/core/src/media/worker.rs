@@ -16,11 +16,12 @@ use super::clock::SenderClock;
 use super::demux::Demux;
 use super::egress::Outbox;
 use super::peer::{Peer, Setup};
+use super::route::Routing;
 use super::session::Session;
 use super::slab::Slab;
 use super::timer::Timer;
 use super::track::Track;
-use super::{Command, Entries, Event, Stats, quality};
+use super::{Command, Egress, Entries, Event, Stats, quality};
 use crate::SessionId;
 
 /// How often everything is looked over for what no packet or message sets off: layers that fell silent, keyframes
@@ -36,6 +37,8 @@ pub struct WorkerConfig {
     pub tcp_addresses: Vec<SocketAddr>,
     /// Estimate each subscriber's bandwidth and pace.
     pub bwe: bool,
+    /// Which way packets leave to clients.
+    pub egress: Egress,
 }
 
 /// What a worker takes in. After a whole batch, give `BurstEnd` once and poll until `Timeout`.
@@ -113,6 +116,12 @@ pub struct Worker {
     pub(super) clocks: BTreeMap<ParticipantSid, SenderClock>,
     /// Tracks with packets to route.
     pub(super) dirty: Vec<usize>,
+    /// Tracks whose packets are being routed.
+    pub(super) routes: VecDeque<usize>,
+    /// The one that is under way.
+    pub(super) routing: Option<Routing>,
+    /// Rings that were made so far.
+    pub(super) rings: u32,
     /// Sessions whose sections or layers are to be thought over.
     pub(super) touched: BTreeSet<SessionId>,
     /// Connections to be polled.
@@ -137,7 +146,12 @@ impl Worker {
     /// A worker without sessions.
     pub fn new(config: WorkerConfig, now: Instant) -> Self {
         Self {
-            setup: Setup { addresses: config.addresses, tcp_addresses: config.tcp_addresses, bwe: config.bwe },
+            setup: Setup {
+                addresses: config.addresses,
+                tcp_addresses: config.tcp_addresses,
+                bwe: config.bwe,
+                egress: config.egress,
+            },
             now,
             sessions: BTreeMap::new(),
             peers: Slab::default(),
@@ -146,6 +160,9 @@ impl Worker {
             serves: BTreeMap::new(),
             clocks: BTreeMap::new(),
             dirty: Vec::new(),
+            routes: VecDeque::new(),
+            routing: None,
+            rings: 0,
             touched: BTreeSet::new(),
             queue: VecDeque::new(),
             demux: Demux::default(),
@@ -165,6 +182,8 @@ impl Worker {
     /// Takes one input.
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
         self.now = self.now.max(now);
+        // Nothing is left when the outputs were polled, as they are to be.
+        while self.route_next() {}
         match input {
             Input::Datagram { source, transport, destination, contents } => {
                 self.stats.datagrams_in += 1;
@@ -201,6 +220,10 @@ impl Worker {
             }
             if !self.sends.is_empty() {
                 return Output::Link(std::mem::take(&mut self.sends));
+            }
+            if self.is_routing() {
+                self.route_some();
+                continue;
             }
             let Some(index) = self.queue.pop_front() else {
                 return Output::Timeout(self.next_timeout());
@@ -244,7 +267,7 @@ impl Worker {
             self.allocate(session);
         }
         // After the choice of layers: the first packet of a layer is its keyframe, and who is to get it must get it.
-        self.route_dirty();
+        self.serve_dirty();
         self.stats.connections = self.peers.len() as u64;
         self.stats.entries = Entries {
             sessions: self.sessions.len(),

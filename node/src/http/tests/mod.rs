@@ -244,6 +244,7 @@ async fn the_door_tells_ice_from_http_and_closes_what_no_worker_knows() {
         advertise: vec![[127, 0, 0, 1].into()],
         tcp: vec![],
         bwe: true,
+        egress: Default::default(),
     };
     let workers = [crate::worker::start(config, tokio::sync::mpsc::unbounded_channel().0).unwrap()];
     let world = World::before(&workers).await;

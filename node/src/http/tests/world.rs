@@ -231,6 +231,7 @@ fn config(demo: bool) -> Config {
         trusted_proxies: vec![],
         demo,
         bwe: true,
+        egress: Default::default(),
         ice_tcp: true,
         log: LogConfig::new(LogFormat::Text, "info"),
     }

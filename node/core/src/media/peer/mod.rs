@@ -6,10 +6,12 @@
 
 mod channels;
 mod description;
+mod event;
 mod format;
 mod header;
 mod offer;
 mod profile;
+mod seal;
 mod sending;
 mod setup;
 
@@ -19,21 +21,22 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use origo_cascade_core::MediaKind;
-use origo_cascade_core::link::Packet;
-use str0m::bwe::{Bitrate, BweKind};
+use str0m::bwe::Bitrate;
 use str0m::media::{Direction, KeyframeRequestKind, Pt};
 use str0m::net::{DatagramSend, Receive};
-use str0m::rtp::{RtpPacket, Ssrc};
-use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
+use str0m::rtp::Ssrc;
+use str0m::{Candidate, Input, Output, Rtc};
 
 use super::codec::Codec;
 use super::demux::Source;
-use super::quality::{Measured, Meter};
+use super::own::Own;
+use super::quality::Meter;
 use super::uplink::Uplink;
 use super::{Channel, OpenSession, Target};
 use crate::SessionId;
 
 pub(super) use description::{PeerError, Pending};
+pub(super) use event::{Inbound, PeerEvent, Rid};
 pub(super) use offer::{NewSection, OfferChange};
 pub(super) use setup::Setup;
 
@@ -92,6 +95,12 @@ pub(super) struct Peer {
     pub uplink: Uplink,
     /// See [`Peer::spare_line`].
     spares_line: bool,
+    /// The SRTP profile that was agreed on, once it was.
+    profile: &'static str,
+    /// Its media leave by our own way, if its profile allows.
+    wants_own: bool,
+    /// That way, once there are keys.
+    own: Option<Box<Own>>,
 }
 
 use channels::Channels;
@@ -105,44 +114,6 @@ pub(super) enum Polled {
     Event(PeerEvent),
     /// Nothing more until then.
     Timeout(Instant),
-}
-
-/// What happens on a connection.
-pub(super) enum PeerEvent {
-    /// ICE and DTLS are up, media being protected by this SRTP profile.
-    Connected(&'static str),
-    /// The client closed it, or ICE was down for too long.
-    Closed(&'static str),
-    /// RTP of a client's track.
-    Rtp(Inbound),
-    /// A client's sender report.
-    SenderReport { mid: Mid, rid: Option<Rid>, ntp: u64, rtp: u32 },
-    /// The client cannot decode what this section carries.
-    KeyframeRequest(Mid),
-    /// What the way to the client carries, in bits per second.
-    Estimate(u64),
-    /// A message on one of the data channels.
-    Data(Channel, Bytes),
-    /// Both data channels are open.
-    ChannelsOpen,
-    /// Something else that is not for us, to be counted.
-    Ignored(&'static str, &'static str),
-    /// More NACKs were seen: (received, sent).
-    Nacks(u64, u64),
-}
-
-/// A simulcast layer's name.
-pub(super) type Rid = str0m::media::Rid;
-
-/// An RTP packet from a client.
-pub(super) struct Inbound {
-    /// Its stream, retransmissions mapped back.
-    pub ssrc: u32,
-    payload_type: u8,
-    /// When the client sent it, by its own clock.
-    pub sent: Option<Instant>,
-    /// Without what this hop gave it; `key` and `redundant` are not known yet.
-    pub packet: Packet,
 }
 
 impl Peer {
@@ -170,6 +141,9 @@ impl Peer {
             inbound: Vec::new(),
             uplink: Uplink::default(),
             spares_line: false,
+            profile: "other",
+            wants_own: setup.leaves_own_way(sends),
+            own: None,
         }
     }
 
@@ -191,6 +165,7 @@ impl Peer {
         };
         self.pacing_steps = 0;
         self.rtc.handle_input(Input::Receive(now, receive)).map_err(PeerError::new)?;
+        self.take_keys(now);
         Ok(true)
     }
 
@@ -198,7 +173,9 @@ impl Peer {
     pub fn tick(&mut self, now: Instant) -> Result<(), PeerError> {
         self.pacing_steps = 0;
         self.clock = self.clock.max(now);
-        self.rtc.handle_input(Input::Timeout(self.clock)).map_err(PeerError::new)
+        self.rtc.handle_input(Input::Timeout(self.clock)).map_err(PeerError::new)?;
+        self.take_keys(now);
+        Ok(())
     }
 
     /// The next thing that comes out. Call until `Timeout`.
@@ -207,13 +184,16 @@ impl Peer {
             if !self.rtc.is_alive() {
                 return Ok(Polled::Event(PeerEvent::Closed("closed")));
             }
-            match self.rtc.poll_output().map_err(PeerError::new)? {
+            let output = self.rtc.poll_output().map_err(PeerError::new)?;
+            self.take_keys(now);
+            match output {
                 Output::Transmit(transmit) => {
                     self.gave = true;
-                    return Ok(Polled::Transmit(
-                        (setup::carrier(transmit.proto), transmit.destination),
-                        transmit.contents,
-                    ));
+                    let destination = (setup::carrier(transmit.proto), transmit.destination);
+                    return Ok(match self.leave(destination, transmit.contents) {
+                        Some(datagram) => Polled::Transmit(destination, datagram),
+                        None => Polled::Event(PeerEvent::Ignored("egress", "not ours")),
+                    });
                 }
                 Output::Event(event) => {
                     if let Some(event) = self.event(now, event) {
@@ -222,6 +202,7 @@ impl Peer {
                 }
                 Output::Timeout(at) if self.step(now, at) => {
                     self.rtc.handle_input(Input::Timeout(self.clock)).map_err(PeerError::new)?;
+                    self.take_keys(now);
                 }
                 Output::Timeout(_) if self.lost_at.is_some_and(|lost_at| lost_at <= now) => {
                     return Ok(Polled::Event(PeerEvent::Closed("ICE is down")));
@@ -249,87 +230,6 @@ impl Peer {
             (self.clock, self.stands) = (next, overdue);
         }
         may
-    }
-
-    fn event(&mut self, now: Instant, event: Event) -> Option<PeerEvent> {
-        Some(match event {
-            Event::Connected => {
-                self.connected = true;
-                PeerEvent::Connected(profile::take().unwrap_or("other"))
-            }
-            Event::IceConnectionStateChange(state) => {
-                // Before it was up for the first time str0m may report it down and up again as candidates come.
-                let down = self.connected && state == IceConnectionState::Disconnected;
-                self.lost_at = down.then(|| self.lost_at.unwrap_or(now + ICE_PATIENCE));
-                return None;
-            }
-            Event::RtpPacket(packet) => inbound(packet),
-            Event::SenderFeedback(feedback) => PeerEvent::SenderReport {
-                mid: feedback.mid,
-                rid: feedback.rid,
-                ntp: header::ntp(feedback.sender_info.ntp_time),
-                rtp: feedback.sender_info.rtp_time.numer() as u32,
-            },
-            Event::KeyframeRequest(request) => PeerEvent::KeyframeRequest(request.mid),
-            Event::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) => PeerEvent::Estimate(estimate.as_u64()),
-            Event::ChannelOpen(id, label) => {
-                if !self.channels.opened(&mut self.rtc, id, &label) {
-                    return None;
-                }
-                self.flush_channels();
-                if !self.channels.all_open() {
-                    return None;
-                }
-                PeerEvent::ChannelsOpen
-            }
-            Event::ChannelData(data) => match self.channels.channel(data.id) {
-                Some(channel) => PeerEvent::Data(channel, data.data.into()),
-                None => PeerEvent::Ignored("data", "unknown channel"),
-            },
-            Event::ChannelClose(id) => {
-                self.channels.closed(id);
-                return None;
-            }
-            Event::ChannelBufferedAmountLow(_) => match self.flush_channels() {
-                0 => return None,
-                _ => PeerEvent::Ignored("data", "refused"),
-            },
-            Event::PeerStats(stats) => {
-                self.meter.measured(Measured {
-                    at: stats.timestamp,
-                    bytes_in: stats.bytes_rx,
-                    bytes_out: stats.bytes_tx,
-                    loss_in: stats.ingress_loss_fraction,
-                    loss_out: stats.egress_loss_fraction,
-                    rtt: stats.rtt,
-                });
-                return None;
-            }
-            Event::MediaEgressStats(stats) => {
-                let jitter = stats.remote.as_ref().map_or(0, |remote| remote.jitter);
-                self.meter.jitter(false, jitter, self.clock_rate(stats.mid));
-                self.new_nacks((stats.mid, stats.rid), stats.nacks, 0)?
-            }
-            Event::MediaIngressStats(stats) => {
-                self.meter.jitter(true, stats.jitter, self.clock_rate(stats.mid));
-                self.new_nacks((stats.mid, stats.rid), 0, stats.nacks)?
-            }
-            Event::Closed => PeerEvent::Closed("closed by the client"),
-            _ => return None,
-        })
-    }
-
-    /// RTP ticks in a second of a section.
-    fn clock_rate(&self, mid: Mid) -> u32 {
-        let is_audio = self.rtc.media(mid).is_some_and(|media| media.kind() == str0m::media::MediaKind::Audio);
-        if is_audio { Codec::Opus.clock_rate() } else { Codec::Vp8.clock_rate() }
-    }
-
-    fn new_nacks(&mut self, layer: (Mid, Option<Rid>), received: u64, sent: u64) -> Option<PeerEvent> {
-        let seen = self.nacks.entry(layer).or_default();
-        let new = (received.saturating_sub(seen.0), sent.saturating_sub(seen.1));
-        *seen = (seen.0.max(received), seen.1.max(sent));
-        (new != (0, 0)).then_some(PeerEvent::Nacks(new.0, new.1))
     }
 
     /// Takes a candidate of the client. `false` when it is unreadable (browsers hide addresses behind mDNS names) or
@@ -462,7 +362,8 @@ impl Peer {
         for _ in 0..64 {
             match self.rtc.poll_output() {
                 Ok(Output::Transmit(transmit)) => {
-                    words.push(((setup::carrier(transmit.proto), transmit.destination), transmit.contents));
+                    let destination = (setup::carrier(transmit.proto), transmit.destination);
+                    words.extend(self.leave(destination, transmit.contents).map(|contents| (destination, contents)));
                 }
                 Ok(Output::Event(_)) => {}
                 Ok(Output::Timeout(_)) | Err(_) => break,
@@ -470,26 +371,4 @@ impl Peer {
         }
         words
     }
-}
-
-fn inbound(packet: RtpPacket) -> PeerEvent {
-    if packet.payload.len() > PAYLOAD_BYTES_MAX {
-        return PeerEvent::Ignored("rtp", "oversized");
-    }
-    PeerEvent::Rtp(Inbound {
-        ssrc: *packet.header.ssrc,
-        payload_type: *packet.header.payload_type,
-        sent: packet.header.ext_vals.abs_send_time,
-        packet: Packet {
-            sequence: *packet.seq_no,
-            timestamp: packet.header.timestamp,
-            marker: packet.header.marker,
-            key: false,
-            redundant: false,
-            skipped: 0,
-            extensions: header::read(&packet.header.ext_vals),
-            payload: packet.payload,
-            arrived: packet.timestamp,
-        },
-    })
 }

@@ -1,4 +1,5 @@
-//! Which SRTP profile a handshake chose. str0m does not tell; its DTLS is pluggable, so the stock one is wrapped.
+//! Which SRTP profile a handshake chose, and its keys. str0m does not tell; its DTLS is pluggable, so the stock one is
+//! wrapped.
 
 use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
@@ -10,10 +11,20 @@ use str0m::crypto::dtls::{
 };
 use str0m::crypto::{CryptoError, from_feature_flags};
 
+use crate::media::srtp::{Keying, Profile};
+
+/// What a handshake has agreed on.
+pub(super) struct Chosen {
+    /// The profile, as counters call it.
+    pub name: &'static str,
+    /// Its keys, when it is one that we seal ourselves.
+    pub keying: Option<Keying>,
+}
+
 thread_local! {
-    /// What the handshake that this thread polled last has chosen. A connection is polled by one thread at a time, and
-    /// reads this right after the poll that ended its handshake.
-    static CHOSEN: Cell<Option<&'static str>> = const { Cell::new(None) };
+    /// What the handshake that this thread polled last has agreed on. A connection is polled by one thread at a time,
+    /// and takes this right after each call in which its handshake may have ended.
+    static CHOSEN: Cell<Option<Chosen>> = const { Cell::new(None) };
 }
 
 /// The stock provider with the wrapped DTLS.
@@ -26,8 +37,8 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::clone(&PROVIDER)
 }
 
-/// The profile of the handshake that the last poll ended.
-pub(super) fn take() -> Option<&'static str> {
+/// What the handshake that the last call ended has agreed on.
+pub(super) fn take() -> Option<Chosen> {
     CHOSEN.take()
 }
 
@@ -63,9 +74,11 @@ impl DtlsInstance for Handshake {
     }
 
     fn poll_output<'a>(&mut self, buffer: &'a mut [u8]) -> DtlsOutput<'a> {
+        let active = self.0.is_active();
         let output = self.0.poll_output(buffer);
-        if let DtlsOutput::KeyingMaterial(_, profile) = &output {
-            CHOSEN.set(Some(name(*profile)));
+        if let DtlsOutput::KeyingMaterial(material, profile) = &output {
+            let keying = own(*profile).and_then(|own| Keying::new(own, material, active));
+            CHOSEN.set(Some(Chosen { name: name(*profile), keying }));
         }
         output
     }
@@ -105,5 +118,14 @@ fn name(profile: SrtpProfile) -> &'static str {
         SrtpProfile::AEAD_AES_128_GCM => "AEAD_AES_128_GCM",
         SrtpProfile::AEAD_AES_256_GCM => "AEAD_AES_256_GCM",
         _ => "other",
+    }
+}
+
+/// The profile by our own name, if we seal it ourselves.
+fn own(profile: SrtpProfile) -> Option<Profile> {
+    match profile {
+        SrtpProfile::AEAD_AES_128_GCM => Some(Profile::Aes128Gcm),
+        SrtpProfile::AEAD_AES_256_GCM => Some(Profile::Aes256Gcm),
+        _ => None,
     }
 }

@@ -2,14 +2,13 @@
 
 use std::time::Instant;
 
-use origo_cascade_core::link::Packet;
+use str0m::Rtc;
 use str0m::format::PayloadParams;
 use str0m::rtp::{RtpWrite, Ssrc, Vp8Descriptor, Vp8Patch};
 
 use super::{Mid, Peer, format, header};
 use crate::media::codec::Codec;
-use crate::media::egress::{Sender, Stream};
-use crate::media::forward::Rewrite;
+use crate::media::egress::{Outbox, Outgoing, Sender, Stream, Written};
 use crate::media::red;
 use crate::media::vp8::Vp8;
 
@@ -24,6 +23,7 @@ impl Peer {
         // under the new one.
         api.remove_stream_tx(old);
         api.declare_stream_tx(ssrc, has_rtx.then_some(rtx), mid, None);
+        self.forget(*old);
     }
 
     /// How a track of this codec is sent in this section; none when the client does not take the codec there.
@@ -37,7 +37,8 @@ impl Peer {
         let ssrc = *sender.ssrc();
         let described = matches!(codec, Codec::Vp9 | Codec::Av1);
         let redundant_type = self.redundant_type(payload_type);
-        Some(Stream { ssrc, payload_type, redundant_type, resendable: codec != Codec::Opus, described })
+        let stream = Stream { ssrc, payload_type, redundant_type, resendable: codec != Codec::Opus, described };
+        self.declare(mid, &stream, codec).then_some(stream)
     }
 
     /// Whether the client takes a codec in a section.
@@ -62,13 +63,24 @@ impl Peer {
 }
 
 impl Sender for Peer {
-    fn write(&mut self, stream: Stream, packet: &Packet, rewrite: &Rewrite, captured: Instant) {
-        let mut api = self.rtc.direct_api();
-        let Some(sender) = api.stream_tx(&Ssrc::from(stream.ssrc)) else { return };
+    fn write(&mut self, now: Instant, outbox: &mut Outbox, outgoing: &Outgoing<'_>) -> Written {
+        match &mut self.own {
+            Some(own) => Sender::write(&mut **own, now, outbox, outgoing),
+            None => self.rtc.write(now, outbox, outgoing),
+        }
+    }
+}
+
+impl Sender for Rtc {
+    fn write(&mut self, _: Instant, _: &mut Outbox, outgoing: &Outgoing<'_>) -> Written {
+        let Outgoing { stream, packet, rewrite, captured, .. } = *outgoing;
+        let mut api = self.direct_api();
+        let Some(sender) = api.stream_tx(&Ssrc::from(stream.ssrc)) else { return Written::Refused("no stream") };
         let sequence = rewrite.sequence.into();
         if rewrite.blank {
             let payload_type = stream.payload_type.into();
-            return sender.write_rtp(RtpWrite::new(payload_type, sequence, rewrite.timestamp, captured, [0_u8; 0]));
+            sender.write_rtp(RtpWrite::new(payload_type, sequence, rewrite.timestamp, captured, [0_u8; 0]));
+            return Written::Queued;
         }
         let (payload_type, payload) = match stream.redundant_type.filter(|_| packet.redundant) {
             Some(redundant) => (redundant, red::retype(&packet.payload, red::BLOCK_TYPE, stream.payload_type)),
@@ -84,6 +96,7 @@ impl Sender for Peer {
             write = write.vp8_patch(patch);
         }
         sender.write_rtp(write);
+        Written::Queued
     }
 }
 

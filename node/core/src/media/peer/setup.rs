@@ -11,7 +11,7 @@ use str0m::{Candidate, Rtc, RtcConfig};
 
 use super::header::{DEPENDENCY_DESCRIPTOR_URI, DescriptorSerializer};
 use super::profile;
-use crate::media::{OpenSession, Transport};
+use crate::media::{Egress, OpenSession, Transport};
 
 /// Bytes that SCTP buffers for all channels of a connection; what does not fit waits in our own queue.
 pub(super) const SCTP_BUFFER_BYTES: usize = 512 * 1024;
@@ -34,6 +34,16 @@ pub(in crate::media) struct Setup {
     pub tcp_addresses: Vec<SocketAddr>,
     /// Estimate bandwidth and pace on connections that send.
     pub bwe: bool,
+    /// Which way packets leave.
+    pub egress: Egress,
+}
+
+impl Setup {
+    /// Whether a connection's media leave by our own way, if its profile allows. Where they are estimated they leave by
+    /// str0m's, whose estimator knows of its own packets alone.
+    pub fn leaves_own_way(&self, sends: bool) -> bool {
+        self.egress == Egress::Own && sends && !self.bwe
+    }
 }
 
 /// A fresh connection that says nothing yet.

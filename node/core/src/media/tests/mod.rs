@@ -1,4 +1,9 @@
-//! The whole worker against str0m clients of both protocol versions.
+//! The whole worker against str0m clients of both protocol versions. Most of it is run a second time, on our own way out:
+//! see `on_own`.
+
+use super::Egress;
+
+const EGRESS: Egress = Egress::Str0m;
 
 mod backup;
 mod bandwidth;
@@ -11,5 +16,6 @@ mod lies;
 mod line;
 mod negotiation;
 mod redundancy;
+mod sealed;
 mod tcp;
 mod world;

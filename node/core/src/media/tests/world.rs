@@ -10,6 +10,7 @@ use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::ChannelId;
 use str0m::media::{Direction, MediaKind, Mid};
 use str0m::net::{Protocol, Receive, TcpType};
+use str0m::rtp::rtcp::SenderInfo;
 use str0m::rtp::{RtpPacket, Ssrc};
 use str0m::{Candidate, Event as RtcEvent, Input as RtcInput, Output as RtcOutput, Rtc};
 
@@ -33,6 +34,7 @@ pub struct Connection {
     pub channels: BTreeMap<String, ChannelId>,
     pub messages: Vec<(String, Vec<u8>)>,
     pub keyframes_asked: Vec<Option<String>>,
+    pub sender_reports: Vec<SenderInfo>,
     pub pending: Option<SdpPendingOffer>,
     pub connected: bool,
 }
@@ -54,6 +56,7 @@ impl Connection {
             channels: BTreeMap::new(),
             messages: Vec::new(),
             keyframes_asked: Vec::new(),
+            sender_reports: Vec::new(),
             pending: None,
             connected: false,
         }
@@ -86,6 +89,7 @@ impl Connection {
             RtcEvent::KeyframeRequest(request) => {
                 self.keyframes_asked.push(request.rid.map(|rid| rid.to_string()));
             }
+            RtcEvent::SenderFeedback(feedback) => self.sender_reports.push(feedback.sender_info),
             _ => {}
         }
     }
@@ -125,6 +129,10 @@ pub struct World {
     pub lose_every: Option<usize>,
     /// The codec of what is published, by client and section.
     pub formats: BTreeMap<(usize, Mid), str0m::format::Codec>,
+    /// The index of each RTCP packet to a client, by where it went.
+    pub control_indexes: BTreeMap<SocketAddr, Vec<u32>>,
+    /// RTCP of clients.
+    pub control_said: Vec<(SocketAddr, Vec<u8>)>,
     delivered: usize,
     wire: VecDeque<(SocketAddr, Vec<u8>)>,
     /// What all clients' networks let through.
@@ -152,7 +160,10 @@ impl World {
         let now = Instant::now();
         Self {
             now,
-            worker: Worker::new(WorkerConfig { addresses: vec![server()], tcp_addresses: vec![server()], bwe }, now),
+            worker: Worker::new(
+                WorkerConfig { addresses: vec![server()], tcp_addresses: vec![server()], bwe, egress: super::EGRESS },
+                now,
+            ),
             clients: Vec::new(),
             events: Vec::new(),
             sends: Vec::new(),
@@ -163,6 +174,8 @@ impl World {
             tcp_only: false,
             lose_every: None,
             formats: BTreeMap::new(),
+            control_indexes: BTreeMap::new(),
+            control_said: Vec::new(),
             delivered: 0,
             wire: VecDeque::new(),
             transport: Transport::Udp,
@@ -298,6 +311,9 @@ impl World {
         self.worker.handle_input(self.now, Input::Timeout);
         for _ in 0..20 {
             while let Some((source, contents)) = self.wire.pop_front() {
+                if let [128..=191, 192..=223, ..] = contents[..] {
+                    self.control_said.push((source, contents.clone()));
+                }
                 self.worker.handle_input(
                     self.now,
                     Input::Datagram { source, transport: self.transport, destination: server(), contents: &contents },
@@ -320,6 +336,10 @@ impl World {
                     let segment = transmit.segment_size.unwrap_or(transmit.contents.len());
                     for contents in transmit.contents.chunks(segment) {
                         self.delivered += 1;
+                        if let ([128..=191, 192..=223, ..], Some(index)) = (contents, contents.last_chunk()) {
+                            let index = u32::from_be_bytes(*index) & !(1 << 31);
+                            self.control_indexes.entry(transmit.destination).or_default().push(index);
+                        }
                         if self.lose_every.is_some_and(|every| self.delivered.is_multiple_of(every)) {
                             continue;
                         }

@@ -1,0 +1,29 @@
+//! The tests of the whole worker on our own way out: those of `tests` that it could break, and its own.
+#![allow(clippy::duplicate_mod, reason = "the same tests on the other way out")]
+
+use super::Egress;
+
+const EGRESS: Egress = Egress::Own;
+
+#[path = "tests/backup.rs"]
+mod backup;
+#[path = "tests/data.rs"]
+mod data;
+#[path = "tests/deeds.rs"]
+mod deeds;
+#[path = "tests/forwarding.rs"]
+mod forwarding;
+#[path = "tests/layers.rs"]
+mod layers;
+#[path = "tests/line.rs"]
+mod line;
+#[path = "tests/negotiation.rs"]
+mod negotiation;
+#[path = "tests/redundancy.rs"]
+mod redundancy;
+#[path = "tests/sealed.rs"]
+mod sealed;
+#[path = "tests/tcp.rs"]
+mod tcp;
+#[path = "tests/world.rs"]
+mod world;

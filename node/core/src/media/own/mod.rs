@@ -1,0 +1,303 @@
+//! What we seal and send by ourselves, without str0m: a client's RTP, and every RTCP packet of its connection.
+//!
+//! str0m goes on with ICE, DTLS, data, what the client sends, and the making of RTCP; what it says in RTCP is opened, put
+//! right and sealed anew, so that nothing that str0m sealed reaches the wire once we have the keys. See
+//! docs/decisions/0015-own-egress.md.
+
+mod feedback;
+mod header;
+mod history;
+mod report;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, Instant};
+
+use origo_cascade_core::link::{Extensions, Packet};
+
+use super::demux::Source;
+use super::egress::{Outbox, Outgoing};
+use super::red;
+use super::srtp::{ControlOpener, ControlSealer, Keying, Sealer};
+use super::vp8::Vp8;
+use feedback::Feedback;
+use header::Head;
+use history::History;
+use stream::Outflow;
+
+pub(in crate::media) use header::Ids;
+pub(in crate::media) use stream::{Again, Terms};
+
+/// What may be sent again at once, and of all that is sent: a client that asks for everything costs a quarter more.
+const AGAIN_BYTES_MAX: usize = 256 * 1024;
+const AGAIN_SHARE: usize = 4;
+/// A retransmission begins with the number of what it repeats (RFC 4588 4).
+const REPEATED_BYTES: usize = 2;
+
+/// Why something was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::media) enum Refused {
+    /// Nothing was heard of where the client is.
+    NoAddress,
+    /// The stream was never agreed on, or is over.
+    NoStream,
+    /// Something left under this number before, or may have.
+    NumberUsed,
+    /// It does not fit a datagram.
+    TooLong,
+    /// The client asks for more than its share again.
+    TooMuch,
+}
+
+impl Refused {
+    /// As counters call it.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::NoAddress => "no address",
+            Self::NoStream => "no stream",
+            Self::NumberUsed => "number used",
+            Self::TooLong => "too long",
+            Self::TooMuch => "asked for too much",
+        }
+    }
+}
+
+/// What a client said in one RTCP packet.
+#[derive(Debug, Default)]
+pub(in crate::media) struct Heard {
+    /// Packets to be sent again.
+    pub again: Vec<Again>,
+    /// Streams that need a keyframe.
+    pub keyframes: Vec<u32>,
+    /// NACKs in it.
+    pub nacks: u64,
+    /// Told of packets that were never sent, or told twice.
+    pub idle: u32,
+    /// str0m has to see it too.
+    pub more: bool,
+}
+
+/// The most that one RTCP packet may set off.
+const AGAIN_MAX: usize = 512;
+const KEYFRAMES_MAX: usize = 32;
+
+/// One connection's.
+pub(in crate::media) struct Own {
+    sealer: Sealer,
+    control: ControlSealer,
+    opener: ControlOpener,
+    destination: Option<Source>,
+    streams: Vec<Outflow>,
+    history: History,
+    start: Instant,
+    bytes: u64,
+    again_bytes: usize,
+}
+
+impl Own {
+    /// Takes over what a handshake has agreed on.
+    pub fn new(keying: Keying, now: Instant) -> Option<Self> {
+        let (sealer, control, opener) = keying.split()?;
+        Some(Self {
+            sealer,
+            control,
+            opener,
+            destination: None,
+            streams: Vec::new(),
+            history: History::new(now),
+            start: now,
+            bytes: 0,
+            again_bytes: AGAIN_BYTES_MAX / 4,
+        })
+    }
+
+    /// The client is there.
+    pub fn set_destination(&mut self, destination: Source) {
+        self.destination = Some(destination);
+    }
+
+    /// A stream is agreed on, or agreed on anew. False when it was over already.
+    pub fn declare(&mut self, terms: Terms, mid: &str) -> bool {
+        if let Some(known) = self.streams.iter_mut().find(|stream| stream.terms.ssrc == terms.ssrc) {
+            known.terms = terms;
+            return true;
+        }
+        let Some(numbers) = self.sealer.numbers(terms.ssrc) else { return false };
+        let repairs = terms.repair.and_then(|(ssrc, _)| self.sealer.numbers(ssrc));
+        self.streams.push(Outflow::new(terms, mid, numbers, repairs));
+        true
+    }
+
+    /// A stream is over.
+    pub fn forget(&mut self, ssrc: u32) {
+        self.streams.retain(|stream| stream.terms.ssrc != ssrc);
+    }
+
+    /// Sends a packet. Gives the bytes of its payload.
+    pub fn write(&mut self, now: Instant, outbox: &mut Outbox, outgoing: &Outgoing<'_>) -> Result<usize, Refused> {
+        let at_us = self.at_us(now);
+        let Self { sealer, streams, history, destination, .. } = self;
+        let Outgoing { stream, packet, rewrite, .. } = *outgoing;
+        let destination = destination.ok_or(Refused::NoAddress)?;
+        let flow = streams.iter_mut().find(|flow| flow.terms.ssrc == stream.ssrc).ok_or(Refused::NoStream)?;
+        let number = flow.number(outgoing).ok_or(Refused::NumberUsed)?;
+        let retyped = outgoing.retyped();
+        let payload: &[u8] = if rewrite.blank { &[] } else { retyped.as_ref().unwrap_or(&packet.payload) };
+        let redundant = stream.redundant_type.filter(|_| packet.redundant && !rewrite.blank);
+        let (nothing, ids) = (Extensions::default(), flow.terms.ids);
+        let head = Head {
+            payload_type: redundant.unwrap_or(stream.payload_type),
+            marker: rewrite.marker && !rewrite.blank,
+            number: number.value() as u16,
+            timestamp: rewrite.timestamp,
+            ssrc: stream.ssrc,
+            mid: (!flow.bound[0]).then_some(&flow.mid[..]),
+            at_us,
+            transport: ids.transport.map(|_| history.note(now, payload.len())),
+            extensions: if rewrite.blank { &nothing } else { &packet.extensions },
+            dependency: outgoing.dependency(),
+        };
+        let left = outbox.fill(destination, |buffer| {
+            let at = header::write(buffer, &ids, &head)?;
+            let end = put(buffer, at, payload, rewrite.vp8.as_ref())?;
+            sealer.seal(number, buffer, at, end)
+        });
+        if !left {
+            return Err(Refused::TooLong);
+        }
+        flow.note(outgoing, payload.len());
+        self.bytes += payload.len() as u64;
+        self.again_bytes = (self.again_bytes + payload.len() / AGAIN_SHARE).min(AGAIN_BYTES_MAX);
+        Ok(payload.len())
+    }
+
+    /// Sends a packet again, as a retransmission (RFC 4588).
+    pub fn repeat(
+        &mut self,
+        now: Instant,
+        outbox: &mut Outbox,
+        again: &Again,
+        packet: &Packet,
+    ) -> Result<usize, Refused> {
+        let at_us = self.at_us(now);
+        let length = packet.payload.len();
+        self.again_bytes = self.again_bytes.checked_sub(length).ok_or(Refused::TooMuch)?;
+        let Self { sealer, streams, history, destination, .. } = self;
+        let destination = destination.ok_or(Refused::NoAddress)?;
+        let flow = streams.iter_mut().find(|flow| flow.terms.ssrc == again.ssrc).ok_or(Refused::NoStream)?;
+        let ((ssrc, payload_type), repairs) = flow.terms.repair.zip(flow.repairs.as_mut()).ok_or(Refused::NoStream)?;
+        let number = repairs.next().ok_or(Refused::NumberUsed)?;
+        let ids = flow.terms.ids;
+        let own = packet.extensions.dependency.as_deref();
+        let head = Head {
+            payload_type,
+            marker: again.marker,
+            number: number.value() as u16,
+            timestamp: again.timestamp,
+            ssrc,
+            mid: (!flow.bound[1]).then_some(&flow.mid[..]),
+            at_us,
+            transport: ids.transport.map(|_| history.note(now, length)),
+            extensions: &packet.extensions,
+            dependency: again.dependency.as_deref().or(own).filter(|_| ids.descriptor.is_some()),
+        };
+        let vp8 = again.vp8(&packet.payload);
+        let left = outbox.fill(destination, |buffer| {
+            let at = header::write(buffer, &ids, &head)?;
+            let body = at + REPEATED_BYTES;
+            buffer.get_mut(at..body)?.copy_from_slice(&again.number.to_be_bytes());
+            let end = put(buffer, body, &packet.payload, vp8.as_ref())?;
+            sealer.seal(number, buffer, at, end)
+        });
+        self.bytes += length as u64;
+        if left { Ok(length) } else { Err(Refused::TooLong) }
+    }
+
+    /// Takes the client's RTCP from `source`; none when it is forged or came before.
+    pub fn hear(&mut self, now: Instant, source: Source, sealed: &[u8]) -> Option<Heard> {
+        let plain = self.opener.open(sealed)?;
+        // Nobody else can have made it, and it has not come before: the client is there now.
+        self.destination = Some(source);
+        let now_ms = self.at_us(now) / 1_000;
+        let mut heard = Heard::default();
+        let Self { streams, history, .. } = self;
+        feedback::read(&plain, |feedback| match feedback {
+            Feedback::Nack(ssrc, numbers) => {
+                let Some(flow) = streams.iter_mut().find(|flow| flow.terms.ssrc == ssrc) else { return };
+                heard.nacks += 1;
+                let rtt = history.rtt();
+                let room = AGAIN_MAX - heard.again.len();
+                heard.again.extend(numbers.filter_map(|number| flow.asked(number, now_ms, rtt)).take(room));
+            }
+            Feedback::Transport(report) => heard.idle += history.take(now, report),
+            Feedback::Keyframe(ssrc) => {
+                if heard.keyframes.len() < KEYFRAMES_MAX && !heard.keyframes.contains(&ssrc) {
+                    heard.keyframes.push(ssrc);
+                }
+            }
+            Feedback::Report(report) => {
+                for flow in streams.iter_mut() {
+                    let repair = flow.terms.repair.map(|(ssrc, _)| ssrc);
+                    flow.bound[0] |= report.ssrc == flow.terms.ssrc;
+                    flow.bound[1] |= Some(report.ssrc) == repair;
+                }
+            }
+            Feedback::Bound(_) | Feedback::Other => heard.more = true,
+        });
+        Some(heard)
+    }
+
+    /// Puts right and seals anew an RTCP packet that str0m sealed; none when that is not what it is. `now` is when str0m
+    /// made it.
+    pub fn say(&mut self, now: Instant, sealed: &[u8]) -> Option<Vec<u8>> {
+        let plain = self.control.open(sealed)?;
+        let streams = &self.streams;
+        let sum = |ssrc| streams.iter().find(|flow| flow.terms.ssrc == ssrc).and_then(|flow| flow.sum(now));
+        let mut right = report::put_right(&plain, sum);
+        self.control.seal(&mut right).then_some(right)
+    }
+
+    /// Bytes of payload that left.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Share of packets that were lost lately; none when the client does not tell.
+    pub fn loss(&self) -> Option<f32> {
+        self.history.loss()
+    }
+
+    /// A round trip; none when the client does not tell.
+    pub fn rtt(&self) -> Option<Duration> {
+        self.history.rtt()
+    }
+
+    fn at_us(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.start).as_micros() as u64
+    }
+}
+
+/// Puts a payload behind the header, its VP8 numbers as told. Gives where it ends; none when it does not fit.
+fn put(buffer: &mut [u8], at: usize, payload: &[u8], vp8: Option<&Vp8>) -> Option<usize> {
+    let body = buffer.get_mut(at..at + payload.len())?;
+    body.copy_from_slice(payload);
+    if let Some(numbers) = vp8 {
+        numbers.write(body);
+    }
+    Some(at + payload.len())
+}
+
+impl Outgoing<'_> {
+    /// The payload of sound with redundancy under the client's own payload type, when that is not the mesh's.
+    fn retyped(&self) -> Option<std::sync::Arc<[u8]>> {
+        self.stream.redundant_type.filter(|_| self.packet.redundant)?;
+        Some(red::retype(&self.packet.payload, red::BLOCK_TYPE, self.stream.payload_type))
+    }
+
+    /// The descriptor that goes along.
+    fn dependency(&self) -> Option<&[u8]> {
+        let bytes = self.rewrite.dependency.as_ref().or(self.packet.extensions.dependency.as_ref());
+        bytes.filter(|_| self.stream.described && !self.rewrite.blank).map(|bytes| &bytes[..])
+    }
+}

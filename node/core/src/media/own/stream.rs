@@ -1,0 +1,208 @@
+//! One stream that we send to a client: its numbers, its clock, and what of it can be sent again.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::header::Ids;
+use super::report::Sum;
+use crate::media::egress::{Kept, Outgoing};
+use crate::media::srtp::{Number, Numbers};
+use crate::media::vp8::Vp8;
+
+/// Packets that can be sent again: some seconds of a picture.
+const REMEMBERED: usize = 1_024;
+/// Descriptors that differ from the publisher's, and sources, which are remembered apart: few packets have one.
+const APART_MAX: usize = 16;
+/// A packet is not sent again within this much, or a round trip if that is longer.
+const AGAIN_MIN: Duration = Duration::from_millis(10);
+const AGAIN_MAX: Duration = Duration::from_millis(500);
+
+/// How a stream is sent.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::media) struct Terms {
+    /// Its SSRC.
+    pub ssrc: u32,
+    /// SSRC and payload type of its retransmissions.
+    pub repair: Option<(u32, u8)>,
+    /// RTP ticks in a second.
+    pub clock_rate: u32,
+    /// Numbers of extensions.
+    pub ids: Ids,
+}
+
+/// A stream.
+pub(super) struct Outflow {
+    pub terms: Terms,
+    /// Name of its section.
+    pub mid: Box<[u8]>,
+    pub numbers: Numbers,
+    pub repairs: Option<Numbers>,
+    /// The client knows whose stream it is, and whose retransmissions those are.
+    pub bound: [bool; 2],
+    newest: u64,
+    clock: Option<(u32, Instant)>,
+    packets: u32,
+    bytes: u32,
+    sent: Box<[Sent]>,
+    /// From which number on packets came from which track, with which ring.
+    sources: VecDeque<(u64, u32, u32)>,
+    descriptors: VecDeque<(u64, Arc<[u8]>)>,
+}
+
+/// How a packet left, beside what the ring has of it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sent {
+    number: u32,
+    slot: u32,
+    timestamp: u32,
+    picture: u16,
+    /// Milliseconds, wrapping, when it was last sent again; 0 for never.
+    again_ms: u16,
+    tl0: u8,
+    key: u8,
+    flags: u8,
+}
+
+/// The entry is in use, its packet had the marker, its VP8 numbers differ from the publisher's.
+const USED: u8 = 1;
+const MARKED: u8 = 2;
+const RENUMBERED: u8 = 4;
+
+/// How a packet that is asked for again left before.
+#[derive(Clone, Debug)]
+pub(in crate::media) struct Again {
+    /// The stream.
+    pub ssrc: u32,
+    /// Where the packet is kept.
+    pub kept: Kept,
+    pub(super) number: u16,
+    pub(super) timestamp: u32,
+    pub(super) marker: bool,
+    pub(super) numbers: Option<(u16, u8, u8)>,
+    pub(super) dependency: Option<Arc<[u8]>>,
+}
+
+impl Again {
+    /// The VP8 numbers with which it left, if they differ from the payload's.
+    pub(super) fn vp8(&self, payload: &[u8]) -> Option<Vp8> {
+        let (picture, tl0, key) = self.numbers?;
+        let own = Vp8::parse(payload)?;
+        Some(Vp8 {
+            picture_id: own.picture_id.map(|(_, long)| (picture, long)),
+            tl0_index: own.tl0_index.map(|_| tl0),
+            key_index: own.key_index.map(|_| key),
+            ..own
+        })
+    }
+}
+
+impl Outflow {
+    pub fn new(terms: Terms, mid: &str, numbers: Numbers, repairs: Option<Numbers>) -> Self {
+        Self {
+            terms,
+            mid: mid.as_bytes().into(),
+            numbers,
+            repairs,
+            bound: [false; 2],
+            newest: 0,
+            clock: None,
+            packets: 0,
+            bytes: 0,
+            sent: Box::default(),
+            sources: VecDeque::new(),
+            descriptors: VecDeque::new(),
+        }
+    }
+
+    /// A number that nothing left under, for a packet.
+    pub fn number(&mut self, outgoing: &Outgoing<'_>) -> Option<Number> {
+        self.numbers.take(outgoing.rewrite.sequence)
+    }
+
+    /// A packet left.
+    pub fn note(&mut self, outgoing: &Outgoing<'_>, bytes: usize) {
+        let rewrite = outgoing.rewrite;
+        self.packets = self.packets.wrapping_add(1);
+        self.bytes = self.bytes.wrapping_add(bytes as u32);
+        if rewrite.sequence > self.newest {
+            self.newest = rewrite.sequence;
+            self.clock = Some((rewrite.timestamp, outgoing.captured));
+        }
+        if let Some(kept) = outgoing.kept.filter(|_| self.terms.repair.is_some() && !rewrite.blank) {
+            self.keep(outgoing, kept);
+        }
+    }
+
+    fn keep(&mut self, outgoing: &Outgoing<'_>, kept: Kept) {
+        let rewrite = outgoing.rewrite;
+        if self.sent.is_empty() {
+            self.sent = vec![Sent::default(); REMEMBERED].into();
+        }
+        let numbers = rewrite.vp8.map(|vp8| {
+            (vp8.picture_id.map_or(0, |(id, _)| id), vp8.tl0_index.unwrap_or(0), vp8.key_index.unwrap_or(0))
+        });
+        let (picture, tl0, key) = numbers.unwrap_or_default();
+        let marked = if rewrite.marker { MARKED } else { 0 };
+        let renumbered = if numbers.is_some() { RENUMBERED } else { 0 };
+        self.sent[rewrite.sequence as usize % REMEMBERED] = Sent {
+            number: rewrite.sequence as u32,
+            slot: kept.slot,
+            timestamp: rewrite.timestamp,
+            picture,
+            again_ms: 0,
+            tl0,
+            key,
+            flags: USED | marked | renumbered,
+        };
+        let source = (kept.track, kept.ring);
+        if self.sources.back().is_none_or(|&(_, track, ring)| (track, ring) != source) {
+            push(&mut self.sources, (rewrite.sequence, kept.track, kept.ring));
+        }
+        if let Some(dependency) = rewrite.dependency.as_ref().filter(|_| outgoing.stream.described) {
+            push(&mut self.descriptors, (rewrite.sequence, Arc::clone(dependency)));
+        }
+    }
+
+    /// The client asks for a packet again; none when it is not remembered, or was sent again just now.
+    pub fn asked(&mut self, number: u16, now_ms: u64, rtt: Option<Duration>) -> Option<Again> {
+        let behind = u64::from((self.newest as u16).wrapping_sub(number));
+        let sequence = self.newest.checked_sub(behind).filter(|_| !self.sent.is_empty())?;
+        let sent = &mut self.sent[sequence as usize % REMEMBERED];
+        if sent.flags & USED == 0 || sent.number != sequence as u32 {
+            return None;
+        }
+        let pause = rtt.unwrap_or(AGAIN_MIN).clamp(AGAIN_MIN, AGAIN_MAX).as_millis() as u16;
+        let now_ms = (now_ms as u16).max(1);
+        if sent.again_ms != 0 && now_ms.wrapping_sub(sent.again_ms) < pause {
+            return None;
+        }
+        sent.again_ms = now_ms;
+        let &(_, track, ring) = self.sources.iter().rev().find(|(from, _, _)| *from <= sequence)?;
+        let dependency = self.descriptors.iter().find(|(of, _)| *of == sequence).map(|(_, bytes)| Arc::clone(bytes));
+        Some(Again {
+            ssrc: self.terms.ssrc,
+            kept: Kept { track, ring, slot: sent.slot },
+            number,
+            timestamp: sent.timestamp,
+            marker: sent.flags & MARKED != 0,
+            numbers: (sent.flags & RENUMBERED != 0).then_some((sent.picture, sent.tl0, sent.key)),
+            dependency,
+        })
+    }
+
+    /// What it sent, for its sender report; none before the first packet.
+    pub fn sum(&self, now: Instant) -> Option<Sum> {
+        let (timestamp, captured) = self.clock?;
+        let since = now.saturating_duration_since(captured).as_micros() as u64;
+        let ticks = since * u64::from(self.terms.clock_rate) / 1_000_000;
+        Some(Sum { timestamp: timestamp.wrapping_add(ticks as u32), packets: self.packets, bytes: self.bytes })
+    }
+}
+
+fn push<T>(list: &mut VecDeque<T>, item: T) {
+    if list.len() == APART_MAX {
+        list.pop_front();
+    }
+    list.push_back(item);
+}

@@ -1,0 +1,174 @@
+//! One connection's own way out against a client that keeps its own keys, in virtual time.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use origo_cascade_core::link::{Extensions, Packet};
+
+use super::{AGAIN_BYTES_MAX, Heard, Ids, Own, Refused, Terms};
+use crate::media::Transport;
+use crate::media::egress::{Kept, Outbox, Outgoing, Stream};
+use crate::media::forward::Rewrite;
+use crate::media::srtp::{ControlSealer, Keying, Profile};
+
+const STREAM: Stream = Stream { ssrc: 7, payload_type: 96, redundant_type: None, resendable: true, described: false };
+const HERE: (Transport, SocketAddr) = (Transport::Udp, SocketAddr::new(std::net::IpAddr::V4(LOCAL), 5));
+const LOCAL: std::net::Ipv4Addr = std::net::Ipv4Addr::LOCALHOST;
+
+/// Our end of a connection, and what the client seals its RTCP with.
+struct Pair {
+    now: Instant,
+    own: Own,
+    client: ControlSealer,
+    outbox: Outbox,
+}
+
+fn keying(profile: Profile, active: bool) -> Keying {
+    let material: Vec<u8> = (0..88).collect();
+    Keying::new(profile, &material, active).unwrap()
+}
+
+impl Pair {
+    fn new(profile: Profile) -> Self {
+        let now = Instant::now();
+        let mut own = Own::new(keying(profile, false), now).unwrap();
+        let (_, client, _) = keying(profile, true).split().unwrap();
+        own.set_destination(HERE);
+        let ids = Ids { transport: Some(3), ..Ids::default() };
+        assert!(own.declare(Terms { ssrc: 7, repair: Some((8, 97)), clock_rate: 90_000, ids }, "0"));
+        Self { now, own, client, outbox: Outbox::default() }
+    }
+
+    fn packet(&self) -> Packet {
+        Packet {
+            sequence: 1,
+            timestamp: 0,
+            marker: false,
+            key: false,
+            redundant: false,
+            skipped: 0,
+            extensions: Extensions::default(),
+            payload: Arc::from([5; 1_000]),
+            arrived: self.now,
+        }
+    }
+
+    fn write(&mut self, sequence: u64) -> Result<usize, Refused> {
+        let packet = self.packet();
+        let rewrite = Rewrite { sequence, timestamp: 900, marker: true, vp8: None, dependency: None, blank: false };
+        let kept = Some(Kept { track: 0, ring: 1, slot: sequence as u32 });
+        let outgoing = Outgoing { stream: STREAM, packet: &packet, rewrite: &rewrite, captured: self.now, kept };
+        self.own.write(self.now, &mut self.outbox, &outgoing)
+    }
+
+    fn says(&mut self, mut compound: Vec<u8>) -> Heard {
+        assert!(self.client.seal(&mut compound));
+        self.own.hear(self.now, HERE, &compound).unwrap()
+    }
+
+    /// Datagrams that left since the last time.
+    fn left(&mut self) -> usize {
+        let mut left = 0;
+        while let Some((_, datagrams)) = self.outbox.pop() {
+            left += datagrams;
+        }
+        left
+    }
+}
+
+fn nack(first: u16, bits: u16) -> Vec<u8> {
+    let mut packet = vec![0x81, 205, 0, 3, 0, 0, 0, 9, 0, 0, 0, 7];
+    packet.extend([first.to_be_bytes(), bits.to_be_bytes()].concat());
+    packet
+}
+
+#[test]
+fn nothing_leaves_twice_under_one_number() {
+    for profile in [Profile::Aes128Gcm, Profile::Aes256Gcm] {
+        let mut pair = Pair::new(profile);
+        assert_eq!(pair.write(5), Ok(1_000));
+        assert_eq!(pair.write(5), Err(Refused::NumberUsed));
+        assert_eq!(pair.write(3), Ok(1_000));
+        assert_eq!(pair.left(), 2);
+        pair.own.forget(7);
+        let terms = Terms { ssrc: 7, repair: None, clock_rate: 90_000, ids: Ids::default() };
+        assert!(!pair.own.declare(terms, "0"), "its numbers are not given out again");
+    }
+}
+
+#[test]
+fn what_is_lost_is_sent_again_once_in_a_round_trip() {
+    let mut pair = Pair::new(Profile::Aes256Gcm);
+    assert!((1..=20).all(|sequence| pair.write(sequence).is_ok()));
+    let heard = pair.says(nack(4, 0b101));
+    let slots: Vec<u32> = heard.again.iter().map(|again| again.kept.slot).collect();
+    assert_eq!((slots, heard.nacks, heard.more), (vec![4, 5, 7], 1, false));
+    assert!(pair.says(nack(4, 0)).again.is_empty(), "it is on its way");
+    pair.now += Duration::from_millis(20);
+    assert_eq!(pair.says(nack(4, 0)).again.len(), 1);
+    assert!(pair.says(nack(21, 0)).again.is_empty(), "it was never sent");
+    let (packet, left) = (pair.packet(), pair.left());
+    let again = &heard.again[0];
+    assert_eq!(pair.own.repeat(pair.now, &mut pair.outbox, again, &packet), Ok(1_000));
+    assert_eq!((left, pair.left()), (20, 1));
+}
+
+#[test]
+fn who_asks_for_everything_gets_its_share_alone() {
+    let mut pair = Pair::new(Profile::Aes128Gcm);
+    let (mut sent, mut repeated) = (0, 0);
+    for round in 0..200_u64 {
+        for at in 1..=5 {
+            sent += pair.write(round * 5 + at).unwrap();
+        }
+        pair.now += Duration::from_secs(1);
+        for back in 0..8_u16 {
+            let first = ((round * 5 + 5) as u16).wrapping_sub(back * 17);
+            let heard = pair.says(nack(first, 0xffff));
+            let packet = pair.packet();
+            for again in &heard.again {
+                repeated += pair.own.repeat(pair.now, &mut pair.outbox, again, &packet).unwrap_or(0);
+            }
+        }
+        pair.left();
+    }
+    assert!(repeated <= sent / 4 + AGAIN_BYTES_MAX, "{repeated} again of {sent}");
+    assert!(repeated > sent / 5, "{repeated} again of {sent}");
+}
+
+#[test]
+fn feedback_that_lies_is_counted_and_believed_in_nothing() {
+    let mut pair = Pair::new(Profile::Aes256Gcm);
+    assert!((1..=4).all(|sequence| pair.write(sequence).is_ok()));
+    let report = |base: u16, count: u8| {
+        let mut packet = vec![0x8f, 205, 0, 6, 0, 0, 0, 9, 0, 0, 0, 7];
+        packet.extend(base.to_be_bytes());
+        packet.extend([0, count, 0, 0, 1, 0, 0x20, count, 4, 4, 4, 4, 4, 0]);
+        packet
+    };
+    assert_eq!(pair.says(report(2, 5)).idle, 3, "three were never sent");
+    assert_eq!(pair.own.loss(), Some(0.0));
+    assert_eq!(pair.says(report(2, 5)).idle, 5, "two were told of before");
+    assert_eq!(pair.says(report(40_000, 5)).idle, 5);
+    assert_eq!(pair.own.loss(), Some(0.0));
+    assert_eq!(pair.own.rtt(), Some(Duration::ZERO));
+}
+
+#[test]
+fn only_the_clients_own_packets_move_it_to_another_address() {
+    let mut pair = Pair::new(Profile::Aes128Gcm);
+    let there = (Transport::Udp, SocketAddr::from(([127, 0, 0, 1], 6)));
+    let mut said = nack(1, 0);
+    assert!(pair.own.hear(pair.now, there, &said).is_none(), "forged");
+    assert!(pair.client.seal(&mut said));
+    assert!(pair.own.hear(pair.now, HERE, &said).is_some());
+    assert!(pair.own.hear(pair.now, there, &said).is_none(), "replayed");
+    pair.write(1).unwrap();
+    assert_eq!(pair.outbox.pop().unwrap().0.destination, HERE.1);
+    let mut said = nack(2, 0);
+    assert!(pair.client.seal(&mut said));
+    assert!(pair.own.hear(pair.now, there, &said).is_some());
+    pair.write(2).unwrap();
+    assert_eq!(pair.outbox.pop().unwrap().0.destination, there.1);
+}

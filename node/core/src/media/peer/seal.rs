@@ -1,0 +1,119 @@
+//! Where a connection's media leave by our own way: its keys, and what of str0m's datagrams may leave.
+
+use std::time::Instant;
+
+use origo_cascade_core::link::Packet;
+use str0m::media::MediaKind;
+use str0m::net::DatagramSend;
+use str0m::rtp::Extension;
+
+use super::header::{DEPENDENCY_DESCRIPTOR_URI, DescriptorSerializer};
+use super::{Mid, Peer, profile};
+use crate::media::codec::Codec;
+use crate::media::demux::Source;
+use crate::media::egress::{Outbox, Outgoing, Sender, Stream, Written};
+use crate::media::own::{Again, Heard, Ids, Own, Refused, Terms};
+
+/// Second bytes of RTCP packets that share a port with RTP (RFC 5761 4).
+fn is_rtcp(datagram: &[u8]) -> bool {
+    matches!(datagram, [128..=191, 192..=223, ..])
+}
+
+impl Peer {
+    /// Takes over the keys if the call before ended the handshake. Before any datagram that str0m sealed with them is
+    /// looked at, so that none leaves as it is.
+    pub(super) fn take_keys(&mut self, now: Instant) {
+        let Some(chosen) = profile::take() else { return };
+        self.profile = chosen.name;
+        // Keys that come again would be the same ones, and a second writer.
+        if self.wants_own && self.own.is_none() {
+            self.own = chosen.keying.and_then(|keying| Own::new(keying, now)).map(Box::new);
+        }
+    }
+
+    /// What leaves of a datagram of str0m's: where media leave by our own way no RTP, and RTCP sealed anew.
+    pub(super) fn leave(&mut self, destination: Source, datagram: DatagramSend) -> Option<DatagramSend> {
+        let Some(own) = &mut self.own else { return Some(datagram) };
+        match datagram[..] {
+            // DTLS goes where ICE has agreed on, as all of str0m's but STUN does.
+            [20..=63, ..] => own.set_destination(destination),
+            [128..=191, ..] if is_rtcp(&datagram) => {
+                own.set_destination(destination);
+                return own.say(self.clock, &datagram).map(Into::into);
+            }
+            [128..=191, ..] => return None,
+            _ => {}
+        }
+        Some(datagram)
+    }
+
+    /// Takes a datagram if it is RTCP that we read by ourselves; none if it is str0m's alone.
+    pub fn hear(&mut self, now: Instant, source: Source, datagram: &[u8]) -> Option<Result<Heard, &'static str>> {
+        let own = self.own.as_mut().filter(|_| is_rtcp(datagram))?;
+        Some(own.hear(now, source, datagram).ok_or("forged or replayed"))
+    }
+
+    /// Sends a packet again.
+    pub fn repeat(
+        &mut self,
+        now: Instant,
+        outbox: &mut Outbox,
+        again: &Again,
+        packet: &Packet,
+    ) -> Result<usize, Refused> {
+        let own = self.own.as_mut().ok_or(Refused::NoStream)?;
+        own.repeat(now, outbox, again, packet)
+    }
+
+    /// The section of a stream that we send.
+    pub fn section_of_ours(&mut self, ssrc: u32) -> Option<Mid> {
+        Some(self.rtc.direct_api().stream_tx(&ssrc.into())?.mid())
+    }
+
+    /// Agrees with our own way on a stream. False when it cannot be.
+    pub(super) fn declare(&mut self, mid: Mid, stream: &Stream, codec: Codec) -> bool {
+        if self.own.is_none() {
+            return true;
+        }
+        let ids = self.ids(mid);
+        let params = self.rtc.codec_config().params().iter().find(|params| *params.pt() == stream.payload_type);
+        let repair_type = params.and_then(|params| params.resend()).filter(|_| stream.resendable).map(|pt| *pt);
+        let repair_ssrc = self.rtc.direct_api().stream_tx(&stream.ssrc.into()).and_then(|tx| tx.rtx()).map(|rtx| *rtx);
+        let terms =
+            Terms { ssrc: stream.ssrc, repair: repair_ssrc.zip(repair_type), clock_rate: codec.clock_rate(), ids };
+        self.own.as_mut().is_none_or(|own| own.declare(terms, &mid))
+    }
+
+    /// A stream is over.
+    pub(super) fn forget(&mut self, ssrc: u32) {
+        if let Some(own) = &mut self.own {
+            own.forget(ssrc);
+        }
+    }
+
+    fn ids(&self, mid: Mid) -> Ids {
+        let Some(media) = self.rtc.media(mid) else { return Ids::default() };
+        let map = media.remote_extmap();
+        let is_video = media.kind() == MediaKind::Video;
+        let descriptor = Extension::with_serializer(DEPENDENCY_DESCRIPTOR_URI, DescriptorSerializer);
+        Ids {
+            mid: map.id_of(Extension::RtpMid),
+            send_time: map.id_of(Extension::AbsoluteSendTime),
+            transport: map.id_of(Extension::TransportSequenceNumber),
+            level: map.id_of(Extension::AudioLevel),
+            orientation: map.id_of(Extension::VideoOrientation),
+            descriptor: map.id_of(descriptor).filter(|_| is_video),
+            capture: map.id_of(Extension::AbsoluteCaptureTime),
+            delay: map.id_of(Extension::PlayoutDelay),
+        }
+    }
+}
+
+impl Sender for Own {
+    fn write(&mut self, now: Instant, outbox: &mut Outbox, outgoing: &Outgoing<'_>) -> Written {
+        match Own::write(self, now, outbox, outgoing) {
+            Ok(_) => Written::Out,
+            Err(refused) => Written::Refused(refused.reason()),
+        }
+    }
+}
