@@ -116,7 +116,7 @@ impl Outbox {
 
     /// Whether it is time to send.
     pub fn is_full(&self) -> bool {
-        self.end >= FULL_BYTES
+        self.end >= FULL_BYTES && !self.runs.is_empty()
     }
 
     fn space(&mut self, length: usize) -> &mut [u8] {
@@ -195,6 +195,18 @@ mod tests {
         assert_eq!(runs(&mut outbox), [(1, 240, Some(100)), (1, 40, None), (2, 40, None), (2, 41, None)]);
         outbox.push(to(3), &[7; 5]);
         assert_eq!(outbox.pop().unwrap().0.contents, [7; 5]);
+    }
+
+    #[test]
+    fn an_outbox_that_was_full_has_room_once_it_was_sent() {
+        let mut outbox = Outbox::default();
+        let fill = |outbox: &mut Outbox| outbox.fill(to(1), |buffer| Some(buffer.len()));
+        while !outbox.is_full() {
+            assert!(fill(&mut outbox));
+        }
+        assert_eq!(runs(&mut outbox).iter().map(|run| run.1).sum::<usize>(), FULL_BYTES);
+        assert!(!outbox.is_full());
+        assert!(!outbox.fill(to(1), |_| None) && outbox.is_empty());
     }
 
     #[test]

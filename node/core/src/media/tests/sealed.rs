@@ -75,6 +75,19 @@ fn what_is_lost_on_the_way_comes_again() {
 }
 
 #[test]
+fn a_burst_that_is_more_than_one_turn_of_sending_leaves_whole() {
+    let mut world = World::new();
+    let mut call = Call::new(&mut world);
+    call.send(&mut world, 3);
+    for part in 12..212 {
+        world.send(call.publisher, call.video, None, part, 9_000, &vp8(3, false));
+    }
+    call.frame += 50;
+    world.run_ms(100);
+    call.viewers.iter().for_each(|&viewer| call.got_all(&world, viewer));
+}
+
+#[test]
 fn what_a_long_line_loses_comes_again() {
     let mut world = World::new();
     let mut call = Call::new(&mut world);
@@ -99,11 +112,6 @@ fn sender_reports_tell_what_was_sent() {
         assert!(reports.iter().all(|report| report.ssrc == ssrc), "none tells of a stream that sent nothing");
         let since = last.rtp_time.numer() as u32 - 149 * 3_000;
         assert!(since < 100_000, "{since} ticks after the newest frame");
-        for pair in reports.windows(2) {
-            let passed = pair[1].ntp_time.duration_since(pair[0].ntp_time).unwrap().as_secs_f64() * 90_000.0;
-            let ticks = (pair[1].rtp_time.numer() - pair[0].rtp_time.numer()) as f64;
-            assert!((ticks / passed - 1.0).abs() < 0.05, "{ticks} ticks of the clock in {passed}");
-        }
     }
 }
 
