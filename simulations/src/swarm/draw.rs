@@ -15,6 +15,10 @@ const GCP: &str = include_str!("../../data/rtt_matrix_gcp.csv");
 
 /// Nodes of a drawn scenario at most: invariants of trees break among few nodes as well, and a run stays short.
 const NODES_MAX: usize = 10;
+/// Bounds on trees are drawn up to these, and hold so many times the nodes that there are.
+const DEGREE_MAX: usize = 8;
+const HOPS_MAX: usize = 5;
+const SPARE: usize = 2;
 /// What publishers send, with how often it is drawn. Rates are low, so that many seeds take little time.
 const MEDIA: [&str; 6] = [
     "video = [{ w = 160, kbps = 60 }, { w = 320, kbps = 150 }], fps = 10",
@@ -164,7 +168,8 @@ impl Draw {
 
     fn policy(&mut self) {
         let relay = self.pick(&["tree", "tree", "tree", "tree", "tree", "direct", "star", "mesh"]);
-        let (degree, hops) = (self.pick(&["1", "2", "3", "8"]), self.pick(&["1", "2", "3", "3", "5"]));
+        let (degree, hops) = (self.number(&[1, 2, 3, 8]), self.number(&[1, 2, 3, 3, 5]));
+        let (degree, hops) = room_to_spare(self.nodes.len(), degree, hops);
         let (alpha, beta) = (self.pick(&["1.0", "1.1", "1.1", "2.0"]), self.pick(&["0ms", "3ms", "30ms"]));
         let _ = write!(self.out, "\n[policy]\nrelay = \"{relay}\"\nalpha = {alpha}\nbeta = \"{beta}\"\n");
         let _ = write!(self.out, "degree = {degree}\nhops = {hops}\n");
@@ -219,5 +224,31 @@ impl Draw {
 
     fn pick<'a>(&mut self, choices: &[&'a str]) -> &'a str {
         choices.choose(&mut self.dice).expect("a choice")
+    }
+
+    fn number(&mut self, choices: &[usize]) -> usize {
+        *choices.choose(&mut self.dice).expect("a choice")
+    }
+}
+
+/// Bounds on a tree no tighter than drawn in which as many nodes as there are fit, with room to spare: no planner can keep
+/// others. The tightest of those; a chain (degree 1) has no second way round a link that failed, so only two nodes get it.
+fn room_to_spare(nodes: usize, degree: usize, hops: usize) -> (usize, usize) {
+    let others = nodes - 1;
+    let places = |(degree, hops): &(usize, usize)| (1..=*hops as u32).map(|row| degree.pow(row)).sum::<usize>();
+    let bounds = (degree..=DEGREE_MAX).flat_map(|degree| (hops..=HOPS_MAX).map(move |hops| (degree, hops)));
+    let fits = bounds.filter(|bounds| others == 1 || bounds.0 > 1 && places(bounds) >= SPARE * others);
+    fits.min_by_key(|bounds| (places(bounds), *bounds)).expect("the widest bounds hold hundreds")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_on_trees_are_as_drawn_where_those_hold_all_nodes_twice_and_hardly_wider_elsewhere() {
+        let drawn = [(2, 1, 1), (3, 1, 5), (5, 2, 3), (10, 1, 1), (10, 2, 2), (10, 3, 1), (10, 8, 1), (12, 8, 3)];
+        let bounds = [(1, 1), (2, 5), (2, 3), (4, 2), (4, 2), (4, 2), (8, 2), (8, 3)];
+        assert_eq!(drawn.map(|(nodes, degree, hops)| room_to_spare(nodes, degree, hops)), bounds);
     }
 }

@@ -88,14 +88,6 @@ impl Tree {
         Some(way)
     }
 
-    /// Whether a node with all below it could hang below another one without breaking a bound.
-    pub(super) fn could_hang(&self, origin: usize, node: usize, parent: usize, (degree, hops): (usize, usize)) -> bool {
-        let Some(way) = self.way_up(origin, parent).filter(|way| !way.contains(&node)) else { return false };
-        let ways = self.nodes.keys().filter_map(|below| self.way_up(origin, *below));
-        let height = ways.filter_map(|way| way.iter().position(|at| *at == node)).max().unwrap_or(0);
-        way.len() + height <= hops && self.degrees().get(&parent).copied().unwrap_or(0) < degree
-    }
-
     /// How many children each parent has.
     pub(super) fn degrees(&self) -> BTreeMap<usize, usize> {
         let mut degrees = BTreeMap::new();

@@ -78,6 +78,8 @@ pub(super) struct Feed {
     flowed: bool,
     /// What came to others since then is missing here, as long as it does not flow.
     missing_since: Option<Instant>,
+    /// What its peer was told that this node takes for itself, bits per second.
+    told_bps: u64,
     /// Refusals in a row.
     refusals: u32,
     /// It is asked again at some instant.
@@ -108,6 +110,12 @@ impl Intake {
     /// Whether it comes from that peer now, or begins to.
     pub(super) fn has_moved_to(&self, peer: NodeId) -> bool {
         self.current.from == peer || self.next.is_some_and(|next| next.from == peer && next.flows)
+    }
+
+    /// Whether this node's own demand has changed since the origin was asked, and the origin feeds it.
+    fn owes_its_rate(&self) -> bool {
+        let Feed { from, granted, told_bps, .. } = self.current;
+        from == self.source.origin && granted && told_bps != self.own_rate_bps()
     }
 
     /// The sum that goes to the origin has this layer's rate in it when the node takes it for itself.
@@ -160,7 +168,7 @@ impl Cascade {
             self.timers.set(self.now + ANSWER_WAITS, Timer::Answer(flow));
         }
         let (granted, flows, flowed, retries) = (false, false, false, false);
-        Feed { from, flow, granted, flows, flowed, missing_since: None, refusals: 0, retries }
+        Feed { from, flow, granted, flows, flowed, missing_since: None, told_bps: 0, refusals: 0, retries }
     }
 
     pub(super) fn close_feed(&mut self, feed: Feed) {
@@ -200,6 +208,10 @@ impl Cascade {
             second,
         };
         self.send(feed.from, &message);
+        let told_bps = message.rate_bps;
+        if let Some(feed) = self.subscriptions.intakes.get_mut(&layer).and_then(|it| it.feed_mut(feed.from, flow)) {
+            feed.told_bps = told_bps;
+        }
     }
 
     /// How far back packets are missing that the peer of a feed may still have.
@@ -277,6 +289,10 @@ impl Cascade {
         }
         if is_next {
             self.timers.set(self.now + SILENT_AFTER, Timer::Silent(flow));
+        }
+        let owes_its_rate = intake.current.flow == flow && intake.owes_its_rate();
+        if owes_its_rate {
+            self.ask_feed(layer, flow);
         }
         self.learn_path(&key, from, path);
         self.move_if_it_flows(layer);

@@ -70,12 +70,13 @@ impl Cascade {
         self.timers.set(at, Timer::Optimise);
     }
 
-    /// A child says that it cannot take from a parent: plans do without the pair for a while, longer each time.
+    /// A child says that it cannot take from a parent: plans do without the pair for a while, longer each time. The parent
+    /// may be this node itself, which sees no more than its own end of the link.
     pub(super) fn distrust_pair(&mut self, child: NodeId, parent: NodeId) {
-        if child != self.me && parent != self.me && !self.map.is_down(child, parent) {
-            let until = self.patience.fail(self.now, child, parent);
-            self.set_ways(child, parent);
-            self.timers.set(until, Timer::Trust(child, parent));
+        if child != self.me && !self.map.is_down(child, parent) {
+            let until = self.patience.fail(self.now, parent, child);
+            self.set_ways(parent, child);
+            self.timers.set(until, Timer::Trust(parent, child));
         }
     }
 

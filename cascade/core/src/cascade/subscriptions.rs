@@ -81,11 +81,18 @@ impl Cascade {
             // Another node has taken the publisher over.
             self.end_intake(layer);
         }
-        match self.subscriptions.intakes.get(&layer) {
+        match self.subscriptions.intakes.get_mut(&layer) {
             None if own => self.begin_intake(layer, source.clone(), own, local, None),
             None => {}
-            Some(intake) if (intake.own, intake.local) == (own, local) => {}
-            Some(_) => self.change_own_demand(layer, own, local),
+            Some(intake) => {
+                // What was begun for a child knows of no rate.
+                let rate_changes = std::mem::replace(&mut intake.source.rate_bps, source.rate_bps) != source.rate_bps;
+                if (intake.own, intake.local) != (own, local) {
+                    self.change_own_demand(layer, own, local);
+                } else if rate_changes && own {
+                    self.tell_rate(layer, &source.tree());
+                }
+            }
         }
     }
 

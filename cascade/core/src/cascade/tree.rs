@@ -29,6 +29,10 @@ const RATE_HYSTERESIS: f64 = 0.1;
 /// What one node is believed to take at most, bits per second.
 const MEMBER_RATE_MAX_BPS: u64 = 100_000_000_000;
 
+/// A node that takes layers though its viewers are gone has a place for this long: longer than the layers stay, so that one
+/// whose viewers come and go again and again is not where no plan knows of it.
+const LINGERS: Duration = Duration::from_secs(3);
+
 /// One room's tree.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
@@ -43,6 +47,10 @@ pub(super) struct Tree {
     told: BTreeMap<NodeId, Told>,
     /// Who has not said yet that it has moved, and since when it should.
     moving: BTreeMap<NodeId, Instant>,
+    /// What nodes took for viewers of theirs last, and until when they have a place with that.
+    lingering: BTreeMap<NodeId, Lingering>,
+    /// Who has said that it takes nothing any more, and with that has forgotten its place.
+    left: BTreeSet<NodeId>,
     /// How often a node was told again.
     told_again: BTreeMap<NodeId, u8>,
     /// The members and rates of the plan in force.
@@ -61,6 +69,14 @@ struct Straight {
     rate_bps: u64,
 }
 
+/// What a node takes for its viewers, or took before they went.
+#[derive(Clone, Copy, Debug)]
+struct Lingering {
+    rate_bps: u64,
+    /// Once they are gone.
+    until: Option<Instant>,
+}
+
 /// A node's word about its place.
 #[derive(Clone, Debug)]
 struct Told {
@@ -74,13 +90,38 @@ impl Tree {
         self.plan.refused.get(&node).cloned()
     }
 
-    /// Who takes layers for viewers of its own, with bits per second.
-    fn members(&self) -> BTreeMap<NodeId, u64> {
+    /// What each node takes for viewers of its own, bits per second; 0 for those that take for others alone.
+    fn takers(&self) -> BTreeMap<NodeId, u64> {
         let straight = self.straight.iter().map(|(node, straight)| (*node, straight.rate_bps));
-        let mut members: BTreeMap<NodeId, u64> = straight.collect();
-        members.extend(self.told.iter().map(|(node, told)| (*node, told.rate_bps)));
+        let mut takers: BTreeMap<NodeId, u64> = straight.collect();
+        takers.extend(self.told.iter().map(|(node, told)| (*node, told.rate_bps)));
+        takers
+    }
+
+    /// Who takes layers for viewers of its own, or did so a moment ago, with bits per second.
+    fn members(&self) -> BTreeMap<NodeId, u64> {
+        let mut members = self.takers();
+        for (node, rate_bps) in &mut members {
+            let lingering = self.lingering.get(node).filter(|_| *rate_bps == 0);
+            *rate_bps = lingering.map_or(*rate_bps, |lingering| lingering.rate_bps);
+        }
         members.retain(|_, rate_bps| *rate_bps > 0);
         members
+    }
+
+    /// Remembers what nodes take for viewers; says when the first of those that linger does so no more.
+    fn linger(&mut self, now: Instant) -> Option<Instant> {
+        let takers = self.takers();
+        self.lingering.retain(|node, _| takers.contains_key(node));
+        for (node, rate_bps) in takers {
+            if rate_bps > 0 {
+                self.lingering.insert(node, Lingering { rate_bps, until: None });
+            } else if let Some(lingering) = self.lingering.get_mut(&node) {
+                lingering.until.get_or_insert(now + LINGERS);
+            }
+        }
+        self.lingering.retain(|_, lingering| lingering.until.is_none_or(|until| now < until));
+        self.lingering.values().filter_map(|lingering| lingering.until).min()
     }
 
     /// Whether members or rates differ from those of the plan by what is worth another.
@@ -147,7 +188,10 @@ impl Cascade {
     }
 
     fn plan_if_changed(&mut self, room: &RoomKey) {
-        let Some(tree) = self.subscriptions.trees.get(room) else { return };
+        let Some(tree) = self.subscriptions.trees.get_mut(room) else { return };
+        if let Some(until) = tree.linger(self.now) {
+            self.timers.set(until, Timer::Rested(room.clone()));
+        }
         if tree.has_changed(&tree.members()) || tree.straight.is_empty() && tree.told.is_empty() {
             self.plan_soon(room);
         }
@@ -222,6 +266,7 @@ impl Cascade {
             return;
         }
         (tree.plan_at, tree.waits_for_moves) = (None, false);
+        tree.linger(now);
         let members = tree.members();
         if members.is_empty() && tree.straight.is_empty() {
             self.subscriptions.trees.remove(room);
@@ -259,7 +304,7 @@ impl Cascade {
         tree.planned_for = members;
         let mut changed: Vec<(usize, NodeId)> = Vec::new();
         for (node, edge) in &tree.plan.edges {
-            let old = before.edges.get(node);
+            let old = before.edges.get(node).filter(|_| !tree.left.contains(node));
             if old.is_some_and(|old| (old.parent, old.backup, &old.path) == (edge.parent, edge.backup, &edge.path)) {
                 continue;
             }
@@ -273,6 +318,7 @@ impl Cascade {
                 tree.moving.insert(*node, now);
             }
         }
+        tree.left.clear();
         let edges = &tree.plan.edges;
         tree.moved.retain(|node, _| edges.contains_key(node));
         tree.told_again.retain(|node, _| edges.contains_key(node));
@@ -382,12 +428,17 @@ impl Cascade {
         }
         // Who was lost with a partition and hangs at another node since has never asked here again. Who hangs here has.
         let is_member = message.rate_bps > 0 && parent.is_some_and(|it| it != self.me);
+        if is_member && self.rooms.contains_key(&room) {
+            // All may hang where an earlier life of this node told them to.
+            self.subscriptions.trees.entry(room.clone()).or_default();
+        }
         let Some(tree) = self.subscriptions.trees.get_mut(&room).filter(|tree| is_member || tree.knows(from)) else {
             // Who leaves may leave twice: its last word may cross the plan without it.
             self.counters.attached_of_stranger += u64::from(parent.is_some());
             return Ok(());
         };
-        if message.epoch == 0 || message.epoch > self.subscriptions.epoch {
+        // A node that hangs where an earlier life of this one told it to says so under the least epoch.
+        if message.epoch == 0 || message.epoch > self.subscriptions.epoch.max(1) {
             self.counters.old_epoch += 1;
             return Ok(());
         }
@@ -414,6 +465,7 @@ impl Cascade {
             None => {
                 tree.told.remove(&from);
                 tree.moving.remove(&from);
+                tree.left.insert(from);
             }
         }
         self.plan_after_moves(&room);

@@ -2,9 +2,10 @@
 //! no relay with the first.
 //!
 //! A greedy tree, grown from the origin outwards (`growth`), over what gossip knows (`ground`); nodes without viewers
-//! join as relays where that pays (`idle`). Loops cannot arise: a node is only hung below one that hangs already.
+//! join as relays where that pays (`idle`); where the origin would feed too many, others move on (`exchange`). Loops cannot arise: a node is only hung below one that hangs already.
 
 mod backup;
+mod exchange;
 mod ground;
 mod growth;
 mod idle;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use origo_auth::NodeId;
 use origo_cascade_core::Level;
 use origo_cascade_core::metric::LinkMetric;
-use origo_cascade_core::route::{Map, Plan, RELAY_POLICIES, Tree, relay_policy};
+use origo_cascade_core::route::{Map, Parameters, Plan, RELAY_POLICIES, Tree, relay_policy};
 
 use crate::matrix::Matrix;
 use crate::world::World;
@@ -245,6 +245,28 @@ fn a_relay_lifts_what_it_takes_itself_only_where_that_is_cheaper_than_a_second_c
     assert_eq!(plan.edges[&us2].parent, world.origin, "{:?}", told(&world, &plan));
     world.members = [(us, 1_500_000), (us2, 1_500_000)].into();
     assert_eq!(world.plan(&Tree::default()).edges[&us2].parent, us, "what is carried already costs nothing");
+}
+
+#[test]
+fn a_child_of_the_origin_makes_room_for_one_that_can_hang_nowhere_else_though_it_has_just_moved() {
+    let mut world = azure(&["westeurope", "uksouth", "francecentral", "northeurope"]);
+    let straight = Tree::new(Parameters { degree: 3, hops: 1, ..Parameters::default() });
+    let plan = world.plan(&straight);
+    world.take(plan);
+    world.moved = world.members.keys().map(|member| (*member, world.now)).collect();
+    let lonely = id(&world, "northeurope");
+    for other in ["uksouth", "francecentral"] {
+        let other = id(&world, other);
+        world.map.set_down(lonely, other, true);
+    }
+    for hops in [2, 3] {
+        let plan = world.plan(&Tree::new(Parameters { degree: 2, hops, ..Parameters::default() }));
+        let straight: Vec<NodeId> =
+            plan.edges.iter().filter(|(_, edge)| edge.parent == world.origin).map(|(node, _)| *node).collect();
+        assert_eq!((straight.len(), straight.contains(&lonely)), (2, true));
+        let told = told(&world, &plan);
+        assert!(told.iter().any(|told| told.ends_with("it makes room for others")), "{told:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Hangs one vertex after the other below those that hang already.
 
 use super::Parameters;
+use super::exchange;
 use super::ground::{Ground, Hop, ORIGIN, Vertex};
 
 /// An old edge stays on a link that has less room than this share of what passes on it; below it the link is full.
@@ -34,6 +35,8 @@ pub enum Reason {
     Fastest,
     /// Nothing was free at all.
     Full,
+    /// The origin has no place for all that would hang there.
+    MakesRoom,
     /// Gossip does not know the node yet.
     Unknown,
 }
@@ -55,7 +58,7 @@ struct Choice {
 #[derive(Debug)]
 pub struct Growth<'a> {
     pub ground: Ground<'a>,
-    parameters: &'a Parameters,
+    pub parameters: &'a Parameters,
     places: Vec<Option<Place>>,
     children: Vec<usize>,
     /// Children of the plan in force that do not hang yet: their place is kept for them.
@@ -97,6 +100,8 @@ impl<'a> Growth<'a> {
             growth.grow(&best.1);
         }
         growth.settle_carried();
+        exchange::make_room(&mut growth);
+        growth.settle_carried();
         growth
     }
 
@@ -130,6 +135,10 @@ impl<'a> Growth<'a> {
     /// Where a vertex hangs.
     pub fn place(&self, vertex: usize) -> &Place {
         self.places[vertex].as_ref().expect("all vertices hang once the tree is grown")
+    }
+
+    pub(super) fn place_mut(&mut self, vertex: usize) -> &mut Place {
+        self.places[vertex].as_mut().expect("all vertices hang once the tree is grown")
     }
 
     /// A vertex and those above it, without the origin.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use origo_auth::NodeId;
 
 use super::Parameters;
+use super::exchange::overflow;
 use super::ground::{Ground, Hop, hop};
 use super::growth::Growth;
 use crate::Node;
@@ -30,7 +31,7 @@ pub fn grow<'a>(problem: &'a Problem<'a>, parameters: &'a Parameters, reached: &
     let old = &old[..old.len().min(parameters.idle_max)];
     if !old.is_empty() {
         let with_old = tree(old);
-        if with_old.cost() + SAVING_KEPT * ocean < best.cost() {
+        if with_old.cost() + SAVING_KEPT * ocean < best.cost() && overflow(&with_old) <= overflow(&best) {
             (best, idle) = (with_old, old.to_vec());
         }
     }
@@ -42,7 +43,7 @@ pub fn grow<'a>(problem: &'a Problem<'a>, parameters: &'a Parameters, reached: &
         }
         idle.push(node);
         let with = tree(&idle);
-        if with.cost() + ocean >= best.cost() {
+        if with.cost() + ocean >= best.cost() || overflow(&with) > overflow(&best) {
             break;
         }
         best = with;

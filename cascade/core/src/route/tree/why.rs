@@ -22,6 +22,7 @@ pub fn sentence(tree: &Growth<'_>, vertex: usize) -> String {
         // Within a region the ingress decides, however near others are.
         _ if place.parent != ORIGIN && of(place.parent).region == of(vertex).region => text,
         Reason::Kept => format!("{text}; a move would gain too little"),
+        Reason::MakesRoom => format!("{text}; it makes room for others"),
         Reason::Fastest => format!("{text}; the nearer nodes have no room"),
         _ => text,
     }
