@@ -10,8 +10,9 @@ import { adopt, begin, changeOver, flows, type Pair } from './successor.js';
 const TOPIC = 'origo.move';
 /** How long a node may take to say that it lives. A dead machine says nothing, a dead process refuses at once. */
 const ANSWER_MS = 400;
-/** How long an old session sends on beside its successor: the others need a keyframe of each picture. */
-const SENDS_ON_MS = 2_000;
+/** How long an old session sends on beside its successor: the others need a keyframe of each picture, and the report of
+ * each sound, which browsers send 2.5 s after it began, to go over without a packet lost. */
+const SENDS_ON_MS = 3_000;
 /** What a stream that is being sent may still take: from its successor on, others take nothing of the old session. The
  * node waits for 10 s. */
 const SENDS_OUT_MS = 5_000;

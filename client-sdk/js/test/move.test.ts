@@ -71,7 +71,7 @@ describe('readMove', () => {
 });
 
 describe('a node that asks its client to go on elsewhere', () => {
-  it('is left for the one that it names, beside the session that there is, which ends 2 s later', async () => {
+  it('is left for the one that it names, beside the session that there is, which ends 3 s later', async () => {
     const { rooms, first, moves } = call();
     told(first, asking('nrt'));
     await pass(10);
@@ -79,7 +79,7 @@ describe('a node that asks its client to go on elsewhere', () => {
     expect(moves).toHaveLength(1);
     expect(moves[0]?.before.room).toBe(first);
     expect(moves[0]?.moved).toMatchObject({ room: rooms[1], node: { id: 'nrt', why: 'fra-region asked to go on here.' } });
-    await pass(1_900);
+    await pass(2_900);
     expect(first.ended).toBe(false);
     await pass(200);
     expect(first.deeds).toEqual([['disconnect', false]]);

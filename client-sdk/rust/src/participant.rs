@@ -20,7 +20,7 @@ pub struct Report {
     pub tracks: Vec<TrackReport>,
     /// Packets made of each published track, by layer, lowest first.
     pub sent: BTreeMap<String, Vec<u32>>,
-    /// With [`Options::record`]: when each packet of published sound was made, unix microseconds, by track.
+    /// With [`Options::record`]: when what is in each packet of published sound was captured, unix microseconds, by track.
     pub made: BTreeMap<String, Vec<u64>>,
 }
 

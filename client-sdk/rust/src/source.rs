@@ -92,7 +92,7 @@ pub(crate) struct Source {
     frames: u32,
     /// `None` while it is paused.
     next_at: Option<Instant>,
-    /// When each packet was made, unix microseconds, where that is kept.
+    /// When what is in each packet was captured, unix microseconds, where that is kept.
     made: Option<Vec<u64>>,
 }
 
@@ -158,7 +158,7 @@ impl Source {
         self.lanes.iter().map(|lane| lane.sent).collect()
     }
 
-    /// Keeps when each packet is made from now on.
+    /// Keeps when what is in each packet is captured from now on.
     pub(crate) fn keep_made(&mut self) {
         self.made.get_or_insert_default();
     }
@@ -182,8 +182,10 @@ impl Source {
             Shape::Audio(_, Some(pauses)) => Some(pauses.turn(due, self.interval)),
             _ => None,
         };
+        // A microphone goes on while its program waits for a processor: what is packed late was captured in time.
+        let captured = if matches!(self.shape, Shape::Audio(..)) { due.min(now) } else { now };
         for index in 0..self.lanes.len() {
-            self.make_layer(index, now, unix_us, &mut write);
+            self.make_layer(index, (captured, now), unix_us, &mut write);
         }
         self.frames = self.frames.wrapping_add(1);
         let next = turn.map_or(due + self.interval, |(_, next)| next);
@@ -191,20 +193,26 @@ impl Source {
         self.next_at = Some(if late { now + self.interval } else { next });
     }
 
-    fn make_layer(&mut self, index: usize, now: Instant, unix_us: u64, write: &mut impl FnMut(Option<Rid>, RtpWrite)) {
+    fn make_layer(
+        &mut self,
+        index: usize,
+        (captured, now): (Instant, Instant),
+        unix_us: u64,
+        write: &mut impl FnMut(Option<Rid>, RtpWrite),
+    ) {
         let keyframe = self.takes_keyframe(index, now);
-        let time = self.rtp_time(now);
+        let time = self.rtp_time(captured);
         let (packets, last_bytes) = self.frame_size(index, keyframe);
         for packet in 0..packets {
             let bytes = last_bytes.filter(|_| packet + 1 == packets);
             let payload = self.payload(index, packet, keyframe, bytes, unix_us);
             if let Some(made) = &mut self.made {
-                made.push(unix_us);
+                made.push(unix_us.saturating_sub((now - captured).as_micros() as u64));
             }
             let lane = &mut self.lanes[index];
             let seq = SeqNo::from(FIRST_SEQ + u64::from(lane.sent));
             lane.sent += 1;
-            let rtp = RtpWrite::new(self.pt, seq, time, now, payload)
+            let rtp = RtpWrite::new(self.pt, seq, time, captured, payload)
                 .marker(packet + 1 == packets)
                 .ext_vals(self.extensions())
                 .nackable(matches!(self.shape, Shape::Video { .. }));
@@ -268,9 +276,9 @@ impl Source {
         ExtensionValues { audio_level: level, voice_activity: level.map(|level| level > -60), ..Default::default() }
     }
 
-    fn rtp_time(&self, now: Instant) -> u32 {
+    fn rtp_time(&self, captured: Instant) -> u32 {
         let hz = if matches!(self.shape, Shape::Audio(..)) { AUDIO_CLOCK_HZ } else { VIDEO_CLOCK_HZ };
-        let elapsed = now.saturating_duration_since(self.began_at);
+        let elapsed = captured.saturating_duration_since(self.began_at);
         (elapsed.as_micros() as u64 * hz / 1_000_000) as u32
     }
 }
@@ -346,6 +354,18 @@ mod tests {
             keyframes.extend((packets > 2).then_some(frame));
         }
         assert_eq!(keyframes, [0, 50, 100, 150, 200]);
+    }
+
+    #[test]
+    fn sound_that_is_packed_late_has_the_time_of_its_capture() {
+        let start = Instant::now();
+        let mut source = Source::audio(AudioOptions::default(), Mid::from("a"), Pt::from(111), start);
+        source.keep_made();
+        for ms in [0, 65, 65, 65, 81] {
+            source.make_frame(start + Duration::from_millis(ms), 1_000_000 + ms * 1_000, |_, _| {});
+        }
+        let captured = source.made().map(<[u64]>::to_vec);
+        assert_eq!(captured, Some(vec![1_000_000, 1_020_000, 1_040_000, 1_060_000, 1_080_000]));
     }
 
     #[test]

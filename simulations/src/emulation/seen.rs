@@ -21,7 +21,7 @@ pub struct PersonSeen {
     pub shown: Option<Vec<String>>,
     /// When it was asked for a keyframe.
     pub asked: Vec<u64>,
-    /// When its packets of sound were made, unix microseconds, session by session.
+    /// When what is in its packets of sound was captured, unix microseconds, session by session, packet by packet.
     pub made: Vec<Vec<u64>>,
     /// What came, session by session.
     pub tracks: Vec<TrackSeen>,

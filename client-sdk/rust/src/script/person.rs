@@ -23,7 +23,7 @@ const RECONNECTS_AFTER: Duration = Duration::from_millis(300);
 /// As `@origo/client`: how long what the old session gets may take to flow in its successor, and how long the old one goes
 /// on after that.
 const FLOWS_WITHIN: Duration = Duration::from_secs(6);
-const SENDS_ON: Duration = Duration::from_secs(2);
+const SENDS_ON: Duration = Duration::from_secs(3);
 /// Topic of the packet by which a node asks its client to go on at another one.
 const MOVE_TOPIC: &str = "origo.move";
 

@@ -30,7 +30,7 @@ pub struct PersonRecord {
     pub shown: Option<Vec<String>>,
     /// When it was asked for a keyframe.
     pub asked: Vec<u64>,
-    /// When its packets of sound were made, unix microseconds, session by session.
+    /// When what is in its packets of sound was captured, unix microseconds, session by session.
     pub made: Vec<Vec<u64>>,
     /// What came, session by session.
     pub tracks: Vec<TrackRecord>,
@@ -63,7 +63,7 @@ impl Record {
     /// left     unix_us  identity                            of somebody else
     /// shown    identity  identity  …                        in the room when all was over
     /// asked    unix_us                                      for a keyframe
-    /// made     unix_us  unix_us  …                          sound of one session
+    /// made     unix_us  unix_us  …                          captures of the sound of one session, packet by packet
     /// track    publisher  video|audio
     /// p        layer  counter  sent_unix_us  came_unix_us  flags   (1 begins a keyframe, 2 was sent again)
     /// ```

@@ -42,12 +42,25 @@ impl SenderClock {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LayerClock {
     anchor: Option<(u32, Instant)>,
+    /// The newest report: NTP time and the timestamp of that moment.
+    said: Option<(u64, u32)>,
 }
 
 impl LayerClock {
-    /// By the publisher's report, `rtp` was captured at `at`.
-    pub fn set(&mut self, rtp: u32, at: Instant) {
+    /// By the publisher's report, `rtp` was captured at `ntp`, which is `at` on our clock.
+    pub fn set(&mut self, ntp: u64, rtp: u32, at: Instant) {
         self.anchor = Some((rtp, at));
+        self.said = Some((ntp, rtp));
+    }
+
+    /// From the capture of `from` to that of another layer's `to`, nanoseconds by the publisher's own clock, whichever
+    /// ways both came; `None` as long as it has not said both.
+    pub fn apart_ns(&self, from: u32, (other, to): (&Self, u32), clock_rate: u32) -> Option<i64> {
+        let ((from_ntp, from_rtp), (to_ntp, to_rtp)) = (self.said?, other.said?);
+        let behind = |timestamp: u32, rtp: u32| {
+            i64::from(timestamp.wrapping_sub(rtp) as i32) * 1_000_000_000 / i64::from(clock_rate)
+        };
+        ntp_difference(to_ntp, from_ntp).checked_add(behind(to, to_rtp) - behind(from, from_rtp))
     }
 
     /// When `timestamp` was captured; when it arrived, as long as the publisher has not said.
@@ -86,10 +99,10 @@ mod tests {
         let second = 1_u64 << 32;
         let mut clock = SenderClock::default();
         let (mut sound, mut picture) = (LayerClock::default(), LayerClock::default());
-        sound.set(48_000, clock.report(77 * second, start));
+        sound.set(77 * second, 48_000, clock.report(77 * second, start));
         // The picture's report is a second younger and was 80 ms longer on its way.
         let late = start + Duration::from_millis(1_080);
-        picture.set(900_000, clock.report(78 * second, late));
+        picture.set(78 * second, 900_000, clock.report(78 * second, late));
         let arrived = late + Duration::from_secs(2);
         let sound = sound.captured(48_000 * 3, 48_000, arrived);
         let picture = picture.captured(900_000 + 90_000, 90_000, arrived);
@@ -102,7 +115,7 @@ mod tests {
         let mut clock = SenderClock::default();
         for ntp in [0, u64::MAX, 1, 1 << 63, 7 << 40] {
             let mut layer = LayerClock::default();
-            layer.set(5, clock.report(ntp, start));
+            layer.set(ntp, 5, clock.report(ntp, start));
             for timestamp in [0, 5, u32::MAX, 1 << 31] {
                 let captured = layer.captured(timestamp, 90_000, start);
                 assert!(captured <= start && start - captured <= AGE_MAX);

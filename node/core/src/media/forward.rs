@@ -17,6 +17,10 @@ use super::vp8::{Vp8, Vp8Run};
 
 /// A step in a layer's numbers beyond which its source must have begun anew (another SSRC, another encoder).
 const JUMP: u64 = 3_000;
+/// Ticks of a sound's packet until two in a row have told: 20 ms of Opus, as browsers send it.
+const USUAL_STEP: u32 = 960;
+/// No packet of Opus has more (120 ms, RFC 6716 section 2.1.4).
+const STEP_MAX: u32 = 5_760;
 /// The first number of an outgoing stream. Below 65536, so that the receiver's rollover counter starts right.
 const FIRST_SEQUENCE: u64 = 1;
 
@@ -52,6 +56,12 @@ pub(crate) struct Forwarder {
     timestamp_shift: u32,
     course: Course,
     last: Option<Last>,
+    /// Ticks from packet to packet of a sound.
+    step: u32,
+    /// Where the sound that it goes on from ended, in timestamps of what it is fed with.
+    seam: Option<u32>,
+    /// Another one goes on in its place: only what comes late still leaves.
+    closed: bool,
     vp8: Vp8Run,
     /// The viewer's decoder does not know yet which layers are left.
     unsaid: bool,
@@ -61,6 +71,7 @@ pub(crate) struct Forwarder {
 #[derive(Debug)]
 pub(crate) struct End {
     last: Option<Last>,
+    step: u32,
     vp8: Vp8Run,
 }
 
@@ -86,6 +97,9 @@ impl Forwarder {
             timestamp_shift: 0,
             course: Course::default(),
             last: None,
+            step: USUAL_STEP,
+            seam: None,
+            closed: false,
             vp8: Vp8Run::default(),
             unsaid: false,
         }
@@ -103,12 +117,24 @@ impl Forwarder {
 
     /// Where its numbers end.
     pub fn end(&self) -> End {
-        End { last: self.last, vp8: self.vp8.clone() }
+        End { last: self.last, step: self.step, vp8: self.vp8.clone() }
     }
 
-    /// The numbers go on where those of another forwarder ended, which wrote to the same stream.
-    pub fn go_on_from(&mut self, end: End) {
-        (self.last, self.vp8) = (end.last, end.vp8);
+    /// Another one goes on from here. What was lost or overtaken until now may still come.
+    pub fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// The numbers go on where those of another forwarder ended, which wrote to the same stream. With `seam`, the
+    /// timestamp in what feeds this one at which the newest packet of the other was captured, it begins with the packet
+    /// right after that, so that nothing of a sound leaves twice.
+    pub fn go_on_from(&mut self, end: End, seam: Option<u32>) {
+        (self.last, self.step, self.vp8, self.seam) = (end.last, end.step, end.vp8, seam);
+    }
+
+    /// The timestamp that the newest packet that left had when it came, and the ticks of one packet.
+    pub fn newest_taken(&self) -> Option<(u32, u32)> {
+        self.last.map(|last| (last.timestamp.wrapping_sub(self.timestamp_shift), self.step))
     }
 
     /// Whether something was sent.
@@ -151,7 +177,10 @@ impl Forwarder {
             Some(choice) if self.numbers.distance(source) > JUMP => self.begin(stream, choice, queued),
             Some(_) => {}
         }
-        if self.numbers.is_newest(source) { self.newest(queued) } else { self.late(queued) }
+        if !self.numbers.is_newest(source) {
+            return self.late(queued);
+        }
+        if self.closed { None } else { self.newest(queued) }
     }
 
     /// An earlier hop has only told that the number was left out.
@@ -161,7 +190,20 @@ impl Forwarder {
 
     /// Whether a viewer that has nothing can begin with a packet.
     pub fn may_begin_with(&self, queued: &Queued) -> bool {
-        queued.packet.key || matches!(self.codec, Codec::Opus | Codec::Other)
+        let follows = self.seam.is_none_or(|seam| self.ticks_after(seam, queued) >= i64::from(self.step.div_ceil(2)));
+        follows && (queued.packet.key || matches!(self.codec, Codec::Opus | Codec::Other))
+    }
+
+    /// How much later than another timestamp a packet was captured.
+    fn ticks_after(&self, timestamp: u32, queued: &Queued) -> i64 {
+        i64::from(queued.packet.timestamp.wrapping_sub(timestamp) as i32)
+    }
+
+    /// Ticks from the end of a sound to the first packet that goes on from it. Two encoders cut the same sound into packets
+    /// at different moments; less than half a packet is not to be heard, and would leave a hole or be thrown away.
+    fn ticks_over(&self, seam: u32, queued: &Queued) -> u32 {
+        let (ticks, step) = (self.ticks_after(seam, queued).max(1) as u32, self.step);
+        if ticks < step + step / 2 { step } else { ticks.min(10 * self.codec.clock_rate()) }
     }
 
     /// The layers to be taken within the stream.
@@ -175,7 +217,11 @@ impl Forwarder {
         let packet = &queued.packet;
         let (sequence, timestamp) = match self.last {
             None => (FIRST_SEQUENCE, packet.timestamp),
-            Some(last) => (last.sequence + 1, last.timestamp.wrapping_add(self.ticks(last.captured, queued.captured))),
+            Some(last) => {
+                let seam = self.seam.take().map(|seam| self.ticks_over(seam, queued));
+                let ticks = seam.unwrap_or_else(|| self.ticks(last.captured, queued.captured));
+                (last.sequence + 1, last.timestamp.wrapping_add(ticks))
+            }
         };
         self.current = Some((stream, choice));
         self.numbers.begin(Source::of(&queued.packet), sequence, Taken { choice, picture: 0 });
@@ -204,6 +250,12 @@ impl Forwarder {
         let sequence = self.numbers.send(Source::of(&queued.packet), taken);
         let dependency = self.describe(queued, choice);
         let rewrite = Rewrite { dependency, ..self.rewrite(queued, sequence, taken, true) };
+        let in_a_row = self.last.filter(|last| last.sequence + 1 == sequence);
+        if let Some(step) = in_a_row.map(|last| rewrite.timestamp.wrapping_sub(last.timestamp))
+            && (1..=STEP_MAX).contains(&step)
+        {
+            self.step = step;
+        }
         self.last = Some(Last { sequence, timestamp: rewrite.timestamp, captured: *captured });
         Some(rewrite)
     }

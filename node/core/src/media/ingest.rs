@@ -246,7 +246,7 @@ impl Worker {
         let at = session.clock.report(ntp, now);
         let track = self.tracks_by_sid.get(&sid).and_then(|&track| self.tracks.get_mut(track));
         let Some(state) = track.and_then(|track| track.layers.get_mut(usize::from(layer))) else { return };
-        state.clock.set(rtp, at);
+        state.clock.set(ntp, rtp, at);
         state.report = Some((ntp, rtp));
         for &(to, flow) in &state.serves {
             self.sends.push(link::Send::SenderReport { to, flow, ntp, rtp });
@@ -282,7 +282,7 @@ impl Worker {
                 let at = self.clocks.entry(publisher).or_default().report(ntp, now);
                 if let Some((_, track)) = self.link_track(layer) {
                     let stream = usize::from(track.stream_of(layer.layer));
-                    track.layers[stream].clock.set(rtp, at);
+                    track.layers[stream].clock.set(ntp, rtp, at);
                 }
             }
         }

@@ -111,6 +111,11 @@ impl Layer {
         }
     }
 
+    /// How long nothing new has come of it; `None` when nothing ever has.
+    pub fn idle(&self, now: Instant) -> Option<Duration> {
+        self.newest.map(|newest| now.saturating_duration_since(newest))
+    }
+
     /// Whether it has stopped flowing by now, from when on it counts as silent. A camera (`steady`) has frames all the
     /// time; a shared screen that nobody touches has none.
     pub fn fall_silent(&mut self, steady: bool, now: Instant) -> bool {

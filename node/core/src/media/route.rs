@@ -100,7 +100,12 @@ impl Worker {
             }
             let burst = if track.kind == Kind::Audio { track.forms.burst(form, &state.burst) } else { &state.burst };
             let first = routing.kept.map(|kept| kept[usize::from(number)]);
-            for (at, item) in (0_u32..).zip(burst) {
+            if track.kind == Kind::Audio && viewer.succeeds.is_some() {
+                viewer.hold(burst);
+                continue;
+            }
+            let held = std::mem::take(&mut viewer.held);
+            for (at, item) in (0_u32..).zip(held.iter().chain(burst)) {
                 let packet = &item.packet;
                 if packet.redundant && stream.redundant_type.is_none() {
                     // Sealed: nobody here can take the redundancy out.
@@ -271,7 +276,8 @@ impl Worker {
                 continue;
             }
             viewer.set_stream(mid, peer.stream(mid, codec), (codec, layered));
-            replaced.extend(viewer.succeeds.take().map(|(before, _)| before));
+            viewer.succeeds = None;
+            replaced.extend(wanted.before);
             if viewer.stream.is_none() {
                 continue;
             }

@@ -1,5 +1,6 @@
 //! A session that receives a track: where it is written, which layer, and what the client has use for.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use origo_auth::TrackSid;
@@ -9,6 +10,7 @@ use super::codec::Codec;
 use super::egress::Stream;
 use super::forward::Forwarder;
 use super::peer::Mid;
+use super::place::Queued;
 use super::redundancy::Form;
 use super::track::LAYERS;
 use super::{Redundancy, TrackSettings};
@@ -16,6 +18,8 @@ use crate::SessionId;
 
 /// A layer that is this much smaller than what it is shown as, in percent, still does: nobody sees the difference.
 const NEARLY_COVERS_PERCENT: u64 = 90;
+/// Packets of a sound that are held: more than a second, by which no two ways differ.
+const HELD_MAX: usize = 64;
 /// The shorter sides of layers whose size is unknown, as LiveKit's clients choose them; the last has no bound.
 const USUAL_SIDES: [u64; LAYERS] = [180, 360, u64::MAX];
 /// What is taken to be shown for each wish, in pixels, when the client told no size.
@@ -34,6 +38,10 @@ pub(crate) struct Viewer {
     /// The track that is written there until this one begins, and since when: the same from the node where its publisher
     /// was before.
     pub succeeds: Option<(TrackSid, Instant)>,
+    /// Since when another track goes on in its place; only what comes late is still written.
+    pub succeeded: Option<Instant>,
+    /// The newest packets of a sound that is to go on in another's place, oldest first.
+    pub held: VecDeque<Queued>,
     /// The section of that stream.
     pub mid: Option<Mid>,
     /// Which layer, and with which numbers.
@@ -58,6 +66,8 @@ impl Viewer {
             peer,
             stream: None,
             succeeds: None,
+            succeeded: None,
+            held: VecDeque::new(),
             mid: None,
             forwarder,
             settings,
@@ -74,6 +84,12 @@ impl Viewer {
         self.forwarder.set_target(target);
         self.stream = stream;
         self.mid = stream.map(|_| mid);
+    }
+
+    /// Keeps a burst of a sound until it is known with which packet it goes on in another's place.
+    pub fn hold(&mut self, burst: &[Queued]) {
+        self.held.extend(burst.iter().map(|queued| Queued::alone(queued.packet.clone(), queued.captured)));
+        self.held.drain(..self.held.len().saturating_sub(HELD_MAX));
     }
 
     /// In which form it gets a sound. Redundancy costs bandwidth, so a sound that comes without gets it only where

@@ -20,7 +20,7 @@ const PUBLISHES: u64 = 300_000_000;
 /// How often a client looks whether everything flows at the next node, ns; how long its old session lasts once it does,
 /// and how long it lasts at most after it was taken over.
 const LOOKS_EVERY: u64 = 100_000_000;
-const LASTS: u64 = 2_000_000_000;
+const LASTS: u64 = 3_000_000_000;
 const LASTS_MOST: u64 = 5_000_000_000;
 /// How long a node takes a track beside the one that follows it, ns, as viewers' workers do.
 const BESIDE_MOST: u64 = 5_000_000_000;

@@ -17,5 +17,6 @@ mod line;
 mod negotiation;
 mod redundancy;
 mod sealed;
+mod succession;
 mod tcp;
 mod world;

@@ -126,7 +126,7 @@ fn a_viewer_of_vp8_who_changes_layers_at_random_sees_every_picture_whole() {
     let begun = Instant::now();
     // All layers report the same clock, as after their first sender reports.
     for (layer, state) in layers.iter().zip(&mut track.layers) {
-        state.clock.set(layer.timestamp, begun);
+        state.clock.set(0, layer.timestamp, begun);
     }
     for number in 0..sources.len() {
         let now = begun + Duration::from_micros(number as u64 * 33_333);
