@@ -12,6 +12,7 @@ mod failover;
 mod flows;
 mod gray;
 mod handover;
+mod hearsay;
 mod intake;
 mod kept;
 mod knowledge;

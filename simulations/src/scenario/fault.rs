@@ -117,7 +117,7 @@ const KINDS: [&str; 14] = [
     "gossip_loss",
 ];
 /// Those that chance may choose.
-const BY_CHANCE: [&str; 7] = ["kill", "drain", "partition", "degrade", "flap", "gray", "hold"];
+const BY_CHANCE: [&str; 8] = ["kill", "drain", "partition", "degrade", "flap", "gray", "hold", "overload"];
 /// More faults of one scenario are a slip of the pen.
 const FAULTS_MAX: usize = 10_000;
 /// How long a drain may take when nothing else is said, as that of a node.
@@ -331,6 +331,7 @@ fn draw(kind: &str, count: usize, lasts: Duration, dice: &mut SmallRng) -> Troub
     let which = Which::Between { from: vec![node], to: vec![other], both: dice.random_bool(0.7) };
     match kind {
         "kill" => Trouble::Kill(vec![node]),
+        "overload" => Trouble::Overload { nodes: vec![node], level: Level::NotRelaying },
         "drain" => Trouble::Drain { nodes: vec![node], deadline: lasts },
         "partition" => {
             let (mut here, mut there) = (vec![node], vec![other]);

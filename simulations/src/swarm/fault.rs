@@ -13,6 +13,8 @@ const BEGIN: std::ops::Range<u64> = 2_000..14_000;
 /// After the last fault nodes need 15 s until all must be well, and what must hold then is looked at for some seconds.
 const RESTS_MS: u64 = 23_000;
 
+/// How often nodes are short of something besides.
+const OVERLOADED: f64 = 0.25;
 /// A node that drains has ended by then, ms.
 const DRAINED_MS: u64 = 9_000;
 
@@ -21,6 +23,10 @@ pub(super) fn draw(seed: u64, nodes: &[String]) -> (String, u64) {
     let mut faults = Faults { dice: dice(seed, "swarm faults"), nodes, out: String::new(), ends: 0 };
     for _ in 0..faults.dice.random_range(1..=5) {
         faults.one();
+    }
+    faults.dice = dice(seed, "swarm overload");
+    if faults.dice.random_bool(OVERLOADED) {
+        faults.overload();
     }
     (faults.out, faults.ends + RESTS_MS)
 }
@@ -74,6 +80,17 @@ impl Faults<'_> {
             let _ = writeln!(self.out, "lasts = \"{lasts}\"");
         }
         self.ends = self.ends.max(at + lasts_ms.max(drained_ms));
+    }
+
+    /// Nodes are short of something for a while. Drawn apart, so that a seed's other faults are the same without it.
+    fn overload(&mut self) {
+        let (at, nodes) = (self.dice.random_range(BEGIN), self.some_nodes(2));
+        let level = self.pick(&["full", "shedding", "not_relaying", "not_relaying"]);
+        let lasts = self.pick(&["1500ms", "4s", "12s"]);
+        let _ = write!(self.out, "\n[[fault]]\nat = \"{at}ms\"\noverload = {nodes}\nlevel = \"{level}\"\n");
+        let _ = writeln!(self.out, "lasts = \"{lasts}\"");
+        let lasts_ms = crate::scenario::duration(lasts).map_or(0, |lasts| lasts.as_millis() as u64);
+        self.ends = self.ends.max(at + lasts_ms);
     }
 
     /// Some nodes, but never all, so that people have somewhere to go.

@@ -130,9 +130,9 @@ impl World<'_> {
                 let Some(local) = self.local_of(node, &record.room) else { return };
                 self.learn(local, &record);
             }
-            Event::ParticipantLeft { room, identity, sid, .. } => {
+            Event::ParticipantLeft { room, identity, sid, reason } => {
                 let Some(local) = self.local_of(node, &room) else { return };
-                self.check_leave(node, &identity, sid);
+                self.check_leave(node, &identity, sid, reason);
                 self.unlearn(local, &identity, sid);
             }
             Event::Superseded { room, sid, .. } => self.superseded(node, &room, sid),

@@ -199,7 +199,7 @@ impl Cascade {
                 return Err(Malformed("kept"));
             }
             last = identity.0;
-            self.take_record(key, record, age);
+            self.take_hearsay(key, record, age);
         }
         if kept.more && !last.is_empty() {
             self.ask_for_people(from, key, owner, last);

@@ -235,6 +235,8 @@ impl Cascade {
             Timer::Optimise => self.optimise(),
             Timer::Trust(child, parent) => self.trust_pair(child, parent),
             Timer::Handover(room) => self.end_handovers(&room),
+            Timer::Rival(room, identity) => self.yield_to_rival(&room, &identity),
+            Timer::Hearsay(room) => self.end_hearsay(&room),
             Timer::Data(room) => self.look_after_data(&room),
         }
     }

@@ -16,7 +16,7 @@ use crate::{LeaveReason, ParticipantRecord};
 /// Records of other nodes in one room: bounds what peers can make us store.
 const REMOTE_RECORDS_MAX: usize = 10_000;
 /// LiveKit's `DUPLICATE_IDENTITY`.
-const DUPLICATE_IDENTITY: i32 = 2;
+pub(super) const DUPLICATE_IDENTITY: i32 = 2;
 
 impl Cascade {
     pub(super) fn publish(&mut self, mut record: ParticipantRecord) {
@@ -70,6 +70,10 @@ impl Cascade {
             self.send(to, &message);
         }
         self.stop_serving_ended_tracks(key, record.as_ref(), None);
+        let waits = |other: &ParticipantRecord| record.as_ref().is_some_and(|own| supersedes(other, own));
+        if self.rooms.get(key).and_then(|room| room.refused.get(identity)).is_some_and(waits) {
+            self.revive(key, identity);
+        }
     }
 
     /// An owner's word about its participant.
@@ -82,9 +86,14 @@ impl Cascade {
             return Ok(());
         }
         self.add_peer(from, &key);
+        if self.is_outlived(&key, &record) {
+            self.refuse_record(&key, record);
+            return Ok(());
+        }
         self.take_record(&key, record, age);
-        let taken = self.rooms.get(&key).and_then(|room| room.remote.get(&identity));
-        if taken.is_some_and(|taken| taken.owner == from && taken.sid == sid) {
+        let Some(room) = self.rooms.get_mut(&key) else { return Ok(()) };
+        if room.remote.get(&identity).is_some_and(|taken| taken.owner == from && taken.sid == sid) {
+            room.hearsay.forget(&identity);
             self.begin_data(from, &key, sid, last_data);
         }
         Ok(())
@@ -97,6 +106,9 @@ impl Cascade {
             Some(local) if supersedes(&record, local) => {
                 let is_other = local.sid != record.sid;
                 if is_other && self.raise_if_younger(key, &record.identity, record.incarnation, age) {
+                    return;
+                }
+                if is_other && self.awaits_end(key, &record, age) {
                     return;
                 }
                 let Some(room) = self.rooms.get_mut(key) else { return };
@@ -115,6 +127,13 @@ impl Cascade {
         if stored.is_some_and(|stored| !supersedes(&record, stored)) {
             return self.refuse_record(key, record);
         }
+        if stored.is_some_and(|stored| stored.owner != record.owner && stored.sid != record.sid)
+            && self.awaits_end(key, &record, age)
+        {
+            return;
+        }
+        let Some(room) = self.rooms.get_mut(key) else { return };
+        let stored = room.remote.get(&record.identity);
         if stored.is_none() && room.remote.len() >= REMOTE_RECORDS_MAX {
             self.counters.over_limit += 1;
             return;
@@ -136,18 +155,22 @@ impl Cascade {
     }
 
     /// A local participant lost its identity to a session elsewhere, or goes on there.
-    fn give_up(&mut self, key: &RoomKey, local: Option<ParticipantRecord>, elsewhere: ParticipantSid) {
+    pub(super) fn give_up(&mut self, key: &RoomKey, local: Option<ParticipantRecord>, elsewhere: ParticipantSid) {
         let Some(local) = local else { return };
         if local.sid == elsewhere {
             return self.hand_over(key, local);
         }
         self.stop_serving_ended_tracks(key, Some(&local), None);
+        self.end_wait_for(key, &local);
         self.tell(Event::Superseded { room: key.clone(), identity: local.identity, sid: local.sid });
     }
 
     pub(super) fn handle_leave(&mut self, from: NodeId, message: Leave) -> Result<(), Malformed> {
         let key = room_of(message.room)?;
         let (identity, sid) = (identity_of(message.identity)?, sid_of(&message.sid)?);
+        if let Some(room) = self.rooms.get_mut(&key) {
+            room.hearsay.note_end(from, sid, self.now);
+        }
         self.drop_records(&key, LeaveReason::Left(message.reason), |record| {
             record.owner == from && record.identity == identity && record.sid == sid
         });

@@ -221,9 +221,7 @@ impl Cascade {
         self.add_peer(from, &key);
         let unheard = nodes_of(&message.unheard)?;
         let sids: BTreeSet<String> = message.sids.into_iter().collect();
-        self.drop_records(&key, LeaveReason::NodeLost, |record| {
-            record.owner == from && !sids.contains(&record.sid.to_string())
-        });
+        self.drop_all_but(&key, from, &sids, LeaveReason::NodeLost);
         if let Some(peer) = self.rooms.get_mut(&key).and_then(|room| room.peers.get_mut(&from)) {
             peer.known = true;
         }
@@ -240,7 +238,7 @@ impl Cascade {
         if room.peers.remove(&node).is_none() {
             return;
         }
-        self.drop_records(key, LeaveReason::Left(UNKNOWN_REASON), |record| record.owner == node);
+        self.drop_all_but(key, node, &BTreeSet::new(), LeaveReason::Left(UNKNOWN_REASON));
         self.try_entered(key);
         self.seek_people(key);
     }

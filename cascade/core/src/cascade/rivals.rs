@@ -10,14 +10,20 @@ use std::time::{Duration, Instant};
 use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey};
 
 use super::machine::Cascade;
+use super::participants::DUPLICATE_IDENTITY;
 use super::room::{Room, supersedes};
+use super::timers::Timer;
 use crate::ParticipantRecord;
 use crate::wire::Malformed;
-use crate::wire::message::Rival;
+use crate::wire::message::{Leave, Rival};
 use crate::wire::record::{identity_of, room_of, sid_of};
 
 /// How often a session is raised above others: each time all nodes of the room are told.
 const RAISED_MAX: u8 = 8;
+/// Of two sessions this young the ages do not tell which began first: a word is under way for up to a third of a second.
+const YOUNG: Duration = Duration::from_millis(500);
+/// So long the end of the other one is waited for before a young session gives way.
+const ENDS_WITHIN: Duration = Duration::from_millis(500);
 /// Refused records that one room keeps.
 const REFUSED_MAX: usize = 1000;
 
@@ -81,6 +87,50 @@ impl Cascade {
             room.refused.insert(record.identity.clone(), record);
         }
         self.send(to, &message);
+    }
+
+    /// A session that stands has to give way to one on another node. Both have just begun: the other may be the one
+    /// before, whose end is still under way, so it is waited for a moment. Says whether it is.
+    pub(super) fn awaits_end(&mut self, key: &RoomKey, record: &ParticipantRecord, age: Duration) -> bool {
+        let now = self.now;
+        let Some(room) = self.rooms.get_mut(key) else { return false };
+        let identity = &record.identity;
+        let Some(stands) = room.local.get(identity).or_else(|| room.remote.get(identity)) else { return false };
+        let is_young = room.age_of(stands, now) < YOUNG && age < YOUNG;
+        let has_place = room.refused.len() < REFUSED_MAX || room.refused.contains_key(identity);
+        if is_young && has_place {
+            room.refused.insert(identity.clone(), record.clone());
+            self.timers.set(now + ENDS_WITHIN, Timer::Rival(key.clone(), identity.clone()));
+        }
+        is_young && has_place
+    }
+
+    /// The other session has not ended: the one that stands does.
+    pub(super) fn yield_to_rival(&mut self, key: &RoomKey, identity: &Identity) {
+        let Some(room) = self.rooms.get_mut(key) else { return };
+        let stands = room.local.get(identity).or_else(|| room.remote.get(identity));
+        let is_next = |record: &&ParticipantRecord| stands.is_some_and(|stands| supersedes(record, stands));
+        let Some(record) = room.refused.get(identity).filter(is_next).cloned() else { return };
+        room.refused.remove(identity);
+        if let Some(local) = room.local.remove(identity) {
+            self.give_up(key, Some(local), record.sid);
+        }
+        self.take_record(key, record, YOUNG);
+    }
+
+    /// A local session has given way. Others keep one that is young while they wait for the other session to end: they
+    /// hear that they need not.
+    pub(super) fn end_wait_for(&mut self, key: &RoomKey, local: &ParticipantRecord) {
+        let Some(room) = self.rooms.get(key) else { return };
+        if room.age_of(local, self.now) >= 2 * (YOUNG + ENDS_WITHIN) {
+            return;
+        }
+        let peers: Vec<NodeId> = room.peers.keys().copied().collect();
+        let (identity, sid) = (local.identity.0.clone(), local.sid.to_string());
+        let message = Leave { room: Some(key.into()), identity, sid, reason: DUPLICATE_IDENTITY };
+        for to in peers {
+            self.send(to, &message);
+        }
     }
 
     /// A record is gone: one that it kept out takes its place.

@@ -8,6 +8,7 @@ use origo_auth::{Identity, NodeId, TrackSid};
 
 use super::data::Data;
 use super::handover::Handover;
+use super::hearsay::Hearsay;
 use super::kept::Seeking;
 use super::rivals::Began;
 use crate::wire::message::Record;
@@ -35,6 +36,7 @@ pub(super) struct Room {
     /// Records that lost against one that stands, the best of each identity.
     pub(super) refused: BTreeMap<Identity, ParticipantRecord>,
     pub(super) handover: Handover,
+    pub(super) hearsay: Hearsay,
     /// Everybody is known whom any node tells of, and it was said so.
     pub(super) acquainted: bool,
 }
@@ -118,6 +120,7 @@ impl Room {
             began: BTreeMap::new(),
             refused: BTreeMap::new(),
             handover: Handover::default(),
+            hearsay: Hearsay::default(),
             acquainted: false,
         }
     }
@@ -151,6 +154,7 @@ impl Room {
     /// Takes out a record of another node.
     pub(super) fn take_remote(&mut self, identity: &Identity) -> Option<ParticipantRecord> {
         let record = self.remote.remove(identity)?;
+        self.hearsay.forget(identity);
         if self.began.get(identity).is_some_and(|began| began.is_of(record.sid)) {
             self.began.remove(identity);
         }

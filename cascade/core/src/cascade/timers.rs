@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use origo_auth::{NodeId, RoomKey};
+use origo_auth::{Identity, NodeId, RoomKey};
 
 use super::subscriptions::TreeKey;
 use crate::TrackLayer;
@@ -50,6 +50,10 @@ pub(super) enum Timer {
     Trust(NodeId, NodeId),
     /// Tracks whose participant goes on elsewhere have lingered for long enough.
     Handover(RoomKey),
+    /// A session had time enough to end that another one may have followed.
+    Rival(RoomKey, Identity),
+    /// Nodes had time enough to name people of whom others told.
+    Hearsay(RoomKey),
     /// See to the reliable data of a room.
     Data(RoomKey),
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use origo_auth::Identity;
 use origo_cascade_core::cascade::Reach;
 use origo_cascade_core::link::Hearing;
-use origo_cascade_core::wire::message::{Answer, Body, Kept, Kind, Record, Room};
+use origo_cascade_core::wire::message::{Answer, Body, Exit, Kept, Kind, Leave, Record, Room, Snapshot};
 use origo_cascade_core::{Event, Input, LeaveReason, ParticipantRecord};
 use prost::Message;
 
-use crate::world::{World, id, participant, room, sid_of, track};
+use crate::world::{World, fresh, id, participant, room, sid_of, track};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -239,4 +239,76 @@ fn a_node_that_does_not_know_the_question_is_passed_over() {
     world.run_for(300 * MS);
     assert!(world.acquainted_at(2).is_some(), "nobody else can be asked, and no time is lost");
     assert_eq!(world.seen(2), ["bob".to_owned()].into());
+}
+
+/// Node 2 has heard of eve on node 0 from node 1 alone; her session is so old.
+fn hearsay(age: Duration) -> World {
+    let mut world = mesh(7);
+    world.strike(0);
+    world.enter(2);
+    world.run_for(120 * MS);
+    world.mute(1);
+    world.miss(0);
+    world.run_for(130 * MS);
+    let eve = Record { age_ms: age.as_millis() as u64, ..told("standup", "eve") };
+    answer(&mut world, 1, 1, "", vec![eve]);
+    assert!(world.seen(2).contains("eve"));
+    world
+}
+
+/// Node 0 says that it serves nobody, or those.
+fn says(world: &mut World, kind: Kind, message: bytes::Bytes) {
+    world.ask(2, Input::Control { from: id(0), message, kind: kind as u64 });
+}
+
+fn snapshot(sids: &[&str]) -> bytes::Bytes {
+    let record = Some((&fresh(0, 1)).into());
+    let sids = sids.iter().map(|who| sid_of(who).to_string()).collect();
+    Snapshot { room: Some((&room()).into()), record, sids, ..Snapshot::default() }.to_body()
+}
+
+#[test]
+fn an_older_word_of_a_node_does_not_take_out_who_has_come_since() {
+    let mut world = hearsay(SECOND);
+    says(&mut world, Kind::Snapshot, snapshot(&[]));
+    assert!(world.seen(2).contains("eve"), "she may have come after that was written");
+    says(&mut world, Kind::Exit, Exit { room: Some((&room()).into()) }.to_body());
+    let before = Record { sid: sid_of("before").to_string(), ..told("standup", "eve") };
+    says(&mut world, Kind::Record, before.to_body());
+    assert_eq!(world.left(2), [], "nor does the session that she had before take her out");
+    says(&mut world, Kind::Record, told("standup", "eve").to_body());
+    world.run_for(10 * SECOND);
+    assert_eq!(world.left(2), [], "her node has told of her by now");
+    says(&mut world, Kind::Snapshot, snapshot(&[]));
+    assert!(!world.seen(2).contains("eve"), "and takes her out when it says so");
+}
+
+#[test]
+fn whom_a_node_does_not_name_in_time_or_never_could_have_forgotten_is_gone() {
+    let mut world = hearsay(SECOND);
+    says(&mut world, Kind::Snapshot, snapshot(&[]));
+    world.run_for(4 * SECOND);
+    assert!(world.seen(2).contains("eve"));
+    world.run_for(2 * SECOND);
+    assert!(!world.seen(2).contains("eve"), "no word is under way for 6 s");
+
+    let mut world = hearsay(6 * SECOND);
+    says(&mut world, Kind::Snapshot, snapshot(&[]));
+    assert!(!world.seen(2).contains("eve"), "she was there before that was written");
+}
+
+#[test]
+fn a_session_that_its_node_has_ended_is_not_learnt_from_others_again() {
+    let mut world = mesh(8);
+    world.strike(0);
+    world.enter(2);
+    world.run_for(120 * MS);
+    world.mute(1);
+    world.miss(0);
+    world.run_for(130 * MS);
+    let room = Some((&room()).into());
+    let leave = Leave { room, identity: "eve".into(), sid: sid_of("eve").to_string(), reason: 1 };
+    says(&mut world, Kind::Leave, leave.to_body());
+    answer(&mut world, 1, 1, "", vec![told("standup", "eve"), told("standup", "zoe")]);
+    assert_eq!((world.seen(2).contains("eve"), world.seen(2).contains("zoe")), (false, true));
 }

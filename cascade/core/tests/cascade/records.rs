@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use origo_auth::Identity;
-use origo_cascade_core::{Event, Input, LeaveReason};
+use origo_cascade_core::wire::message::{Body, Kind, Leave, Record};
+use origo_cascade_core::{Event, Input, LeaveReason, ParticipantRecord};
 
-use crate::world::{World, participant, room, sid_of};
+use crate::world::{World, id, participant, room, sid_of};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -243,4 +244,41 @@ fn an_older_session_that_lost_is_shown_once_the_one_that_won_is_gone() {
     world.run_for(25 * SECOND);
     assert_eq!(shown(&world, 2), Some(sid_of("ada1")));
     assert!(world.seen(2).contains("ada"));
+}
+
+#[test]
+fn a_young_session_waits_for_the_end_of_one_whose_begin_is_heard_after_it() {
+    let mut world = three(9);
+    for ends in [true, false] {
+        let (before, after) = if ends { ("ada8", "ada9") } else { ("ada6", "ada7") };
+        world.ask(0, Input::Publish(ParticipantRecord { incarnation: 1, ..participant("ada", after, &[]) }));
+        let begins = Record { incarnation: 5000, ..record_of_node_1(before) };
+        world.ask(0, Input::Control { from: id(1), message: begins.to_body(), kind: Kind::Record as u64 });
+        assert_eq!(superseded(&world, 0), 0, "its end may be under way");
+        if ends {
+            let room = Some((&room()).into());
+            let leave = Leave { room, identity: "ada".into(), sid: sid_of(before).to_string(), reason: 1 };
+            world.ask(0, Input::Control { from: id(1), message: leave.to_body(), kind: Kind::Leave as u64 });
+        }
+        world.run_for(SECOND);
+        assert_eq!(superseded(&world, 0), usize::from(!ends));
+        let leaves = Input::Withdraw {
+            room: room(),
+            identity: Identity("ada".into()),
+            sid: sid_of(after),
+            reason: LeaveReason::Left(1),
+        };
+        world.ask(0, leaves);
+        world.run_for(SECOND);
+    }
+}
+
+/// What node 1 says of a session of ada that has just begun.
+fn record_of_node_1(session: &str) -> Record {
+    Record {
+        room: Some((&room()).into()),
+        identity: "ada".into(),
+        sid: sid_of(session).to_string(),
+        ..Record::default()
+    }
 }

@@ -2,7 +2,7 @@
 //! everybody takes those. `docs/decisions/0012-successor-sessions.md` tells how.
 
 use origo_auth::{Identity, ParticipantSid, RoomKey};
-use origo_cascade_core::{Input, LayerSet, MediaKind, TrackRecord};
+use origo_cascade_core::{Input, LayerSet, LeaveReason, MediaKind, TrackRecord};
 use rand::Rng;
 
 use super::super::join::{Heritage, Person};
@@ -257,13 +257,22 @@ impl World<'_> {
         self.people[number].is_handed_over = true;
     }
 
-    /// Others see nobody leave who only moves. (Those who are cut off may.)
-    pub(in super::super) fn check_leave(&mut self, node: usize, identity: &Identity, sid: ParticipantSid) {
+    /// Others see nobody leave who is there. (Those who are cut off for long may be taken for lost.)
+    pub(in super::super) fn check_leave(
+        &mut self,
+        node: usize,
+        identity: &Identity,
+        sid: ParticipantSid,
+        reason: LeaveReason,
+    ) {
         let drains = |fault: &Fault| matches!(fault.what, Trouble::Drain { .. } | Trouble::Undrain(_));
         let has_it = |person: &Person| person.sid == sid && person.sid_at.is_some() && person.identity == *identity;
-        let moves = |person: &Person| person.moved_to.is_some() || person.heritage.owner_epoch > 0;
-        let is_there = |person: &Person| person.is_in && has_it(person) && moves(person);
-        if self.scenario.faults.iter().all(drains) && self.people.iter().any(is_there) {
+        let is_quiet = self.scenario.faults.iter().all(drains);
+        // A session that goes on elsewhere may be lost there with the node.
+        let is_newest = |person: &Person| is_quiet || person.moved_to.is_none();
+        let is_there = |person: &Person| person.is_in && has_it(person) && is_newest(person);
+        let is_held = reason != LeaveReason::NodeLost || is_quiet;
+        if is_held && self.people.iter().any(is_there) {
             let what = format!("{} sees {identity} leave, who is there", self.name(node));
             self.violate(what);
         }
