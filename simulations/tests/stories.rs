@@ -61,6 +61,7 @@ stories! {
     a_policer_is_noticed_by_loss_alone: "policer",
     a_satellite_carries_a_conversation: "satellite",
     a_relay_dies_and_its_children_go_elsewhere: "relay-killed",
+    speakers_are_heard_on_when_their_relays_die: "relay-killed-voices",
     a_region_is_lost_and_its_people_are_back: "region-lost",
     a_cut_ocean_is_gone_round: "transatlantic-cut",
     a_partition_heals_to_one_room: "partition-heals",
