@@ -23,7 +23,9 @@ fn pair() -> Option<Pair> {
     }
     // Another test, or a person, may have a mesh up.
     let _lock = Lock::take().ok()?;
-    let namespaces = ["one", "two"].map(|name| Namespace::make(&format!("test-{name}")).unwrap());
+    // One that was killed leaves its own behind, which are in nobody's way.
+    let id = std::process::id();
+    let namespaces = ["one", "two"].map(|name| Namespace::make(&format!("test-{id}-{name}")).unwrap());
     let tuns = (0..2).map(|node| Tun::open(&namespaces[node], address(node)).unwrap()).collect();
     let socket = |node: usize| namespaces[node].within(|| UdpSocket::bind((address(node), 7000)).unwrap()).unwrap();
     let sockets = [socket(0), socket(1)];
