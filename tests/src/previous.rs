@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 
@@ -10,6 +11,9 @@ use anyhow::{Context, Result, ensure};
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// Names the commit.
 const PINNED: &str = "tests/compat/previous";
+
+/// Tests that need it at the same time build it once, and not into each other's files.
+static BUILDS: Mutex<()> = Mutex::new(());
 
 /// An earlier version.
 #[derive(Clone, Debug)]
@@ -26,6 +30,7 @@ pub fn origo() -> Result<Previous> {
     if let Some(path) = std::env::var_os("ORIGO_PREVIOUS_BIN") {
         return Ok(Previous::Built(path.into()));
     }
+    let _alone = BUILDS.lock().unwrap_or_else(PoisonError::into_inner);
     let commit = pinned()?;
     let name = format!("origo-{}", &commit[..12]);
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(ROOT).join("target"), PathBuf::from);
