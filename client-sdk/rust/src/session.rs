@@ -214,7 +214,8 @@ impl Session {
         self.publications.iter().filter_map(sent).collect()
     }
 
-    /// When what is in each packet of published sound was captured, unix microseconds, by track; nothing unless that is recorded.
+    /// When what is in each packet of published sound was captured, unix microseconds, by track; nothing unless that is
+    /// recorded.
     pub fn made(&self) -> BTreeMap<String, Vec<u64>> {
         let made = |publication: &Publication| Some((publication.cid.clone(), publication.source()?.made()?.to_vec()));
         self.publications.iter().filter_map(made).collect()

@@ -2,7 +2,8 @@
 //! no relay with the first.
 //!
 //! A greedy tree, grown from the origin outwards (`growth`), over what gossip knows (`ground`); nodes without viewers
-//! join as relays where that pays (`idle`); where the origin would feed too many, others move on (`exchange`). Loops cannot arise: a node is only hung below one that hangs already.
+//! join as relays where that pays (`idle`); where the origin would feed too many, others move on (`exchange`). Loops
+//! cannot arise: a node is only hung below one that hangs already, and moves below nobody who hangs below it.
 
 mod backup;
 mod exchange;
