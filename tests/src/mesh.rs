@@ -4,6 +4,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -16,6 +17,8 @@ use crate::token;
 const READY_WAIT: Duration = Duration::from_secs(20);
 /// Port blocks of tests lie between the demo's own and the kernel's ephemeral ports.
 const PORTS: std::ops::Range<u16> = 20_000..30_000;
+/// Ports of one mesh.
+const BLOCK: u16 = 100;
 
 /// What `origo demo --json` prints.
 #[derive(Clone, Debug, Deserialize)]
@@ -86,9 +89,15 @@ fn end_with_this_thread(command: &mut Command) {
     }
 }
 
-/// The beginning of a block of ports that is probably free; a used block is skipped by the demo.
+/// The beginning of a block of ports that is probably free; a used block is skipped by the demo. No two calls of one
+/// process give the same one: meshes that begin at the same time would both find it free.
 pub fn random_port() -> u16 {
-    rand::random_range(PORTS) / 100 * 100
+    static FIRST: OnceLock<u16> = OnceLock::new();
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    let blocks = PORTS.len() as u16 / BLOCK;
+    let first = *FIRST.get_or_init(|| rand::random_range(0..blocks));
+    let given = GIVEN.fetch_add(1, Ordering::Relaxed);
+    PORTS.start + first.wrapping_add(given) % blocks * BLOCK
 }
 
 /// One mesh of three nodes for all tests of a test binary. It ends with the binary: the thread that starts it lives as
