@@ -23,6 +23,9 @@ pub struct MeshStats {
     pub rescues: Rescues,
     /// Track layers that each peer is asked for though another one sends them too.
     pub seconds: BTreeMap<NodeId, usize>,
+    /// Packets that the link thread sent by itself: passed on from one link to another, and sent to a peer that lacks
+    /// what its failed parent did not send.
+    pub relayed: [(&'static str, u64); 2],
     /// What was dropped and why, such as (`datagram`, `unknown flow`).
     pub dropped: Vec<(&'static str, &'static str, u64)>,
 }
@@ -167,8 +170,8 @@ impl Shared {
         for (what, why, count) in by_peer.values().flat_map(|figures| figures.dropped.list()) {
             *dropped.entry((what, why)).or_default() += count;
         }
-        let (cascade, links) = (lock(&self.cascade).list(), lock(&self.links).list());
-        for (what, why, count) in cascade.into_iter().chain(links).chain(self.drops.list()) {
+        let (cascade, links) = (lock(&self.cascade).list(), *lock(&self.links));
+        for (what, why, count) in cascade.into_iter().chain(links.list()).chain(self.drops.list()) {
             *dropped.entry((what, why)).or_default() += count;
         }
         MeshStats {
@@ -176,6 +179,7 @@ impl Shared {
             measured: self.measured(),
             rescues: lock(&self.cascade).rescues,
             seconds: lock(&self.seconds).clone(),
+            relayed: [("relay", links.relayed), ("refill", links.refilled)],
             dropped: dropped.into_iter().map(|((what, why), count)| (what, why, count)).collect(),
         }
     }

@@ -13,8 +13,21 @@ const MEMORY_PERCENT_MAX: f64 = 5.0;
 /// Packets that nodes and participants count may differ by so much: some are on the way when either is asked.
 const PACKETS_PERCENT_MAX: f64 = 1.0;
 
-/// Reasons for which a packet between nodes does not come.
-const LINK_LOSSES: [&str; 5] = ["expired", "link down", "link thread behind", "lost for good", "send buffer full"];
+/// Reasons for which a packet that a media worker or a relay sent to another node does not reach a worker there.
+const LINK_LOSSES: [&str; 12] = [
+    "audio shed",
+    "base shed",
+    "came from two peers",
+    "enhancement shed",
+    "expired",
+    "link down",
+    "link thread behind",
+    "lost for good",
+    "media worker behind",
+    "nobody watches",
+    "send buffer full",
+    "unknown flow",
+];
 
 /// One of them.
 #[derive(Clone, Debug, Serialize)]
@@ -76,7 +89,9 @@ impl Checks {
         self.near("nodes receive what publishers make", summary.sent as f64, from_clients);
         let dropped: f64 =
             looks.iter().flat_map(|look| LINK_LOSSES.iter().filter_map(|why| look.dropped.get(*why))).sum();
-        self.near("links receive what links send, less what nodes say they dropped", to_links - dropped, from_links);
+        let relayed: f64 = looks.iter().map(|look| look.relayed).sum();
+        let sent = to_links + relayed - dropped;
+        self.near("workers get what workers and relays send, less what nodes say they dropped", sent, from_links);
         let received = (summary.received.unique + summary.foreign) as f64;
         self.near("participants receive what nodes send", to_clients, received);
     }

@@ -22,10 +22,11 @@ const TRACES: [&str; 9] = [
 ];
 
 /// What only grows.
-const COUNTERS: [&str; 7] = [
+const COUNTERS: [&str; 8] = [
     "origo_rtp_packets_total",
     "origo_rtp_bytes_total",
     "origo_link_packets_total",
+    "origo_relayed_packets_total",
     "origo_nacks_total",
     "origo_keyframe_requests_total",
     "origo_datagrams_total",
@@ -43,8 +44,10 @@ pub struct Look {
     pub traces: BTreeMap<&'static str, f64>,
     /// Values of counters, summed over their labels.
     pub counters: BTreeMap<&'static str, f64>,
-    /// RTP packets from clients, to clients, from links and to links.
+    /// RTP packets from clients, to clients, from links and to links, as media workers count them.
     pub packets: [f64; 4],
+    /// Packets that went from link to link.
+    pub relayed: f64,
     /// Messages that were not acted upon, by reason.
     pub dropped: BTreeMap<String, f64>,
 }
@@ -76,6 +79,7 @@ fn one(node: &Node) -> Result<Look> {
         traces: sums(&TRACES),
         counters: sums(&COUNTERS),
         packets: [packets("in", "client"), packets("out", "client"), packets("in", "link"), packets("out", "link")],
+        relayed: metrics.sum("origo_relayed_packets_total", &[]),
         dropped: metrics.by_label("origo_dropped_total", "reason"),
     })
 }

@@ -17,17 +17,19 @@ impl Links {
                 continue;
             }
             let (link, parts) = (pruning.link, pruning.take(layer, packet));
-            self.give_parts(link, class, parts);
+            self.counters.relayed += self.give_parts(link, class, parts);
         }
     }
 
-    /// Gives a link what it is to send of a stream.
-    pub(super) fn give_parts(&mut self, link: usize, class: Class, parts: [Option<(Flow, Packet)>; 2]) {
+    /// Gives a link what it is to send of a stream. Gives how many packets that are.
+    pub(super) fn give_parts(&mut self, link: usize, class: Class, parts: [Option<(Flow, Packet)>; 2]) -> u64 {
+        let mut given = 0;
         for (flow, packet) in parts.into_iter().flatten() {
-            self.counters.relayed += 1;
+            given += 1;
             let class = if packet.payload.is_empty() { Class::Base } else { class };
             self.give_packet(link, flow, class, packet);
         }
+        given
     }
 
     /// A peer takes one more layer of a stream.

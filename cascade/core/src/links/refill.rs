@@ -99,11 +99,10 @@ impl Links {
             pruning.waits_until = None;
         }
         for (_, layer, class, packet) in parts {
-            self.counters.refilled += 1;
             let packet = Packet { arrived: now, ..packet };
             let Some(pruning) = self.pruning(track, link) else { return };
             let parts = pruning.take(layer, &packet);
-            self.give_parts(link, class, parts);
+            self.counters.refilled += self.give_parts(link, class, parts);
         }
     }
 
