@@ -169,10 +169,18 @@ lab: web ## a mesh of real nodes in network namespaces to call through and to br
 	cargo build --locked --workspace --bins
 	@exec $(TARGET)/debug/origo-sim lab $(LAB)
 
+# Handed to the benchmark, such as BENCH_ARGS="--rounds 1 --seconds 0.5".
+BENCH_ARGS ?=
+
 .PHONY: bench
-bench: web ## forwarded packets per CPU second beside the egress ceiling; writes target/bench.json
-	cargo build --release --locked
-	cargo run --release --locked -p origo-tests --bin origo-bench
+bench: web ## every figure of speed beside its goal and what it is set against (5 min); writes target/bench.json
+	cargo build --release --locked -p origo-node -p origo-tests
+	$(TARGET)/release/origo-bench $(BENCH_ARGS)
+
+.PHONY: flame
+flame: web ## a flame graph of a loaded worker, by perf; writes docs/performance/worker.svg
+	cargo build --release --locked -p origo-node -p origo-tests
+	$(TARGET)/release/origo-bench --seconds 6 --flame docs/performance/worker.svg
 
 .PHONY: bench-janus
 bench-janus: web ## a node and Janus's VideoRoom (Debian's package) under the same load; writes target/bench-janus.json

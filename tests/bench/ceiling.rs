@@ -11,7 +11,7 @@ use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, Algorithm, LessSafeKey, Non
 use crate::report::Section;
 
 /// Packets to each viewer between two looks at the sink: little enough for a socket's default buffer.
-const BURST_PACKETS: usize = 32;
+pub const BURST_PACKETS: usize = 32;
 /// RTP header with the extensions that a node writes (RFC 8285).
 const HEADER_BYTES: usize = 24;
 /// How long the sink may take to drain a burst before what is missing counts as lost.
@@ -132,7 +132,7 @@ impl Ceiling {
 }
 
 /// Processor time of the calling thread.
-fn thread_cpu_time() -> Duration {
+pub fn thread_cpu_time() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to a live timespec; the clock exists on every Linux.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
@@ -140,14 +140,15 @@ fn thread_cpu_time() -> Duration {
 }
 
 /// The process that drains the sockets; it ends when its stdin closes.
-struct Sink {
+pub struct Sink {
     child: Child,
     ask: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
 }
 
 impl Sink {
-    fn start(sockets: usize) -> Result<(Self, Vec<SocketAddr>)> {
+    /// Starts it; gives the addresses of its sockets.
+    pub fn start(sockets: usize) -> Result<(Self, Vec<SocketAddr>)> {
         let program = std::env::current_exe()?;
         let mut command = Command::new(program);
         command.args(["--sink", &sockets.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -168,12 +169,13 @@ impl Sink {
     }
 
     /// Packets that it has drained so far.
-    fn received(&mut self) -> Result<u64> {
+    pub fn received(&mut self) -> Result<u64> {
         self.ask.as_mut().context("the sink runs")?.write_all(b"\n")?;
         self.line()?.parse().context("the sink's count")
     }
 
-    fn wait_for(&mut self, count: u64) -> Result<()> {
+    /// Waits until it has drained that many, or for as long as that may take.
+    pub fn wait_for(&mut self, count: u64) -> Result<()> {
         let deadline = Instant::now() + DRAIN_WAIT;
         while self.received()? < count && Instant::now() < deadline {}
         Ok(())

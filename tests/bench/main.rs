@@ -1,31 +1,41 @@
 //! `make bench`: how many packets a node forwards per CPU second, beside the egress ceiling of this machine.
 //!
-//! One publisher, 50 headless viewers (and 500), one node with one worker, all on loopback. CPU seconds are those of the node's
-//! process alone, over all its threads; the viewers' work is not in them. The ceiling is copy + AES-GCM with own keys +
-//! one `sendto` a packet, to as many sockets that another process drains. All points are taken in turn in one run, and
-//! medians are quoted, each set against the ceiling nearest in time: the speed of a shared machine drifts within
-//! minutes.
+//! One publisher, 50 headless viewers (and 500, and 30 people among each other), one node with one worker, all on
+//! loopback. CPU seconds are those of the node's process alone, over all its threads; the viewers' work is not in them.
+//! The ceiling is copy + AES-GCM with own keys + one `sendto` a packet, to as many sockets that another process drains.
+//! All points are taken in turn in one run, and medians are quoted of what each is of the point that it is set against,
+//! in the section nearest in time: the speed of a shared machine drifts within minutes.
 //!
-//! What a hop between two nodes costs is measured apart: see [`hop`].
+//! What a hop between two nodes costs is measured apart: see [`hop`]. Egress [`alone`], what [`joins`] cost and how much
+//! [`memory`] a viewer takes have modules of their own too.
 //!
 //! A node with a camera of 30 frames a second is nearly idle, so what it costs to wake up shows; the figures that count
 //! are those of a worker that has something to do. Both are printed.
 
+mod alone;
 mod ceiling;
+mod flame;
 mod hop;
+mod joins;
+mod memory;
 mod report;
 mod rig;
 mod sink;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 
+use alone::Alone;
 use ceiling::{Ceiling, Profile};
+use origo_tests::allocator::Counting;
 use report::{Load, Point, Report, Way};
 use rig::Rig;
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
 
 /// Forwarded packets per CPU second of a node, beside the egress ceiling.
 #[derive(Debug, Parser)]
@@ -61,12 +71,21 @@ struct Cli {
     /// Measure the ceiling alone, with AES-256-GCM: no node is needed
     #[arg(long)]
     ceiling: bool,
-    /// Leave out the node with ten times as many viewers
+    /// Leave out the nodes with ten times as many viewers and with 2,000
     #[arg(long)]
     no_crowd: bool,
+    /// Measure the goals alone: neither str0m's way out nor estimators nor idle nodes
+    #[arg(long)]
+    goals: bool,
+    /// Receive through the whole stack, which costs the machine several times as much
+    #[arg(long)]
+    full_receive: bool,
     /// Measure a hop of the cascade alone: no node is needed
     #[arg(long)]
     hop: bool,
+    /// Draw a flame graph of a loaded worker there, by perf, and measure nothing
+    #[arg(long, value_name = "SVG")]
+    flame: Option<PathBuf>,
     /// Drain that many sockets for another process: how this program starts itself
     #[arg(long, hide = true)]
     sink: Option<usize>,
@@ -81,6 +100,9 @@ fn main() -> Result<()> {
         return measure_ceiling(&cli);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if let Some(to) = &cli.flame {
+        return runtime.block_on(flame::draw(&cli, cli.section(), to));
+    }
     let mut figures = serde_json::Map::new();
     if !cli.hop {
         let report = runtime.block_on(measure(&cli))?;
@@ -100,7 +122,24 @@ fn write(figures: &serde_json::Map<String, serde_json::Value>, path: &Path) -> R
     Ok(())
 }
 
+impl Way {
+    /// Whether its node is measured under a load.
+    fn is_measured(self, load: Load) -> bool {
+        match self {
+            Self::Own | Self::OwnEstimated | Self::Str0m => true,
+            Self::Estimated | Self::Crowd | Self::Stage | Self::Conference => load == Load::Busy,
+        }
+    }
+}
+
 impl Cli {
+    /// The nodes, in the order in which they are measured: what is set against another stands beside it.
+    fn ways(&self) -> Vec<Way> {
+        let crowd = [Way::Crowd, Way::Stage].into_iter().filter(|_| !self.no_crowd);
+        let others = [Way::OwnEstimated, Way::Str0m, Way::Estimated].into_iter().filter(|_| !self.goals);
+        [Way::Conference, Way::Own].into_iter().chain(crowd).chain(others).collect()
+    }
+
     fn rounds(&self) -> usize {
         self.rounds.unwrap_or(if self.quick { 1 } else { 5 })
     }
@@ -122,31 +161,39 @@ fn measure_ceiling(cli: &Cli) -> Result<()> {
 }
 
 async fn measure(cli: &Cli) -> Result<Report> {
-    let (origo, rounds, section) = (origo(cli)?, cli.rounds(), cli.section());
-    eprintln!("starting four nodes of {} with {} viewers, one with ten times as many", origo.display(), cli.viewers);
-    let own = Rig::start(&origo, Way::Own, cli).await.context("the node with its own way out")?;
-    let str0m = Rig::start(&origo, Way::Str0m, cli).await.context("the node with str0m's way out")?;
-    let estimated = Rig::start(&origo, Way::Estimated, cli).await.context("the node with estimator")?;
-    let crowd = match cli.no_crowd {
-        true => None,
-        false => Some(Rig::start(&origo, Way::Crowd, cli).await.context("the node with many viewers")?),
-    };
-    let profile = own.srtp_profile()?;
-    let mut ceiling = Ceiling::start(cli.viewers, cli.packets_per_frame, cli.packet_bytes, profile)?;
-    let mut report = Report::new(cli.viewers, profile);
-    for round in 1..=rounds {
-        eprintln!("round {round} of {rounds}");
-        for load in [Load::Busy, Load::Camera] {
-            let node = |way| Point::Node { load, way };
-            report.add(node(Way::Str0m), str0m.section(load, section).await?);
-            report.add(node(Way::Own), own.section(load, section).await?);
-            report.add(Point::Ceiling, ceiling.section(section)?);
-            if let Some(crowd) = crowd.as_ref().filter(|_| load == Load::Busy) {
-                report.add(node(Way::Crowd), crowd.section(load, section).await?);
-            }
-            report.add(node(Way::Estimated), estimated.section(load, section).await?);
+    let (origo, rounds, section, began) = (origo(cli)?, cli.rounds(), cli.section(), Instant::now());
+    let tell = |what: &str| eprintln!("{:4.0} s: {what}", began.elapsed().as_secs_f64());
+    tell(&format!("memory of viewers, then nodes of {} with {} viewers each", origo.display(), cli.viewers));
+    let memory = memory::measure()?;
+    let mut nodes = Vec::new();
+    for way in cli.ways() {
+        tell(&format!("a node: {way:?}"));
+        match Rig::start(&origo, way, cli).await {
+            Ok(rig) => nodes.push((way, rig)),
+            // A machine that cannot carry so many viewers has the other figures still.
+            Err(error) if way == Way::Stage => tell(&format!("no stage: {error:#}")),
+            Err(error) => return Err(error.context(format!("the node {way:?}"))),
         }
     }
+    let profile = nodes.first().context("a node")?.1.srtp_profile()?;
+    let mut ceiling = Ceiling::start(cli.viewers, cli.packets_per_frame, cli.packet_bytes, profile)?;
+    let mut alone = Alone::start(cli.viewers, cli.packets_per_frame, cli.packet_bytes)?;
+    let mut report = Report::new(cli.viewers, profile);
+    report.memory = Some(memory);
+    report.resident_per_viewer =
+        nodes.iter().find(|(way, _)| *way == Way::Crowd).map(|(_, rig)| rig.resident_per_viewer);
+    for round in 1..=rounds {
+        tell(&format!("round {round} of {rounds}"));
+        report.add(Point::Alone, alone.section(section)?);
+        report.add(Point::Ceiling, ceiling.section(section)?);
+        for load in [Load::Busy, Load::Camera] {
+            for (way, rig) in nodes.iter().filter(|(way, _)| way.is_measured(load)) {
+                report.add(Point::Node { load, way: *way }, rig.section(load, section).await?);
+            }
+        }
+        report.joins.push(joins::series(&origo).await.context("joins")?);
+    }
+    tell("done but for the hop");
     Ok(report)
 }
 

@@ -1,10 +1,13 @@
-//! Medians and the table of what a node forwards.
+//! All sections of a run: the table of points, and the figures that are set against goals.
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use origo_tests::figure::{self, Figure, Goal, median};
+use origo_tests::joins::Joins;
+use serde_json::{Map, Value};
 
 use crate::ceiling::Profile;
+use crate::memory::Memory;
 
 /// A section with less delivered does not count.
 const DELIVERY_MIN: f64 = 0.995;
@@ -21,7 +24,7 @@ pub enum Load {
     Busy,
 }
 
-/// How a node sends.
+/// How a node sends, and to whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// str0m's way out, and its estimator.
@@ -30,8 +33,14 @@ pub enum Way {
     Str0m,
     /// Our own way out, without an estimator.
     Own,
-    /// The same to ten times as many viewers, each of whom gets a tenth as many packets.
+    /// Our own way out, and an estimator.
+    OwnEstimated,
+    /// Without an estimator to ten times as many viewers, each of whom gets a tenth as many packets.
     Crowd,
+    /// Without an estimator to the viewers of a large stage.
+    Stage,
+    /// Without an estimator among people who all publish and receive all others.
+    Conference,
 }
 
 /// What is measured.
@@ -44,24 +53,30 @@ pub enum Point {
         /// How it sends.
         way: Way,
     },
+    /// A worker that routes, seals and sends, with neither ingest nor feedback.
+    Alone,
     /// Copy, seal and send alone.
     Ceiling,
 }
 
-/// The points of the table: name, key in the JSON file, and goal as a share of the ceiling.
-const POINTS: [(Point, &str, &str, Option<f64>); 8] = [
-    (Point::Ceiling, "egress ceiling", "egress_ceiling_per_core_second", None),
-    (node(Load::Busy, Way::Own), "own, busy", "forwarded_per_core_second_own", Some(1.1)),
-    (node(Load::Busy, Way::Crowd), "own, busy, 10 x viewers", "forwarded_per_core_second_own_crowd", Some(1.0)),
-    (node(Load::Busy, Way::Str0m), "str0m, busy", "forwarded_per_core_second", Some(0.5)),
-    (node(Load::Busy, Way::Estimated), "estimator on, busy", "forwarded_per_core_second_bwe", Some(0.4)),
-    (node(Load::Camera, Way::Own), "own, 30 fps", "forwarded_per_core_second_30fps_own", Some(0.5)),
-    (node(Load::Camera, Way::Str0m), "str0m, 30 fps", "forwarded_per_core_second_30fps", Some(0.5)),
-    (node(Load::Camera, Way::Estimated), "estimator on, 30 fps", "forwarded_per_core_second_30fps_bwe", Some(0.4)),
+/// The points of the table, and their keys in the JSON file.
+const POINTS: [(Point, &str, &str); 12] = [
+    (Point::Ceiling, "egress ceiling", "egress_ceiling_per_core_second"),
+    (OWN, "own, busy", "forwarded_per_core_second_own"),
+    (Point::Alone, "egress alone, mixed sizes", "egress_alone_per_core_second"),
+    (node(Load::Busy, Way::Crowd), "own, busy, 10 x viewers", "forwarded_per_core_second_own_crowd"),
+    (node(Load::Busy, Way::Stage), "own, 2,000 viewers", "forwarded_per_core_second_own_stage"),
+    (node(Load::Busy, Way::Conference), "own, 30 people", "forwarded_per_core_second_own_conference"),
+    (node(Load::Busy, Way::OwnEstimated), "own, estimator, busy", "forwarded_per_core_second_own_bwe"),
+    (node(Load::Busy, Way::Str0m), "str0m, busy", "forwarded_per_core_second"),
+    (node(Load::Busy, Way::Estimated), "str0m, estimator, busy", "forwarded_per_core_second_bwe"),
+    (node(Load::Camera, Way::Own), "own, 30 fps", "forwarded_per_core_second_30fps_own"),
+    (node(Load::Camera, Way::OwnEstimated), "own, estimator, 30 fps", "forwarded_per_core_second_30fps_own_bwe"),
+    (node(Load::Camera, Way::Str0m), "str0m, 30 fps", "forwarded_per_core_second_30fps"),
 ];
 
-/// The goal for ten times as many viewers, as a share of what is forwarded to the usual number.
-const CROWD_SHARE: f64 = 0.9;
+/// What everything else is set against.
+const OWN: Point = node(Load::Busy, Way::Own);
 
 const fn node(load: Load, way: Way) -> Point {
     Point::Node { load, way }
@@ -104,12 +119,19 @@ pub struct Report {
     viewers: usize,
     profile: Profile,
     sections: Vec<(Point, Section)>,
+    /// Series of joins.
+    pub joins: Vec<Joins>,
+    /// Memory of a viewer in a worker.
+    pub memory: Option<Memory>,
+    /// Bytes of a node's process for each viewer of a crowd.
+    pub resident_per_viewer: Option<u64>,
 }
 
 impl Report {
     /// A run with that many viewers.
     pub fn new(viewers: usize, profile: Profile) -> Self {
-        Self { viewers, profile, sections: Vec::new() }
+        let (sections, joins) = (Vec::new(), Vec::new());
+        Self { viewers, profile, sections, joins, memory: None, resident_per_viewer: None }
     }
 
     /// Adds a section.
@@ -117,55 +139,128 @@ impl Report {
         self.sections.push((point, section));
     }
 
-    /// Prints the table.
+    /// Prints both tables.
     pub fn print(&self) {
         println!("1 publisher, {} viewers, {}, medians over sections", self.viewers, self.profile.name());
         println!();
         println!(
-            "| point                   | packets per CPU second | of the ceiling | goal | delivered | CPU used | sections |"
+            "| point                     | packets per CPU second | of the ceiling | delivered | CPU used | sections |"
         );
         println!(
-            "| ----------------------- | ---------------------: | -------------: | ---: | --------: | -------: | -------: |"
+            "| ------------------------- | ---------------------: | -------------: | --------: | -------: | -------: |"
         );
-        for (point, name, _, goal) in POINTS {
+        for (point, name, _) in POINTS {
             let (good, all) = self.counts(point);
             let Some(delivery) = median(self.of(point).map(Section::delivery)) else { continue };
-            let load = median(self.of(point).map(Section::load)).unwrap_or_default();
+            let load = median(self.of(point).map(Section::load)).unwrap_or_default() * 100.0;
             let speed = self.speed(point).map_or("too much lost".to_owned(), |speed| format!("{speed:.0}"));
-            let ratio = self.ratio(point).map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
-            let goal = goal.map_or("-".to_owned(), |goal| format!("{goal:.1}"));
-            let (delivery, load) = (delivery * 100.0, load * 100.0);
+            let ratio = median(self.pairs(point, Point::Ceiling)).map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
+            let delivery = delivery * 100.0;
             println!(
-                "| {name:23} | {speed:>22} | {ratio:>14} | {goal:>4} | {delivery:>7.2} % | {load:>6.1} % | {good:>3} of {all} |"
+                "| {name:25} | {speed:>22} | {ratio:>14} | {delivery:>7.2} % | {load:>6.1} % | {good:>3} of {all} |"
             );
         }
         println!();
-        if let Some(share) = self.crowd_share() {
-            println!("own, busy: 10 x viewers over viewers {share:.2}, goal {CROWD_SHARE}");
-        }
         println!("Sections with less than {} % delivered do not count.", DELIVERY_MIN * 100.0);
+        println!();
+        figure::print(&self.figures());
     }
 
     /// Adds the figures that have sections to those of a file.
-    pub fn write(&self, figures: &mut Map<String, Value>) {
-        let ceiling = self.speed(Point::Ceiling);
-        for (point, _, key, share) in POINTS {
-            let Some(speed) = self.speed(point) else { continue };
-            let baseline = share.and(ceiling).map(f64::round);
-            let goal = share.zip(ceiling).map(|(share, ceiling)| (share * ceiling).round());
-            let figure = json!({"value": speed.round(), "unit": "packets/s", "goal": goal, "baseline": baseline});
-            figures.insert(key.to_owned(), figure);
-        }
-        if let Some(share) = self.crowd_share() {
-            let figure = json!({"value": share, "unit": "ratio", "goal": CROWD_SHARE, "baseline": 1.0});
-            figures.insert("crowd_over_usual".to_owned(), figure);
-        }
+    pub fn write(&self, file: &mut Map<String, Value>) {
+        let point = |(point, name, key): (Point, &'static str, &'static str)| {
+            let baseline = self.speed(Point::Ceiling).filter(|_| point != Point::Ceiling);
+            Figure::told(name, key, self.speed(point), "packets/s").baseline(baseline).pairs(self.counts(point))
+        };
+        figure::write(&POINTS.map(point), file);
+        figure::write(&self.figures(), file);
     }
 
-    /// What is forwarded to ten times as many viewers over what is forwarded to the usual number.
-    fn crowd_share(&self) -> Option<f64> {
-        let ratio = |way| self.ratio(node(Load::Busy, way));
-        Some(ratio(Way::Crowd)? / ratio(Way::Own)?)
+    fn figures(&self) -> Vec<Figure> {
+        let ratio = |name, key, point, base| {
+            let pairs = self.pairs(point, base);
+            let counts = (pairs.len(), self.of(point).count());
+            Figure::told(name, key, median(pairs), "").baseline(self.speed(base)).pairs(counts)
+        };
+        let conference = node(Load::Busy, Way::Conference);
+        let mut figures = vec![
+            ratio("1: whole worker over the ceiling", "worker_over_ceiling", OWN, Point::Ceiling)
+                .goal(Goal::AtLeast(1.1)),
+            ratio(
+                "1: egress alone, mixed sizes, over the ceiling",
+                "egress_alone_over_ceiling",
+                Point::Alone,
+                Point::Ceiling,
+            )
+            .goal(Goal::AtLeast(1.3)),
+            ratio("2: ten times as many viewers over viewers", "crowd_over_usual", node(Load::Busy, Way::Crowd), OWN)
+                .goal(Goal::AtLeast(0.9)),
+            ratio("3: CPU of a packet, 30 people over a stage", "conference_cpu_over_usual", OWN, conference)
+                .baseline(self.speed(OWN).map(|speed| 1e9 / speed))
+                .goal(Goal::AtMost(1.2)),
+        ];
+        figures.extend(self.stage_figures());
+        figures.extend(self.join_figures());
+        figures.extend(self.memory_figures());
+        figures
+    }
+
+    /// What a stage's viewers receive, and what the node takes for them beside what a crowd's figure predicts.
+    fn stage_figures(&self) -> Vec<Figure> {
+        let (stage, crowd) = (node(Load::Busy, Way::Stage), node(Load::Busy, Way::Crowd));
+        let all = self.of(stage).count();
+        if all == 0 {
+            return Vec::new();
+        }
+        let over = self.pairs(crowd, stage);
+        let counts = (over.len(), self.of(crowd).count());
+        let delivered = median(self.of(stage).map(|section| section.delivery() * 100.0));
+        let cores = median(self.of(stage).map(Section::load));
+        vec![
+            Figure::told("stage of 2,000: delivered", "stage_delivered_percent", delivered, "%")
+                .goal(Goal::AtLeast(DELIVERY_MIN * 100.0))
+                .pairs((all, all)),
+            Figure::told("stage of 2,000: cores that the node takes", "stage_cores", cores, "")
+                .goal(Goal::AtMost(1.0))
+                .pairs((all, all)),
+            Figure::told("stage of 2,000: CPU over what 500 predict", "stage_cpu_over_predicted", median(over), "")
+                .goal(Goal::AtMost(1.2))
+                .pairs(counts),
+        ]
+    }
+
+    fn join_figures(&self) -> [Figure; 3] {
+        let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+        let all = |of: fn(&Joins) -> &Vec<Duration>| median(self.joins.iter().flat_map(of).copied().map(ms));
+        let series = (self.joins.len(), self.joins.len());
+        [
+            Figure::told(
+                "7: offer to connected",
+                "join_offer_to_connected_ms",
+                all(|joins| &joins.offer_to_connected),
+                "ms",
+            ),
+            Figure::told("7: call of connect to connected", "join_ms", all(|joins| &joins.whole), "ms"),
+            Figure::told("7: CPU of a join", "join_cpu_ms", median(self.joins.iter().map(|joins| ms(joins.cpu))), "ms"),
+        ]
+        .map(|figure| figure.pairs(series))
+    }
+
+    fn memory_figures(&self) -> [Figure; 2] {
+        let kb = |bytes: i64| bytes as f64 / 1000.0;
+        let above = self.memory.map(|memory| kb(memory.above()));
+        let resident = self.resident_per_viewer.map(|bytes| bytes as f64 / 1000.0);
+        [
+            Figure::told("9: memory of a viewer over a bare connection", "memory_per_viewer_kb", above, "kB")
+                .baseline(self.memory.map(|memory| kb(memory.bare)))
+                .goal(Goal::AtMost(30.0)),
+            Figure::told(
+                "   resident memory of the node for each of a crowd",
+                "resident_per_viewer_kb",
+                resident,
+                "kB",
+            ),
+        ]
     }
 
     /// The median speed over the sections that count.
@@ -173,14 +268,14 @@ impl Report {
         median(self.of(point).filter(|section| section.counts()).map(Section::speed))
     }
 
-    /// The median over the sections that count, each set against the ceiling nearest in time.
-    fn ratio(&self, point: Point) -> Option<f64> {
-        let is_ceiling = |index: &usize| self.sections[*index].0 == Point::Ceiling && self.sections[*index].1.counts();
+    /// The speed of each section that counts over that of the section of `base` that is nearest in time.
+    fn pairs(&self, point: Point, base: Point) -> Vec<f64> {
+        let is_base = |index: &usize| self.sections[*index].0 == base && self.sections[*index].1.counts();
         let ratio = |(index, (of, section)): (usize, &(Point, Section))| {
-            let nearest = (0..self.sections.len()).filter(is_ceiling).min_by_key(|other| other.abs_diff(index))?;
+            let nearest = (0..self.sections.len()).filter(is_base).min_by_key(|other| other.abs_diff(index))?;
             (*of == point && section.counts()).then(|| section.speed() / self.sections[nearest].1.speed())
         };
-        median(self.sections.iter().enumerate().filter_map(ratio))
+        self.sections.iter().enumerate().filter_map(ratio).collect()
     }
 
     fn counts(&self, point: Point) -> (usize, usize) {
@@ -190,10 +285,4 @@ impl Report {
     fn of(&self, point: Point) -> impl Iterator<Item = &Section> {
         self.sections.iter().filter(move |(of, _)| *of == point).map(|(_, section)| section)
     }
-}
-
-fn median(figures: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut figures: Vec<f64> = figures.collect();
-    figures.sort_by(f64::total_cmp);
-    (!figures.is_empty()).then(|| (figures[(figures.len() - 1) / 2] + figures[figures.len() / 2]) / 2.0)
 }

@@ -1,4 +1,4 @@
-//! One node with a publisher and its viewers, of which short sections are measured.
+//! One node with everybody connected, of which short sections are measured.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -7,14 +7,23 @@ use anyhow::{Context, Result, ensure};
 use origo_client::{Event, Fleet, Options, Participant, VideoOptions};
 use origo_tests::metrics::Metrics;
 use origo_tests::node::Node;
-use origo_tests::process::cpu_time;
+use origo_tests::process::{cpu_time, resident_bytes};
+use tokio::task::JoinSet;
 
 use crate::Cli;
 use crate::ceiling::Profile;
 use crate::report::{CAMERA_FPS, Load, Section, Way};
 
 /// How many times as many viewers a crowd has.
-const CROWD: usize = 10;
+pub const CROWD: usize = 10;
+/// Viewers of a stage, and its frames a second: about twice the packets of the other points.
+pub const STAGE: (usize, u32) = (2_000, 12);
+/// Joins that are under way at a time.
+const JOINING: usize = 8;
+/// A busy machine may take its time.
+const JOIN_WAIT: Duration = Duration::from_secs(60);
+/// People of a conference, each of whom receives all others.
+pub const PEOPLE: usize = 30;
 /// Longest wait for a viewer's first packet.
 const FIRST_PACKET_WAIT: Duration = Duration::from_secs(30);
 /// How long everything flows before the first section.
@@ -25,58 +34,125 @@ const WARM_UP: Duration = Duration::from_millis(700);
 /// A node process with everybody connected.
 pub struct Rig {
     node: Node,
-    busy: Participant,
-    camera: Participant,
+    busy: Vec<Participant>,
+    camera: Vec<Participant>,
     viewers: Vec<Participant>,
-    packets_per_frame: usize,
+    /// All viewers are on it.
+    watching: Fleet,
+    /// How many receive each packet.
+    watchers: u64,
+    packets_per_frame: u64,
+    /// Bytes of the node's process for each viewer, once everything has flowed.
+    pub resident_per_viewer: u64,
 }
 
 impl Rig {
     /// Starts the node and connects everybody; the publishers then rest.
     pub async fn start(origo: &Path, way: Way, cli: &Cli) -> Result<Self> {
-        let estimator = if way == Way::Estimated { "--bwe=true" } else { "--bwe=false" };
-        let egress = if matches!(way, Way::Own | Way::Crowd) { "--egress=own" } else { "--egress=str0m" };
+        let estimator = if matches!(way, Way::Estimated | Way::OwnEstimated) { "--bwe=true" } else { "--bwe=false" };
+        let egress = if matches!(way, Way::Str0m | Way::Estimated) { "--egress=str0m" } else { "--egress=own" };
         let node = Node::start(origo, &["--workers", "1", "--log", "warn", "--overload=false", estimator, egress])?;
-        let (viewers_wanted, fps) = match way {
-            Way::Crowd => (cli.viewers * CROWD, cli.fps / CROWD as u32),
-            _ => (cli.viewers, cli.fps),
+        let watching = Fleet::start()?;
+        let mut rig = Self {
+            node,
+            busy: Vec::new(),
+            camera: Vec::new(),
+            viewers: Vec::new(),
+            watching,
+            watchers: 0,
+            packets_per_frame: cli.packets_per_frame as u64,
+            resident_per_viewer: 0,
         };
-        let busy = publisher(&node, "busy", fps.max(1), cli).await?;
-        let camera = publisher(&node, "camera", CAMERA_FPS, cli).await?;
-        let fleet = Fleet::start()?;
-        let mut viewers = Vec::new();
-        for number in 0..viewers_wanted {
-            let token = node.token("bench", &format!("viewer-{number}"));
-            viewers.push(fleet.connect(&node.url(), &token, Options::v1()).await?);
+        if way == Way::Conference {
+            rig.seat_conference(cli).await?
+        } else {
+            rig.seat_stage(way, cli).await?
         }
-        let rig = Self { node, busy, camera, viewers, packets_per_frame: cli.packets_per_frame };
         rig.settle().await?;
         Ok(rig)
     }
 
-    /// Lets everything flow once, until every viewer has both tracks, then rests.
-    async fn settle(&self) -> Result<()> {
-        let deadline = Instant::now() + FIRST_PACKET_WAIT;
-        for load in [Load::Busy, Load::Camera] {
-            self.publisher(load).resume();
+    /// Publishers of the loads that are measured, and viewers of both.
+    async fn seat_stage(&mut self, way: Way, cli: &Cli) -> Result<()> {
+        let (viewers, fps) = match way {
+            Way::Crowd => (cli.viewers * CROWD, cli.fps / CROWD as u32),
+            Way::Stage => STAGE,
+            _ => (cli.viewers, cli.fps),
+        };
+        // A thread of their own, so that frames leave in time while the viewers' thread is busy.
+        self.busy.push(self.publisher(&Fleet::start()?, "busy", fps.max(1), Options::v1(), cli).await?);
+        if way.is_measured(Load::Camera) {
+            self.camera.push(self.publisher(&Fleet::start()?, "camera", CAMERA_FPS, Options::v1(), cli).await?);
         }
-        for viewer in &self.viewers {
-            while viewer.report().await.tracks.iter().filter(|track| track.packets() > 0).count() < 2 {
-                ensure!(Instant::now() < deadline, "a viewer receives nothing:\n{}", self.node.process.stderr());
-                tokio::time::sleep(Duration::from_millis(5)).await;
+        self.resident_per_viewer = resident_bytes(self.node.process.pid())?;
+        let mut joining = JoinSet::new();
+        for number in 0..viewers {
+            if joining.len() >= JOINING {
+                self.viewers.extend(joining.join_next().await.transpose()?.transpose()?);
             }
+            let (fleet, url) = (self.watching.clone(), self.node.url());
+            let (token, options) = (self.node.token("bench", &format!("viewer-{number}")), watcher(cli));
+            joining.spawn(async move { fleet.connect(&url, &token, options).await });
         }
-        tokio::time::sleep(SETTLE).await;
-        self.busy.pause();
-        self.camera.pause();
+        while let Some(joined) = joining.join_next().await {
+            self.viewers.push(joined??);
+        }
+        self.watchers = viewers as u64;
         Ok(())
     }
 
-    fn publisher(&self, load: Load) -> &Participant {
+    /// People who all publish and receive all others; together they are sent about as much as the viewers of a stage.
+    async fn seat_conference(&mut self, cli: &Cli) -> Result<()> {
+        let streams = PEOPLE * (PEOPLE - 1);
+        let fps = (cli.fps as usize * cli.viewers / streams).max(1) as u32;
+        for number in 0..PEOPLE {
+            let name = format!("person-{number}");
+            self.busy.push(self.publisher(&self.watching, &name, fps, watcher(cli), cli).await?);
+        }
+        self.watchers = PEOPLE as u64 - 1;
+        Ok(())
+    }
+
+    async fn publisher(&self, fleet: &Fleet, name: &str, fps: u32, options: Options, cli: &Cli) -> Result<Participant> {
+        let mut publisher = fleet.connect(&self.node.url(), &self.node.token("bench", name), options).await?;
+        publisher.publish_video(name, VideoOptions::single(fps, cli.packets_per_frame, cli.packet_bytes));
+        let flows = |event: &Event| matches!(event, Event::TrackFlows { .. }).then_some(());
+        publisher.wait_for(FIRST_PACKET_WAIT, flows).await.context("a track is not negotiated")?;
+        publisher.pause();
+        Ok(publisher)
+    }
+
+    /// Lets everything flow once, until everybody has all tracks, then rests.
+    async fn settle(&mut self) -> Result<()> {
+        let deadline = Instant::now() + FIRST_PACKET_WAIT;
+        self.busy.iter().chain(&self.camera).for_each(Participant::resume);
+        let (watching, tracks) = match self.viewers.is_empty() {
+            true => (&self.busy, self.busy.len() - 1),
+            false => (&self.viewers, self.busy.len() + self.camera.len()),
+        };
+        for viewer in watching {
+            while viewer.report().await.tracks.iter().filter(|track| track.packets() > 0).count() < tracks {
+                ensure!(Instant::now() < deadline, "a viewer receives nothing:\n{}", self.node.process.stderr());
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        tokio::time::sleep(SETTLE).await;
+        self.busy.iter().chain(&self.camera).for_each(Participant::pause);
+        let resident = resident_bytes(self.node.process.pid())?;
+        self.resident_per_viewer = resident.saturating_sub(self.resident_per_viewer) / self.viewers.len().max(1) as u64;
+        Ok(())
+    }
+
+    fn publishers(&self, load: Load) -> &[Participant] {
         match load {
             Load::Busy => &self.busy,
             Load::Camera => &self.camera,
         }
+    }
+
+    /// The node's process.
+    pub fn pid(&self) -> u32 {
+        self.node.process.pid()
     }
 
     /// What the node negotiated with everybody.
@@ -87,48 +163,37 @@ impl Rig {
 
     /// Publishes for that long and measures.
     pub async fn section(&self, load: Load, length: Duration) -> Result<Section> {
-        self.publisher(load).resume();
+        self.publishers(load).iter().for_each(Participant::resume);
         tokio::time::sleep(WARM_UP).await;
         let pid = self.node.process.pid();
         let (sent, received, cpu, began) =
-            (self.sent(load).await, self.received().await, cpu_time(pid)?, Instant::now());
+            (self.sent(load).await, self.watching.totals().await, cpu_time(pid)?, Instant::now());
         tokio::time::sleep(length).await;
-        let (sent_after, received_after, cpu_after) = (self.sent(load).await, self.received().await, cpu_time(pid)?);
+        let (sent_after, received_after, cpu_after) =
+            (self.sent(load).await, self.watching.totals().await, cpu_time(pid)?);
         let wall = began.elapsed();
-        self.publisher(load).pause();
+        self.publishers(load).iter().for_each(Participant::pause);
 
-        ensure!(received_after.0 > received.0, "nothing arrived in a section");
-        let packets = received_after.0 - received.0;
+        ensure!(received_after.received > received.received, "nothing arrived in a section");
+        let packets = received_after.received - received.received;
         // What was made and did not come at all, beside the holes that viewers saw; a frame may be on its way.
-        let due = (sent_after - sent).saturating_sub(self.packets_per_frame as u64) * self.viewers.len() as u64;
-        let lost = received_after.1.saturating_sub(received.1).max(due.saturating_sub(packets));
+        let on_the_way = self.packets_per_frame * self.publishers(load).len() as u64;
+        let due = (sent_after - sent).saturating_sub(on_the_way) * self.watchers;
+        let lost = received_after.lost.saturating_sub(received.lost).max(due.saturating_sub(packets));
         Ok(Section { packets, lost, cpu: cpu_after - cpu, wall })
     }
 
-    /// Packets that a publisher made so far.
+    /// Packets that the publishers made so far.
     async fn sent(&self, load: Load) -> u64 {
-        self.publisher(load).report().await.sent.values().flatten().map(|&packets| u64::from(packets)).sum()
-    }
-
-    /// Packets that the viewers received and missed so far.
-    async fn received(&self) -> (u64, u64) {
-        let mut sum = (0, 0);
-        for viewer in &self.viewers {
-            for track in viewer.report().await.tracks {
-                let total = track.total();
-                sum = (sum.0 + total.unique, sum.1 + total.lost);
-            }
+        let mut sum = 0;
+        for publisher in self.publishers(load) {
+            sum += publisher.report().await.sent.values().flatten().map(|&packets| u64::from(packets)).sum::<u64>();
         }
         sum
     }
 }
 
-/// A publisher with a thread of its own, so that its frames leave in time while the viewers' thread is busy.
-async fn publisher(node: &Node, name: &str, fps: u32, cli: &Cli) -> Result<Participant> {
-    let mut publisher = Fleet::start()?.connect(&node.url(), &node.token("bench", name), Options::v1()).await?;
-    publisher.publish_video(name, VideoOptions::single(fps, cli.packets_per_frame, cli.packet_bytes));
-    let flows = |event: &Event| matches!(event, Event::TrackFlows { .. }).then_some(());
-    publisher.wait_for(FIRST_PACKET_WAIT, flows).await.context("a track is not negotiated")?;
-    publisher.pause();
-    Ok(publisher)
+/// How those receive whom the machine has to carry beside the node.
+fn watcher(cli: &Cli) -> Options {
+    Options { light: !cli.full_receive, join_timeout: JOIN_WAIT, ..Options::v1() }
 }

@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::namespace::Namespace;
 use crate::process::{Process, until};
 
 /// How long it may take to be ready.
 const READY_WAIT: Duration = Duration::from_secs(10);
 const PROGRAM: &str = "/usr/bin/janus";
+/// Where it listens in a namespace of its own.
+const PORT: u16 = 8188;
 
 /// A running gateway; it ends when this is dropped.
 pub struct Janus {
@@ -28,13 +31,15 @@ impl Janus {
     }
 
     /// Starts it with VideoRoom and WebSocket alone. `loops` event loops carry all participants; with 0 each has a thread
-    /// of its own, which is Janus's default.
-    pub fn start(loops: usize) -> Result<Self> {
+    /// of its own, which is Janus's default. In the namespace, if one is given.
+    pub fn start(loops: usize, namespace: Option<&Namespace>) -> Result<Self> {
         ensure!(Self::is_installed(), "{PROGRAM} is missing: install Debian's package janus");
         let folder = tempfile::tempdir()?;
-        let address = TcpListener::bind((outward_ip()?, 0))?.local_addr()?;
+        let (address, mut command) = match namespace {
+            Some(namespace) => (SocketAddr::new(namespace.address(), PORT), namespace.command(PROGRAM)),
+            None => (TcpListener::bind((outward_ip()?, 0))?.local_addr()?, Command::new(PROGRAM)),
+        };
         write_config(folder.path(), address, loops)?;
-        let mut command = Command::new(PROGRAM);
         command.arg("-F").arg(folder.path()).arg("-C").arg(folder.path().join("janus.jcfg"));
         let mut janus = Self { process: Process::spawn(&mut command)?, address, _folder: folder };
         let ready = until(READY_WAIT, || {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::mesh::random_port;
+use crate::namespace::Namespace;
 use crate::process::{Process, until};
 use crate::{http, paths, token};
 
@@ -15,6 +16,8 @@ use crate::{http, paths, token};
 const READY_WAIT: Duration = Duration::from_secs(10);
 /// Ports of one node: HTTP, QUIC, metrics, and media from the fourth on.
 const PORTS: u16 = 10;
+/// First port of a node that has a network to itself.
+const PORT_WITHIN: u16 = 7_880;
 /// Development key of a node on loopback.
 const API_KEY: &str = "devkey";
 const API_SECRET: &str = "secret";
@@ -46,6 +49,12 @@ impl Node {
         Self::start_until(origo, ip, port, flags, |status| status == 200)
     }
 
+    /// The same in a namespace, with keys and a mesh secret among the flags.
+    pub fn start_within(namespace: &Namespace, origo: &Path, flags: &[&str]) -> Result<Self> {
+        let (data, ip) = (tempfile::tempdir()?, namespace.address().to_string());
+        Self::start_as(namespace.command(origo), data, &ip, PORT_WITHIN, flags, |status| status == 200)
+    }
+
     fn start_until(origo: &Path, ip: &str, port: u16, flags: &[&str], is_ready: fn(u16) -> bool) -> Result<Self> {
         Self::start_in(tempfile::tempdir()?, origo, ip, port, flags, is_ready)
     }
@@ -65,7 +74,17 @@ impl Node {
         flags: &[&str],
         is_ready: fn(u16) -> bool,
     ) -> Result<Self> {
-        let mut command = Command::new(origo);
+        Self::start_as(Command::new(origo), data, ip, port, flags, is_ready)
+    }
+
+    fn start_as(
+        mut command: Command,
+        data: tempfile::TempDir,
+        ip: &str,
+        port: u16,
+        flags: &[&str],
+        is_ready: fn(u16) -> bool,
+    ) -> Result<Self> {
         command.arg("node").args(["--bind", ip, "--port", &port.to_string(), "--log-format", "text"]);
         command.arg("--data-dir").arg(data.path()).args(flags);
         let mut node = Self { process: Process::spawn(&mut command)?, port, ip: ip.into(), data };

@@ -3,7 +3,8 @@
 //! Each server has one room with one publisher and the same number of viewers, all connected at the start. Sections of
 //! both are taken in turn in one run, with the same packets; medians are quoted, because the speed of a shared machine
 //! drifts within minutes. CPU seconds are those of the server's process, over all its threads; the cost of the load
-//! generator is measured in the same sections.
+//! generator is measured in the same sections. As root, each server has a network namespace to itself. Joins are measured
+//! beside, each round on fresh servers.
 
 mod report;
 mod side;
@@ -15,10 +16,10 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 
 use report::Report;
-use side::Side;
+use side::{Kind, Side};
 
 /// With less delivered, a server's speed says nothing.
-const DELIVERED_PERCENT_MIN: f64 = 99.0;
+const DELIVERED_PERCENT_MIN: f64 = 99.5;
 
 /// A node and Janus under the same load.
 #[derive(Debug, Parser)]
@@ -28,26 +29,29 @@ pub struct Cli {
     #[arg(long)]
     origo: Option<PathBuf>,
     /// Viewers of the one publisher of each server
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 50)]
     viewers: usize,
     /// Frames each second
     #[arg(long, default_value_t = 120)]
     fps: u32,
     /// Packets of each frame
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 8)]
     packets_per_frame: usize,
     /// RTP payload bytes of a packet
-    #[arg(long, default_value_t = 1100)]
+    #[arg(long, default_value_t = 1150)]
     packet_bytes: usize,
     /// Rounds; each takes both servers once
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Seconds of each measured section
-    #[arg(long, default_value_t = 3.0)]
+    #[arg(long, default_value_t = 2.0)]
     seconds: f64,
-    /// Event loops of Janus; 0 is its default, a thread for each participant
-    #[arg(long, default_value_t = 0)]
+    /// Event loops of Janus; 0 is its default, a thread for each participant, which costs it twice as much
+    #[arg(long, default_value_t = 2)]
     janus_loops: usize,
+    /// Joins of a series, of which each round has one for each server; 0 for none
+    #[arg(long, default_value_t = 20)]
+    joins: usize,
     /// Receive through the whole stack, to compare what that costs
     #[arg(long)]
     full_receive: bool,
@@ -64,26 +68,35 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(measure(&cli))?;
     report.print();
-    report.must_deliver(DELIVERED_PERCENT_MIN)?;
-    match &cli.json {
-        Some(path) => report.write(path),
-        None => Ok(()),
+    if let Some(path) = &cli.json {
+        report.write(path)?;
     }
+    report.must_deliver()
 }
 
 async fn measure(cli: &Cli) -> Result<Report> {
     let beside = || Some(std::env::current_exe().ok()?.parent()?.join("origo"));
     let origo = cli.origo.clone().or_else(beside).context("where is origo? Use --origo")?;
     ensure!(origo.is_file(), "{} is missing: build it, or use --origo", origo.display());
-    let mut sides = vec![Side::origo(&origo, cli).await.context("the node")?];
-    if !cli.without_janus {
-        sides.push(Side::janus(cli).await.context("Janus")?);
+    let kinds = if cli.without_janus { &[Kind::Origo][..] } else { &[Kind::Origo, Kind::Janus] };
+    let mut sides = Vec::new();
+    for (number, &kind) in (0..).zip(kinds) {
+        let side = Side::start(kind, number, &origo, cli).await.with_context(|| kind.name())?;
+        eprintln!("{} serves {} viewers {}", kind.name(), side.viewers(), side.place());
+        sides.push(side);
     }
-    let mut report = Report::default();
+    let mut report = Report::new(DELIVERED_PERCENT_MIN);
     for round in 1..=cli.rounds {
         eprintln!("round {round} of {}", cli.rounds);
         for side in &sides {
-            report.add(side.name, side.section(Duration::from_secs_f64(cli.seconds)).await?);
+            report.add(round, side.kind, side.section(Duration::from_secs_f64(cli.seconds)).await?);
+        }
+        if cli.joins == 0 {
+            continue;
+        }
+        for (number, &kind) in (2..).zip(kinds) {
+            let joins = side::joins(kind, number, &origo, cli).await;
+            report.add_joins(round, kind, joins.with_context(|| format!("joins to {}", kind.name()))?);
         }
     }
     Ok(report)

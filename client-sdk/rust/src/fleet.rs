@@ -139,11 +139,12 @@ impl Fleet {
         let mut session = Session::new(&options, &local, Instant::now(), unix_us())?;
         let offer = options.single_connection.then(|| session.first_offer()).flatten();
         let signal_url = Join { url, token, options: &options, offer, resume: None }.signal_url();
+        let offered = Instant::now();
         let socket = Socket::connect(&signal_url).await?;
 
         let (id, events, signals) = self.add(session, sockets)?;
         tokio::spawn(carry_signals(self.clone(), id, socket, signals));
-        Participant::connected(self.clone(), id, events, begun).await
+        Participant::connected(self.clone(), id, events, (begun, offered)).await
     }
 
     /// Joins a room of Janus's VideoRoom and waits until the connection is up. A publisher connects with its first
@@ -166,12 +167,13 @@ impl Fleet {
         let options = Options { single_connection: true, ..options };
         let session = Session::new(&options, &local, Instant::now(), unix_us())?;
         let gateway = janus::Gateway::connect(url, &seat).await?;
+        let offered = Instant::now();
         let (id, events, signals) = self.add(session, sockets)?;
         for command in seat.publications() {
             self.order(Order::Command(id, command));
         }
         tokio::spawn(janus::carry(self.clone(), id, gateway, signals));
-        Participant::connected(self.clone(), id, events, begun).await
+        Participant::connected(self.clone(), id, events, (begun, offered)).await
     }
 
     /// Puts a session onto the thread; its number, its events and what it wants to tell the server.

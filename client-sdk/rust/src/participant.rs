@@ -34,6 +34,7 @@ pub struct Participant {
     joined: proto::JoinResponse,
     joined_at: Instant,
     join_time: Duration,
+    offer_time: Duration,
 }
 
 impl Participant {
@@ -46,10 +47,11 @@ impl Participant {
         fleet: Fleet,
         id: usize,
         events: mpsc::UnboundedReceiver<Event>,
-        begun: Instant,
+        (begun, offered): (Instant, Instant),
     ) -> Result<Self, ConnectError> {
         let (kept, joined) = (VecDeque::new(), proto::JoinResponse::default());
-        let mut participant = Self { fleet, id, events, kept, joined, joined_at: begun, join_time: Duration::ZERO };
+        let (join_time, offer_time) = (Duration::ZERO, Duration::ZERO);
+        let mut participant = Self { fleet, id, events, kept, joined, joined_at: begun, join_time, offer_time };
         loop {
             match participant.events.recv().await {
                 Some(Event::Joined(joined)) => {
@@ -61,7 +63,7 @@ impl Participant {
                 None => return Err(ConnectError::Ended("the media thread is gone".to_owned())),
             }
         }
-        participant.join_time = begun.elapsed();
+        (participant.join_time, participant.offer_time) = (begun.elapsed(), offered.elapsed());
         Ok(participant)
     }
 
@@ -83,6 +85,12 @@ impl Participant {
     /// From the call of connect to the primary connection being up.
     pub fn join_time(&self) -> Duration {
         self.join_time
+    }
+
+    /// From the first offer to the primary connection being up: from the request that carries it, or from when the
+    /// server's is here. With v0 that of signaling is in it.
+    pub fn offer_time(&self) -> Duration {
+        self.offer_time
     }
 
     /// The next event; `None` after the session has ended.
