@@ -247,3 +247,29 @@ test('a node is killed: who was there is back in a second, and nobody sees it le
     assert.ok(figure.longestMs < DEATH_GAP_MAX_MS, JSON.stringify(figure));
   }
 });
+
+test('a node stands still and closes no socket: who was there is elsewhere long before the SDK would know', { timeout: 60_000 }, async () => {
+  const room = 'still';
+  const [still] = mesh.nodes.filter(({ region }) => region === 'london');
+  await Promise.all([join(ann, room, 'london'), join(bob, room, 'virginia')]);
+  await Promise.all([ann, bob].map(publish));
+  const before = await Promise.all([watch(ann, ['bob']), watch(bob, ['ann'])]);
+  const stoodAt = await ann.page.evaluate(() => Math.round(performance.now()));
+  still.process.kill('SIGSTOP');
+  try {
+    await ann.page.evaluate(() => window.until('move', () => window.moves.length > 0, 10_000));
+    await new Promise((resolve) => setTimeout(resolve, 4_000));
+    const [a, b] = await Promise.all([told(ann), told(bob)]);
+    console.log(`ann moved ${JSON.stringify(a.moves.map((move) => ({ ...move, at: move.at - stoodAt })))}`);
+    for (const [guest, seen] of [['ann', a], ['bob', b]]) {
+      for (const [name, figure] of Object.entries(seen.figures)) console.log(`  ${guest} of ${name}: ${JSON.stringify(figure)}`);
+    }
+    assert.equal(a.moves.length, 1);
+    assert.deepEqual([b.left, b.sids, b.moves], [[], before[1], []], 'bob stays, and does not see ann leave');
+    for (const figure of [...Object.values(a.figures), ...Object.values(b.figures)]) {
+      assert.ok(figure.longestMs < DEATH_GAP_MAX_MS, JSON.stringify(figure));
+    }
+  } finally {
+    still.process.kill('SIGCONT');
+  }
+});

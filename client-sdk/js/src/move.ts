@@ -2,6 +2,7 @@
 import { RoomEvent, type ReconnectContext, type ReconnectPolicy, type Room, type RoomOptions } from 'livekit-client';
 import { httpAddress } from './address.js';
 import type { Connection } from './connect.js';
+import { Arrivals, Pulse, TICK_MS } from './pulse.js';
 import { route, type RouteNode } from './route.js';
 import { Streams, whileBusy } from './streams.js';
 import { adopt, begin, changeOver, flows, type Pair } from './successor.js';
@@ -10,8 +11,10 @@ import { adopt, begin, changeOver, flows, type Pair } from './successor.js';
 const TOPIC = 'origo.move';
 /** How long a node may take to say that it lives. A dead machine says nothing, a dead process refuses at once. */
 const ANSWER_MS = 400;
+/** A node of which nothing comes any more has as long as the session at the next one takes; this is for the request. */
+const LIVES_MS = 5_000;
 /** How long an old session sends on beside its successor: the others need a keyframe of each picture, and the report of
- * each sound, which browsers send 2.5 s after it began, to go over without a packet lost. */
+ * each sound, which Chromium sends 2.44 to 2.48 s after it began (measured), to go over without a packet lost. */
 const SENDS_ON_MS = 3_000;
 /** What a stream that is being sent may still take: from its successor on, others take nothing of the old session. The
  * node waits for 10 s. */
@@ -63,7 +66,11 @@ export function follow(connection: Connection, cut: CutWatch, options: MoveOptio
   const { room } = connection;
   const streams = new Streams(room);
   let moving = false;
-  const warm = setInterval(() => void warmUp(), WARM_EVERY_MS);
+  /** Aborted when a node of which nothing came is seen to live. */
+  let doubt: AbortController | null = null;
+  const [pulse, arrivals] = [new Pulse(), new Arrivals(room)];
+  const timers = [setInterval(() => void warmUp(), WARM_EVERY_MS), setInterval(() => void look(), TICK_MS)];
+  const stop = () => timers.forEach(clearInterval);
   let ranked: RouteNode[] = connection.candidates.map(({ node }) => node);
   const others = () => ranked.filter((node) => node.id !== connection.node.id);
   const warmUp = async () => {
@@ -76,13 +83,13 @@ export function follow(connection: Connection, cut: CutWatch, options: MoveOptio
     if (second) await answers(options.fetch, second.url);
   };
 
-  const move = async (node: { id: string; region: string; url: string }, why: string, isDead: boolean) => {
+  const move = async (node: { id: string; region: string; url: string }, why: string, isDead: boolean, lives?: AbortSignal) => {
     if (moving) return false;
     moving = true;
     try {
       if (!isDead) await whileBusy(() => streams.sends, SENDS_OUT_MS);
-      const { moved, data } = await succeed(connection, node, why, isDead, options);
-      clearInterval(warm);
+      const { moved, data } = await succeed(connection, node, why, isDead, options, lives);
+      stop();
       options.onMove(moved, connection);
       data.release();
     } catch {
@@ -96,19 +103,38 @@ export function follow(connection: Connection, cut: CutWatch, options: MoveOptio
     return true;
   };
 
+  const moveOn = async (lives?: AbortSignal) => {
+    for (const node of others()) {
+      if (lives?.aborted) return;
+      if (await move(node, `${connection.node.region || connection.node.id} is gone.`, true, lives)) return;
+    }
+  };
   cut.onCut = () => {
     void (async () => {
-      if (await answers(options.fetch, connection.node.url)) return;
-      for (const node of others()) {
-        if (await move(node, `${connection.node.region || connection.node.id} is gone.`, true)) return;
-      }
+      if (!(await answers(options.fetch, connection.node.url))) await moveOn();
     })();
+  };
+  // A machine that is dead says nothing, so that the SDK learns of it late: whoever hears nothing opens a session at the next
+  // node, and goes there unless its own says anything until that stands. Where nothing is heard because the way to all nodes
+  // is cut, none stands.
+  let looking = false;
+  const look = async () => {
+    if (looking) return;
+    looking = true;
+    const came = await arrivals.came().catch(() => true);
+    looking = false;
+    if (came) doubt?.abort();
+    if (!pulse.look(came) || moving || doubt) return;
+    const lives = (doubt = new AbortController());
+    void answers(options.fetch, connection.node.url, LIVES_MS).then((does) => does && lives.abort());
+    await moveOn(lives.signal);
+    doubt = null;
   };
   room.on(RoomEvent.DataReceived, (payload, participant, _kind, topic) => {
     const next = participant ? null : readMove(payload, topic);
     if (next) void move({ ...next, id: next.node }, `${connection.node.region || connection.node.id} asked to go on here.`, false);
   });
-  room.once(RoomEvent.Disconnected, () => clearInterval(warm));
+  room.once(RoomEvent.Disconnected, stop);
   void warmUp();
 }
 
@@ -118,6 +144,7 @@ async function succeed(
   why: string,
   isDead: boolean,
   options: MoveOptions,
+  lives?: AbortSignal,
 ): Promise<{ moved: Connection; data: DataBridge }> {
   const cut = new CutWatch(options.roomOptions.reconnectPolicy as ReconnectPolicy);
   const room = options.room({ ...options.roomOptions, reconnectPolicy: cut });
@@ -126,7 +153,7 @@ async function succeed(
   try {
     // What a dead node sent stands still: each track goes over as soon as it is here.
     if (isDead) adopt(before.room, room);
-    await begin(before.room, room, node.url, options.token, options.connectOptions);
+    await begin(before.room, room, node.url, options.token, options.connectOptions, lives);
     if (!isDead) pairs = await flows(before.room, room);
   } catch (thrown) {
     data.end();
@@ -174,9 +201,9 @@ function keyOf([payload, participant, , topic]: unknown[]): string {
   return `${identity}\n${topic as string}\n${(payload as Uint8Array).join(',')}`;
 }
 
-async function answers(ask: typeof fetch, url: string): Promise<boolean> {
+async function answers(ask: typeof fetch, url: string, withinMs = ANSWER_MS): Promise<boolean> {
   try {
-    await ask(httpAddress(url), { method: 'HEAD', cache: 'no-store', signal: AbortSignal.timeout(ANSWER_MS) });
+    await ask(httpAddress(url), { method: 'HEAD', cache: 'no-store', signal: AbortSignal.timeout(withinMs) });
     return true;
   } catch {
     return false;

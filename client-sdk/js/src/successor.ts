@@ -27,15 +27,24 @@ export interface Pair {
   stage: HTMLMediaElement;
 }
 
-/** Connects the successor and publishes in it what the old session publishes. */
+/** Connects the successor and publishes in it what the old session publishes; not if the old one is seen to live before the
+ * successor is connected. */
 export async function begin(
   old: Room,
   room: Room,
   url: string,
   token: string,
   options: RoomConnectOptions,
+  lives?: AbortSignal,
 ): Promise<void> {
-  await room.connect(successorUrl(url, old.localParticipant.sid), token, options);
+  const giveUp = () => void room.disconnect(false);
+  lives?.addEventListener('abort', giveUp, { once: true });
+  try {
+    await room.connect(successorUrl(url, old.localParticipant.sid), token, options);
+  } finally {
+    lives?.removeEventListener('abort', giveUp);
+  }
+  lives?.throwIfAborted();
   const published = [...old.localParticipant.trackPublications.values()];
   await Promise.all(published.map((publication) => publishAgain(room, publication)));
   for (const participant of old.remoteParticipants.values()) {

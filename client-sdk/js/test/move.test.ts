@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Connection } from '../src/connect.js';
 import { CutWatch, follow, readMove } from '../src/move.js';
 import { mesh } from './mesh.js';
-import { FakeRoom } from './rooms.js';
+import { FakeRemote, FakeRoom } from './rooms.js';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -12,8 +12,9 @@ const world = ['fra', 'iad', 'nrt'].map((id) => ({ id, region: `${id}-region`, r
 const asking = (node: string) => bytes(JSON.stringify({ node, region: `${node}-region`, url: `wss://${node}.test` }));
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-/** A call at `fra`, and what becomes of it; `gone` are nodes that do not answer, `refusing` rooms that do not connect. */
-function call({ gone = [] as string[], refusing = 0, connectMs = 0 } = {}) {
+/** A call at `fra`, and what becomes of it; `gone` are nodes that refuse, `dead` ones that say nothing, `refusing` rooms that
+ * do not connect. */
+function call({ gone = [] as string[], dead = [] as string[], refusing = 0, connectMs = 0 } = {}) {
   const rooms: FakeRoom[] = [new FakeRoom('PA_ann')];
   const moves: { moved: Connection; before: Connection }[] = [];
   /** What the application hears of data, by the session on which it listens. */
@@ -23,7 +24,8 @@ function call({ gone = [] as string[], refusing = 0, connectMs = 0 } = {}) {
       if (topic === 'chat') heard.push(`${session}: ${new TextDecoder().decode(payload)}`);
     });
   listen(rooms[0]!, 'old');
-  const { fetch } = mesh(world, (url) => {
+  const silent = (id: string) => dead.includes(id);
+  const { fetch } = mesh(world.map((node) => (silent(node.id) ? { ...node, rttMs: null } : node)), (url) => {
     if (gone.some((id) => url.host === `${id}.test`)) throw new TypeError('fetch failed');
     return undefined;
   });
@@ -202,5 +204,67 @@ describe('a node that is cut off', () => {
     expect(watch.nextRetryDelayInMs({ elapsedMs: 0, retryCount: 0 })).toBe(0);
     expect(watch.nextRetryDelayInMs({ elapsedMs: 0, retryCount: 2 })).toBeNull();
     expect(cut).toBeInstanceOf(CutWatch);
+  });
+});
+
+describe('a node of which nothing comes any more', () => {
+  /** Somebody is heard, until they are not. */
+  const talk = (room: FakeRoom) => {
+    const remote = room.has('bob', new FakeRemote('TR_bob'));
+    const timer = setInterval(() => (remote.packets += 1), 20);
+    return () => clearInterval(timer);
+  };
+
+  it('is left within half a second, though it has cut nothing off, and is said to be gone', async () => {
+    const { first, moves } = call({ dead: ['fra'], connectMs: 100 });
+    const hush = talk(first);
+    await pass(3_000);
+    expect(moves).toHaveLength(0);
+    hush();
+    await pass(250);
+    expect(moves).toHaveLength(0);
+    await pass(250);
+    expect(moves.map(({ moved }) => moved.node)).toMatchObject([{ id: 'iad', why: 'fra-region is gone.' }]);
+    expect(first.ended).toBe(true);
+  });
+
+  it('is not left if it answers before a session stands elsewhere', async () => {
+    const { rooms, first, moves } = call({ connectMs: 300 });
+    const hush = talk(first);
+    await pass(3_000);
+    hush();
+    await pass(5_000);
+    expect(rooms.length).toBeGreaterThan(1);
+    expect(rooms.slice(1).every((room) => room.ended)).toBe(true);
+    expect([moves.length, first.ended]).toEqual([0, false]);
+  });
+
+  it('is not left if media come again before that', async () => {
+    const { rooms, first, moves } = call({ dead: ['fra'], connectMs: 2_000 });
+    talk(first)();
+    const hush = talk(first);
+    await pass(3_000);
+    hush();
+    await pass(500);
+    expect(rooms[1]?.ended).toBe(false);
+    talk(first);
+    await pass(3_000);
+    expect(rooms[1]?.ended).toBe(true);
+    expect([moves.length, first.ended]).toEqual([0, false]);
+  });
+
+  it('is left for the third when the second takes nobody', async () => {
+    const { first, moves } = call({ dead: ['fra'], refusing: 1 });
+    const hush = talk(first);
+    await pass(3_000);
+    hush();
+    await pass(500);
+    expect(moves.map(({ moved }) => moved.node.id)).toEqual(['nrt']);
+  });
+
+  it('is not looked for when nothing is usual in the room', async () => {
+    const { rooms } = call({ dead: ['fra'] });
+    await pass(20_000);
+    expect(rooms).toHaveLength(1);
   });
 });

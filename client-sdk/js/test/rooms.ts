@@ -161,7 +161,8 @@ export class FakeTrack {
   }
 
   getRTCStatsReport(): Promise<Map<string, object>> {
-    const inbound = { type: 'inbound-rtp', packetsReceived: this.packets(), framesDecoded: this.packets() };
+    const packets = this.packets();
+    const inbound = { type: 'inbound-rtp', packetsReceived: packets, framesDecoded: packets, bytesReceived: 100 * packets };
     return Promise.resolve(new Map([['1', inbound]]));
   }
 }
