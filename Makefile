@@ -180,7 +180,7 @@ bench: web ## every figure of speed beside its goal and what it is set against (
 .PHONY: flame
 flame: web ## a flame graph of a loaded worker, by perf; writes docs/performance/worker.svg
 	cargo build --release --locked -p origo-node -p origo-tests
-	$(TARGET)/release/origo-bench --seconds 6 --flame docs/performance/worker.svg
+	$(TARGET)/release/origo-bench --seconds 6 --fps 480 --flame docs/performance/worker.svg
 
 .PHONY: bench-janus
 bench-janus: web ## a node and Janus's VideoRoom (Debian's package) under the same load; writes target/bench-janus.json

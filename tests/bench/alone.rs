@@ -54,13 +54,14 @@ impl Alone {
             let before = thread_cpu_time();
             for _ in 0..BURST_PACKETS.div_ceil(self.sizes.len()) {
                 let Self { stage, socket, state, sizes, sent, .. } = self;
+                stage.advance(FRAME_TIME);
                 stage.frame(sizes, |transmit| *sent += send(socket, state, transmit));
             }
             cpu += thread_cpu_time() - before;
             self.sink.wait_for(received_before + self.sent - sent_before)?;
             self.bursts += 1;
             if self.bursts.is_multiple_of(BURSTS_BETWEEN_TALKS) {
-                self.stage.pass(FRAME_TIME * BURSTS_BETWEEN_TALKS)?;
+                self.stage.pass(FRAME_TIME)?;
             }
         }
         let packets = self.sink.received()? - received_before;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use origo_node_core::media::{Direction, Egress, Via};
-use origo_tests::stage::{Stage, bare};
+use origo_tests::stage::{Phase, Stage, bare};
 
 const VIEWERS: u16 = 50;
 const FRAMES_PER_SECOND: u32 = 30;
@@ -41,5 +41,9 @@ pub fn measure() -> Result<Memory> {
     }
     let nacks = stage.stats().nacks(Direction::In, Via::Client);
     ensure!(nacks > 0, "no viewer has asked for anything again");
-    Ok(Memory { bare: bare::bytes(VIEWERS)?, viewer: stage.all_counts().bytes / i64::from(VIEWERS) })
+    let each = |bytes: i64| bytes / i64::from(VIEWERS);
+    for phase in [Phase::Setup, Phase::Feedback, Phase::Time, Phase::Link, Phase::Egress] {
+        eprintln!("       bytes of a viewer that came with {phase:?}: {}", each(stage.counts(phase).bytes));
+    }
+    Ok(Memory { bare: bare::bytes(VIEWERS)?, viewer: each(stage.all_counts().bytes) })
 }

@@ -8,7 +8,7 @@ use origo_client::{Event, Participant};
 use crate::process::cpu_time;
 
 /// Longest wait for a participant to be told that it receives.
-const SUBSCRIBED_WAIT: Duration = Duration::from_secs(10);
+const SUBSCRIBED_WAIT: Duration = Duration::from_secs(30);
 /// What the server does after the last one is up still counts.
 const AFTERMATH: Duration = Duration::from_millis(100);
 

@@ -119,6 +119,11 @@ impl Node {
         token::join(API_KEY, API_SECRET, room, identity)
     }
 
+    /// The same for one of an audience, whom nobody is told of.
+    pub fn hidden_token(&self, room: &str, identity: &str) -> String {
+        token::hidden(API_KEY, API_SECRET, room, identity)
+    }
+
     /// What this node tells of the paths of a room.
     pub fn paths(&self, room: &str) -> Result<serde_json::Value> {
         paths::of_room(&self.authority(), API_KEY, API_SECRET, room)

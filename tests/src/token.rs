@@ -30,3 +30,10 @@ pub fn claims(api_key: &str, room: &str, identity: &str) -> Claims {
 pub fn join(api_key: &str, api_secret: &str, room: &str, identity: &str) -> String {
     mint(&claims(api_key, room, identity), &Secret::new(api_secret))
 }
+
+/// The same for one of an audience, whom nobody is told of.
+pub fn hidden(api_key: &str, api_secret: &str, room: &str, identity: &str) -> String {
+    let mut claims = claims(api_key, room, identity);
+    claims.video.hidden = true;
+    mint(&claims, &Secret::new(api_secret))
+}

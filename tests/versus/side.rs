@@ -180,6 +180,8 @@ impl Side {
 pub async fn joins(kind: Kind, number: u8, origo: &Path, cli: &Cli) -> Result<Joins> {
     let server = Server::start(kind, number, origo, cli)?;
     let publisher = server.publisher(cli).await?;
+    // A track is there for others once something of it has come.
+    tokio::time::sleep(SETTLE).await;
     publisher.pause();
     let fleet = Fleet::start()?;
     let connect = async |number: usize| server.viewer(&fleet, number, cli).await;

@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn a_drawing_has_a_box_for_each_call_that_can_be_seen() {
         let text = "t\n\t 2 b\n\t 1 a\n\nt\n\t 1 a\n\n";
-        let drawn = svg(&Stacks::read(text, "t"), "a < b");
+        let drawn = svg(&Stacks::read(text, "t", "main"), "a < b");
         assert!(drawn.contains("<title>a (100.0 %)</title>") && drawn.contains("<title>b (50.0 %)</title>"), "{drawn}");
         assert!(drawn.contains("a &lt; b"));
     }

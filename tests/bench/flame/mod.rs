@@ -20,6 +20,8 @@ const LOOKS_PER_SECOND: &str = "997";
 const STACK: &str = "dwarf,16384";
 /// What a worker's thread is called.
 const THREAD: &str = "media-0";
+/// Its outermost function of ours.
+const OUTERMOST: &str = "Driver::run";
 
 /// Loads a node, looks at its worker for that long and draws what it did.
 pub async fn draw(cli: &Cli, length: Duration, to: &Path) -> Result<()> {
@@ -38,7 +40,7 @@ pub async fn draw(cli: &Cli, length: Duration, to: &Path) -> Result<()> {
     script.args(["script", "--no-inline", "--fields", "comm,ip,sym", "--input"]).arg(&data);
     let said = script.stdin(Stdio::null()).stderr(Stdio::null()).output().context("reading what perf saw")?;
     ensure!(said.status.success(), "perf cannot read what it has written");
-    let stacks = Stacks::read(&String::from_utf8_lossy(&said.stdout), THREAD);
+    let stacks = Stacks::read(&String::from_utf8_lossy(&said.stdout), THREAD, OUTERMOST);
     ensure!(stacks.looks() > 0, "perf has seen nothing of {THREAD}");
     let title = format!(
         "One worker, {} viewers, {} packets a second: {} looks at {THREAD}",

@@ -58,8 +58,9 @@ const KERNEL_MARK: &str = "_[k]";
 const KERNEL_FROM: u64 = 1 << 63;
 
 impl Stacks {
-    /// Reads what `perf script --fields comm,ip,sym` prints, of one thread.
-    pub fn read(text: &str, thread: &str) -> Self {
+    /// Reads what `perf script --fields comm,ip,sym` prints, of one thread. What called `outermost`, where that is found,
+    /// is left out: the system's beginnings of threads, which `perf` does not always find.
+    pub fn read(text: &str, thread: &str, outermost: &str) -> Self {
         let mut stacks = Self::default();
         for look in text.split("\n\n") {
             let mut lines = look.lines().filter(|line| !line.trim().is_empty());
@@ -67,7 +68,8 @@ impl Stacks {
                 continue;
             }
             let names: Vec<String> = lines.filter_map(name).collect();
-            stacks.add(&names);
+            let last = names.iter().rposition(|name| name.ends_with(outermost));
+            stacks.add(&names[..last.map_or(names.len(), |last| last + 1)]);
         }
         stacks
     }
@@ -117,9 +119,9 @@ mod tests {
 
     #[test]
     fn stacks_of_one_thread_become_a_tree() {
-        let stacks = Stacks::read(TEXT, "media-0");
+        let stacks = Stacks::read(TEXT, "media-0", "run");
         assert_eq!(stacks.looks(), 2);
-        let run = &stacks.root.calls["main"].calls["origo::run"];
+        let run = &stacks.root.calls["origo::run"];
         assert_eq!((run.looks, run.calls["udp_sendmsg_[k]"].looks), (2, 1));
         assert_eq!(stacks.by_kind(), [("kernel", 0.5), ("origo", 0.5)]);
         assert_eq!(Kind::of("aes_gcm_enc_update_vaes_avx512"), CRYPTO);

@@ -143,6 +143,11 @@ impl Stage {
         Ok(())
     }
 
+    /// The time is later, and nobody was told yet.
+    pub fn advance(&mut self, time: Duration) {
+        self.now += time;
+    }
+
     /// A frame of packets of these sizes comes over the link and is sent through `send`.
     pub fn frame(&mut self, sizes: &[usize], mut send: impl FnMut(&Transmit<'_>)) {
         let (batch, made) = counted(|| self.batch(sizes));

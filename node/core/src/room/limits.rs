@@ -6,8 +6,9 @@ use crate::pace::Limit;
 
 /// Rooms on one node: each costs a few kilobytes here, and a node runs out of media capacity long before.
 pub const ROOMS_MAX: usize = 10_000;
-/// Local participants of one room. A join is told of everybody in one message, 300 bytes each.
-pub const PARTICIPANTS_MAX: usize = 1_000;
+/// Local participants of one room: a stage whose audience a node of two cores carries, and as many again. A join is told of
+/// everybody who is seen in one message, 300 bytes each.
+pub const PARTICIPANTS_MAX: usize = 4_000;
 /// Participants of one room on other nodes that are remembered here.
 pub const REMOTES_MAX: usize = 20_000;
 /// Tracks that one participant may have announced: camera, microphone, two of a screen, and room for agents.
