@@ -18,6 +18,8 @@ use crate::log::{LEVEL_DEFAULT, LogConfig, LogFormat};
 
 const PORT_DEFAULT: u16 = 7880;
 const WORKERS_MAX: u16 = 64;
+/// A worker sends a few thousand tracks; what is left is for those who are there, who will watch more.
+const MEDIA_SPREAD_AT_DEFAULT: u16 = 1000;
 /// What rolling upgrades are planned with. A unit of systemd has to allow some seconds more (`TimeoutStopSec`).
 const DRAIN_DEADLINE_DEFAULT: Duration = Duration::from_secs(120);
 /// Placeholders for a first try, on loopback alone.
@@ -91,6 +93,7 @@ fn read(reader: &mut Reader, machine: &Machine<'_>) -> Config {
         demo: read_demo(reader, bind),
         bwe: reader.switch("bwe").unwrap_or(true),
         egress: read_egress(reader),
+        media_spread_at: reader.whole("media_spread_at", 1, u16::MAX).unwrap_or(MEDIA_SPREAD_AT_DEFAULT).into(),
         ice_tcp: reader.switch("ice_tcp").unwrap_or(true),
         log: read_log(reader, machine),
     }

@@ -62,6 +62,12 @@ pub const KEYS: &[Key] = &[
     key("media_port", "PORT", "port + 3", "Media port of the first worker (UDP); each further worker takes the next"),
     key("media_bind", "IP", "the bind address", "Address that media is bound to, and that clients are told for it"),
     key("workers", "COUNT", "the number of cores", "Media threads, 1 to 64"),
+    key(
+        "media_spread_at",
+        "COUNT",
+        "1000",
+        "Tracks sent to clients from which on a worker's rooms spread over others, 1 to 65535",
+    ),
     key("ice_tcp", "BOOL", "true", "Media over TCP on the HTTP port, for clients without UDP"),
     key("seeds", "HOST:PORT,…", "none", "Link addresses of nodes to begin with; one that answers is enough"),
     key("link_rates", "PEER=RATE,…", "none", "What paths to regions or nodes carry, such as virginia=200Mbps"),

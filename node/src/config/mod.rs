@@ -89,6 +89,8 @@ pub struct Config {
     pub trusted_proxies: Vec<Cidr>,
     /// Hands out tokens to everybody; on loopback alone.
     pub demo: bool,
+    /// Tracks sent to clients from which on a worker has no room for newcomers while another one has.
+    pub media_spread_at: usize,
     /// Takes media over TCP, on the port of HTTP, from clients without UDP.
     pub ice_tcp: bool,
     /// Estimates each subscriber's bandwidth.

@@ -45,6 +45,7 @@ fn describe() {
     describe_gauge!("origo_build_info", "Always 1; its labels say which node this is and what it runs");
     describe_gauge!("origo_nodes", "Living nodes as gossip tells it, this one among them");
     describe_gauge!("origo_rooms", "Rooms with at least one participant on this node");
+    describe_gauge!("origo_rooms_spread", "Rooms that sit on several media workers of this node");
     describe_gauge!("origo_participants", "Participants on this node");
     describe_gauge!("origo_tracks", "Tracks published on this node, by kind");
     describe_gauge!("origo_worker_load", "Busy share of each media worker's thread, 0 to 1");
@@ -90,10 +91,11 @@ fn describe() {
 type TableSize = fn(&media::Entries) -> usize;
 
 /// Tables of media workers by the name of their label.
-const WORKER_TABLES: [(&str, TableSize); 5] = [
+const WORKER_TABLES: [(&str, TableSize); 6] = [
     ("sessions", |entries| entries.sessions),
     ("tracks", |entries| entries.tracks),
     ("serves", |entries| entries.serves),
+    ("siblings", |entries| entries.siblings),
     ("clocks", |entries| entries.clocks),
     ("addresses", |entries| entries.addresses),
 ];
@@ -107,6 +109,7 @@ fn build(snapshot: &Snapshot) {
 
 fn rooms(stats: &RoomsStats) {
     gauge!("origo_rooms").set(stats.rooms as f64);
+    gauge!("origo_rooms_spread").set(stats.rooms_spread as f64);
     gauge!("origo_participants").set(stats.participants as f64);
     gauge!("origo_tracks", "kind" => "audio").set(stats.audio_tracks as f64);
     gauge!("origo_tracks", "kind" => "video").set(stats.video_tracks as f64);
@@ -143,7 +146,7 @@ fn workers(workers: &[(media::Stats, f64)]) {
     counter!("origo_datagrams_total", "direction" => "out").absolute(all().map(|stats| stats.datagrams_out).sum());
     counter!("origo_sends_total").absolute(all().map(|stats| stats.sends_out).sum());
     for (direction, way) in [(Direction::Out, "out"), (Direction::In, "in")] {
-        for (via, end) in [(Via::Client, "client"), (Via::Link, "link")] {
+        for (via, end) in [(Via::Client, "client"), (Via::Link, "link"), (Via::Sibling, "sibling")] {
             for kind in [MediaKind::Audio, MediaKind::Video] {
                 rtp(all(), (direction, way), kind, (via, end));
             }
@@ -151,8 +154,10 @@ fn workers(workers: &[(media::Stats, f64)]) {
         // What links ask of each other is counted by the links, see `mesh`.
         let nacks = all().map(|stats| stats.nacks(direction, Via::Client)).sum();
         counter!("origo_nacks_total", "direction" => way, "via" => "client").absolute(nacks);
-        let keyframes = all().map(|stats| stats.keyframe_requests(direction, Via::Client)).sum();
-        counter!("origo_keyframe_requests_total", "direction" => way, "via" => "client").absolute(keyframes);
+        for (via, end) in [(Via::Client, "client"), (Via::Sibling, "sibling")] {
+            let keyframes = all().map(|stats| stats.keyframe_requests(direction, via)).sum();
+            counter!("origo_keyframe_requests_total", "direction" => way, "via" => end).absolute(keyframes);
+        }
     }
     for (profile, sessions) in all().flat_map(|stats| &stats.srtp_sessions) {
         counter!("origo_srtp_sessions", "profile" => *profile).increment(*sessions);

@@ -10,6 +10,7 @@ use origo_cascade::{Mesh, MeshConfig, MeshEvent, View};
 use origo_cascade_core::route::Place;
 use origo_cascade_core::{Node, NodeAddress};
 use origo_node_core::room::{Rooms, RoomsConfig};
+use origo_node_core::spread::{self, Spread};
 use origo_node_core::{media, worker_of};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -23,7 +24,7 @@ use crate::http::{self, Surface};
 use crate::metrics::Dropped;
 use crate::overload::{self, Shown};
 use crate::paths::{Answering, Paths, ViewSource};
-use crate::rooms::{self, RoomsTask, ToMesh, ToWorker};
+use crate::rooms::{self, Loads, RoomsTask, ToMesh, ToWorker};
 use crate::state::AppState;
 use crate::webhooks;
 use crate::worker::{self, Entrance, WorkerHandle};
@@ -78,6 +79,8 @@ impl Running {
             media,
             news,
             command: commands(&workers),
+            spread: Spread::new(spread::Settings { workers: workers.len(), at: config.media_spread_at }),
+            loads: loads(&workers),
             ask: asks(&mesh),
             keys: keys.clone(),
             dropped: dropped.clone(),
@@ -212,10 +215,13 @@ fn start_workers(
 ) -> Result<Vec<WorkerHandle>, worker::StartError> {
     let start = |(index, &bind): (usize, &SocketAddr)| {
         let (advertise, tcp) = (config.media_advertise.clone(), tcp_addresses(config));
-        let worker = worker::Config { index, bind, advertise, tcp, bwe: config.bwe, egress: config.egress };
+        let (count, bwe, egress) = (config.media.len(), config.bwe, config.egress);
+        let worker = worker::Config { index, count, bind, advertise, tcp, bwe, egress };
         worker::start(worker, events.clone())
     };
-    config.media.iter().enumerate().map(start).collect()
+    let workers: Vec<WorkerHandle> = config.media.iter().enumerate().map(start).collect::<Result<_, _>>()?;
+    worker::join(&workers);
+    Ok(workers)
 }
 
 /// Clients without UDP come in through the door of HTTP.
@@ -283,7 +289,12 @@ fn link(workers: &[WorkerHandle], mesh: &Mesh) {
 
 fn commands(workers: &Arc<Vec<WorkerHandle>>) -> ToWorker {
     let workers = workers.clone();
-    Box::new(move |room, command| workers[worker_of(room, workers.len())].command(command))
+    Box::new(move |worker, command| workers[worker].command(command))
+}
+
+fn loads(workers: &Arc<Vec<WorkerHandle>>) -> Loads {
+    let workers = workers.clone();
+    Box::new(move || workers.iter().map(WorkerHandle::load).collect())
 }
 
 fn asks(mesh: &Arc<Mesh>) -> ToMesh {

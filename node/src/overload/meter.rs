@@ -137,4 +137,24 @@ mod tests {
         let anew = meter.usage(now + Duration::from_secs(1), Traffic::default());
         assert_eq!(anew.get(Resource::Egress), None, "a counter that begins anew tells nothing");
     }
+
+    #[test]
+    fn one_worker_that_is_busy_makes_a_node_busy_whose_other_processors_are_idle() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("task/9")).unwrap();
+        let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text).unwrap();
+        let used = |ticks: u64, nanos: u64| {
+            write("stat", format!("7 (origo) S 1 2 3 4 5 6 7 8 9 10 {ticks} 0 0 0 20"));
+            write("task/9/comm", "media-1\n".to_owned());
+            write("task/9/schedstat", format!("{nanos} 1 1\n"));
+        };
+        used(1_000, 5_000_000_000);
+        let mut meter = Meter::new(Limits::default(), 1);
+        (meter.cores, meter.process) = (64.0, Process::at(folder.path(), 1));
+        let now = Instant::now();
+        meter.usage(now, Traffic::default());
+        used(1_095, 5_900_000_000);
+        let cpu = meter.usage(now + Duration::from_secs(1), Traffic::default()).get(Resource::Cpu).unwrap();
+        assert!((cpu - 0.9).abs() < 1e-9, "{cpu}: all in all one of 64 processors is in use");
+    }
 }

@@ -27,7 +27,8 @@ impl Process {
         Self::at(Path::new("/proc/self"), threads)
     }
 
-    fn at(folder: &Path, threads_expected: usize) -> Self {
+    /// The one that a folder like `/proc/self` tells of.
+    pub(super) fn at(folder: &Path, threads_expected: usize) -> Self {
         let open = |name| Text::open(&folder.join(name));
         let (stat, status, limits) = (open("stat"), open("status"), open("limits"));
         Self { folder: folder.to_owned(), stat, status, limits, threads: Vec::new(), threads_expected }

@@ -83,7 +83,7 @@ impl Watch {
         self.parts.shown.set(State { step: self.overload.step(), why: self.overload.why(), usage: shown });
         let tells = self.rounds.is_multiple_of(TELLS_EACH);
         if tells {
-            // A room sits on one worker, so that the busiest one decides.
+            // Who is on the busiest worker stays there, so that it decides.
             let busiest = workers.iter().map(WorkerHandle::load).fold(0.0, f64::max);
             mesh.set_load(busiest.max(shown.most()).min(1.0));
         }

@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 pub use stream::{SessionOutput, SessionStream};
-pub use task::{Parts, ToMesh, ToWorker};
+pub use task::{Loads, Parts, ToMesh, ToWorker};
 
 /// Requests of all front-ends that wait for the rooms task: a burst of 200 joining clients with some requests each.
 const REQUESTS_MAX: usize = 2048;

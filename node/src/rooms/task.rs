@@ -13,17 +13,20 @@ use origo_cascade_core as cascade;
 use origo_node_core::SessionId;
 use origo_node_core::media::{self, Command};
 use origo_node_core::room::{Answer, Ask, Input, Output, Rooms};
+use origo_node_core::spread::Spread;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::pending::Pending;
-use super::{Refusal, Request, SessionOutput, Watching};
+use super::{Refusal, Request, RoomsStats, SessionOutput, Watching};
 use crate::config::LiveKeys;
 use crate::metrics::Dropped;
 use crate::{paths, webhooks};
 
-/// Asks something of the media worker of a room; never waits.
-pub type ToWorker = Box<dyn Fn(&RoomKey, Command) + Send>;
+/// Asks something of a media worker, by its number; never waits.
+pub type ToWorker = Box<dyn Fn(usize, Command) + Send>;
+/// How busy each media worker is.
+pub type Loads = Box<dyn Fn() -> Vec<f64> + Send>;
 /// Asks something of the cascade; never waits.
 pub type ToMesh = Arc<dyn Fn(cascade::Input) + Send + Sync>;
 
@@ -37,6 +40,10 @@ pub struct Parts {
     pub news: mpsc::Receiver<MeshEvent>,
     /// To the media workers.
     pub command: ToWorker,
+    /// Which of them each session sits on.
+    pub spread: Spread,
+    /// What decides that, besides what they were given.
+    pub loads: Loads,
     /// To the mesh.
     pub ask: ToMesh,
     /// Sign the tokens that clients are given.
@@ -66,6 +73,8 @@ struct Outlet {
 pub(super) struct Task {
     rooms: Rooms,
     command: ToWorker,
+    spread: Spread,
+    loads: Loads,
     ask: ToMesh,
     keys: LiveKeys,
     dropped: Dropped,
@@ -80,11 +89,13 @@ pub(super) struct Task {
 
 /// Runs until `stop` comes; then every client is told and everything is withdrawn.
 pub(super) async fn run(parts: Parts, mut front_ends: FrontEnds, mut stop: oneshot::Receiver<()>) {
-    let Parts { rooms, mut media, mut news, command, ask, keys, dropped, webhooks, paths } = parts;
+    let Parts { rooms, mut media, mut news, command, spread, loads, ask, keys, dropped, webhooks, paths } = parts;
     let now = Instant::now();
     let mut task = Task {
         rooms,
         command,
+        spread,
+        loads,
         ask,
         keys,
         dropped,
@@ -105,7 +116,10 @@ pub(super) async fn run(parts: Parts, mut front_ends: FrontEnds, mut stop: onesh
                 }
                 task.closed(session);
             }
-            Some(event) = media.recv() => task.turn(Input::Media(event)),
+            Some(event) = media.recv() => {
+                task.spread.heard(&event);
+                task.turn(Input::Media(event));
+            }
             Some(event) = news.recv() => task.news(event),
             () = tokio::time::sleep_until(task.wake_at.into()) => task.turn(Input::Timeout),
             _ = &mut stop => return task.shut_down(),
@@ -124,7 +138,10 @@ impl Task {
             // Whoever asked may have gone meanwhile; then nobody misses the answer.
             Request::Path(room, track, answer) => drop(answer.send(self.rooms.path(&room, track))),
             Request::Watching(room, answer) => drop(answer.send(self.watching(&room))),
-            Request::Stats(answer) => drop(answer.send(self.rooms.stats())),
+            Request::Stats(answer) => {
+                let rooms_spread = self.spread.rooms_spread() as u64;
+                drop(answer.send(RoomsStats { rooms_spread, ..self.rooms.stats() }));
+            }
             Request::Admin(node, ask, answer) => self.admin(node, ask, answer),
             Request::Full(full) => self.turn(Input::Full(full)),
             Request::Drain(drain, told) => {
@@ -176,7 +193,7 @@ impl Task {
             }
             MeshEvent::Rooms(cascade::Event::Answered { from, answer }) => self.pending.answer(Some(from), answer),
             MeshEvent::Rooms(event) => self.turn(Input::Mesh(event)),
-            MeshEvent::Forward(room, forward) => (self.command)(&room, Command::Forward(forward)),
+            MeshEvent::Forward(room, forward) => self.command(&room, Command::Forward(forward)),
         }
     }
 
@@ -205,7 +222,7 @@ impl Task {
                 }
                 Output::RefreshToken { session, claims } => self.refresh_token(session, &claims),
                 Output::Close(session) => self.close(session),
-                Output::Media { room, command } => (self.command)(&room, command),
+                Output::Media { room, command } => self.command(&room, command),
                 Output::Mesh(input) => (self.ask)(input),
                 Output::Notice(notice) => {
                     if let Some(webhooks) = &self.webhooks {
@@ -219,6 +236,14 @@ impl Task {
                 }
             }
         }
+    }
+
+    /// Asks something of the workers that a room sits on.
+    fn command(&mut self, room: &RoomKey, command: Command) {
+        if matches!(command, Command::Open(_)) {
+            self.spread.set_loads((self.loads)());
+        }
+        self.spread.take(room, command, &self.command);
     }
 
     fn signal(&mut self, session: SessionId, response: Box<proto::SignalResponse>) {

@@ -8,6 +8,7 @@ use origo_cascade::{MeshEvent, View};
 use origo_cascade_core as cascade;
 use origo_cascade_core::route::Residency;
 use origo_node_core::room::{Rooms, RoomsConfig};
+use origo_node_core::spread::{Settings, Spread};
 use proto::signal_request::Message as Asked;
 use proto::signal_response::Message as Said;
 
@@ -51,6 +52,8 @@ impl World {
             media,
             news,
             command: Box::new(|_, _| {}),
+            spread: Spread::new(Settings { workers: 1, at: 1 }),
+            loads: Box::new(Vec::new),
             ask: Arc::new(ask),
             keys: LiveKeys::new(Keys::only("key", "secret", "default")),
             dropped: Dropped::default(),

@@ -14,12 +14,15 @@ use super::Links;
 use super::busy::Load;
 use super::entrance::Offered;
 use super::reports::Reports;
+use super::siblings::Sibling;
 
 /// What the thread and its handles share.
 pub(super) struct Shared {
     pub stats: Mutex<Stats>,
     pub load: Load,
     pub links: OnceLock<Links>,
+    /// All workers of the node, this one among them.
+    pub siblings: OnceLock<Vec<Sibling>>,
     pub stop: AtomicBool,
     pub commands_lost: AtomicU64,
     /// Bytes to and from clients, then datagrams; stored after each turn.
@@ -32,6 +35,7 @@ pub struct WorkerHandle {
     pub(super) shared: Arc<Shared>,
     pub(super) commands: crossbeam_channel::Sender<Command>,
     pub(super) batches: crossbeam_channel::Sender<Vec<link::Received>>,
+    pub(super) from_siblings: crossbeam_channel::Sender<Vec<link::Received>>,
     pub(super) arrivals: crossbeam_channel::Sender<Offered>,
     pub(super) waker: Arc<Waker>,
     pub(super) thread: JoinHandle<()>,
@@ -75,6 +79,19 @@ impl WorkerHandle {
     pub fn set_links(&self, links: Links) {
         if self.shared.links.set(links).is_err() {
             tracing::error!("a media worker's links were set twice");
+        }
+    }
+
+    /// The worker as the others of its node see it.
+    pub(super) fn as_sibling(&self) -> Sibling {
+        let (batches, commands) = (self.from_siblings.clone(), self.commands.clone());
+        Sibling { batches, commands, waker: Arc::clone(&self.waker) }
+    }
+
+    /// Where it finds the others. Counts once: all of them run before they know each other.
+    pub(super) fn set_siblings(&self, siblings: Vec<Sibling>) {
+        if self.shared.siblings.set(siblings).is_err() {
+            tracing::error!("a media worker's siblings were set twice");
         }
     }
 

@@ -10,6 +10,7 @@ mod framing;
 mod handle;
 mod inlet;
 mod reports;
+mod siblings;
 mod socket;
 mod streams;
 #[cfg(test)]
@@ -34,8 +35,10 @@ pub use streams::Arrival;
 /// How a worker is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Its number among the node's workers, for the thread's name and logs.
+    /// Its number among the node's workers.
     pub index: usize,
+    /// How many of them there are.
+    pub count: usize,
     /// UDP address of its own; port 0 takes a free one.
     pub bind: SocketAddr,
     /// IP addresses that clients are told, with the bound port; at least one.
@@ -76,6 +79,13 @@ pub enum StartError {
         /// The system's word.
         source: io::Error,
     },
+}
+
+/// Makes the workers of a node known to each other, once all of them run. Until then they take nothing of each other.
+pub fn join(workers: &[WorkerHandle]) {
+    for worker in workers {
+        worker.set_siblings(workers.iter().map(WorkerHandle::as_sibling).collect());
+    }
 }
 
 /// Starts a worker. Its port is open and its thread runs when this returns. What it tells the rooms comes out of

@@ -19,7 +19,7 @@ use super::inlet::Inlet;
 use super::reports::Reports;
 use super::socket::Socket;
 use super::streams::Streams;
-use super::{Config, StartError};
+use super::{Config, StartError, siblings};
 
 const SOCKET: Token = Token(0);
 const WAKE: Token = Token(1);
@@ -55,6 +55,7 @@ pub(super) fn spawn(
         stats: Mutex::new(Stats::default()),
         load: Load::default(),
         links: OnceLock::new(),
+        siblings: OnceLock::new(),
         stop: false.into(),
         commands_lost: 0.into(),
         traffic: Default::default(),
@@ -62,6 +63,7 @@ pub(super) fn spawn(
     let reports = Reports::new(events);
     let (commands, command_queue) = crossbeam_channel::bounded(COMMANDS_MAX);
     let (batches, batch_queue) = crossbeam_channel::bounded(BATCHES_MAX);
+    let (from_siblings, sibling_queue) = crossbeam_channel::bounded(siblings::WAITING_MAX);
     let (arrivals, arrival_queue) = crossbeam_channel::bounded(ARRIVALS_MAX);
     let now = Instant::now();
     let core = WorkerConfig {
@@ -69,6 +71,7 @@ pub(super) fn spawn(
         tcp_addresses: config.tcp.clone(),
         bwe: config.bwe,
         egress: config.egress,
+        place: (index, config.count.max(index + 1)),
     };
     let driver = Driver {
         worker: Worker::new(core, now),
@@ -80,6 +83,7 @@ pub(super) fn spawn(
         arrivals: arrival_queue,
         commands: command_queue,
         batches: batch_queue,
+        from_siblings: sibling_queue,
         reports: reports.clone(),
         shared: Arc::clone(&shared),
         busy: Busy::new(now),
@@ -88,7 +92,7 @@ pub(super) fn spawn(
     let thread =
         std::thread::Builder::new().name(format!("media-{index}")).spawn(move || driver.run(poll)).map_err(failed)?;
     tracing::info!(worker = index, %address, "media worker listens");
-    Ok(WorkerHandle { address, shared, commands, batches, arrivals, waker, thread, reports })
+    Ok(WorkerHandle { address, shared, commands, batches, from_siblings, arrivals, waker, thread, reports })
 }
 
 struct Driver {
@@ -101,6 +105,7 @@ struct Driver {
     arrivals: Receiver<Offered>,
     commands: Receiver<Command>,
     batches: Receiver<Vec<link::Received>>,
+    from_siblings: Receiver<Vec<link::Received>>,
     reports: Reports,
     shared: Arc<Shared>,
     busy: Busy,
@@ -113,7 +118,8 @@ impl Driver {
         let mut readable = true;
         let mut next = Instant::now();
         while !self.shared.stop.load(Ordering::Acquire) {
-            let queued = !self.commands.is_empty() || !self.batches.is_empty() || !self.arrivals.is_empty();
+            let brought = !self.batches.is_empty() || !self.from_siblings.is_empty();
+            let queued = !self.commands.is_empty() || brought || !self.arrivals.is_empty();
             let more = readable || queued || self.streams.has_more();
             let before = Instant::now();
             let wait = if more { Duration::ZERO } else { next.saturating_duration_since(before).min(PUBLISH) };
@@ -195,7 +201,7 @@ impl Driver {
         (0..oversized).for_each(|_| worker.count_dropped("ice tcp", "oversized frame"));
     }
 
-    /// Feeds what the rooms and the links brought.
+    /// Feeds what the rooms, the links and other workers brought.
     fn take(&mut self, now: Instant) {
         for command in self.commands.try_iter().take(COMMANDS_PER_TURN) {
             self.worker.handle_input(now, Input::Command(command));
@@ -203,11 +209,15 @@ impl Driver {
         for batch in self.batches.try_iter().take(BATCHES_PER_TURN) {
             self.worker.handle_input(now, Input::Link(batch));
         }
+        for batch in self.from_siblings.try_iter().take(BATCHES_PER_TURN) {
+            self.worker.handle_input(now, Input::Sibling(batch));
+        }
     }
 
     /// Sends and tells everything that came out; says when to come back.
     fn drain(&mut self) -> Instant {
-        let (mut unsent, mut unqueued, mut untold) = (0, 0, 0);
+        let (mut unsent, mut unqueued, mut untold, mut behind, mut unasked) = (0, 0, 0, 0, 0);
+        let sibling = |to: usize| self.shared.siblings.get().and_then(|siblings| siblings.get(to));
         let next = loop {
             match self.worker.poll_output() {
                 Output::Transmit(transmit) if transmit.transport == Transport::Tcp => {
@@ -220,6 +230,8 @@ impl Driver {
                         links(sends);
                     }
                 }
+                Output::Sibling { to, batch } => behind += sibling(to).map_or(0, |sibling| sibling.hand(batch)),
+                Output::Ask { to, ask } => unasked += u64::from(!sibling(to).is_some_and(|sibling| sibling.ask(ask))),
                 Output::Timeout(at) => break at,
             }
         };
@@ -228,6 +240,13 @@ impl Driver {
         }
         for _ in 0..unsent {
             self.worker.count_dropped("datagram", "socket full");
+        }
+        for _ in 0..behind {
+            self.worker.count_dropped("sibling packet", "media worker behind");
+        }
+        for _ in 0..unasked {
+            tracing::error!("a media worker does not keep up: another one's wish is lost");
+            self.worker.count_dropped("command", "queue full");
         }
         for _ in 0..unqueued {
             self.worker.count_dropped("datagram", "tcp queue full");

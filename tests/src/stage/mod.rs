@@ -72,7 +72,8 @@ impl Stage {
     /// A worker with a viewer at each of those addresses, all connected and subscribed.
     pub fn start(addresses: &[SocketAddr], egress: Egress, bwe: bool) -> Result<Self> {
         let now = Instant::now();
-        let config = WorkerConfig { addresses: vec![SERVER.into()], tcp_addresses: Vec::new(), bwe, egress };
+        let (told, place) = (vec![SERVER.into()], (0, 1));
+        let config = WorkerConfig { addresses: told, tcp_addresses: Vec::new(), bwe, egress, place };
         let mut stage = Self {
             worker: Worker::new(config, now),
             now,
@@ -158,7 +159,7 @@ impl Stage {
             loop {
                 match worker.poll_output() {
                     Output::Transmit(transmit) => uncounted(|| send(&transmit)),
-                    Output::Event(_) | Output::Link(_) => {}
+                    Output::Event(_) | Output::Link(_) | Output::Sibling { .. } | Output::Ask { .. } => {}
                     Output::Timeout(_) => return,
                 }
             }
@@ -240,7 +241,7 @@ impl Stage {
                     match worker.poll_output() {
                         Output::Transmit(transmit) => uncounted(|| sent.extend(datagrams(&transmit))),
                         Output::Event(event) => uncounted(|| events.push(event.clone())),
-                        Output::Link(_) => {}
+                        Output::Link(_) | Output::Sibling { .. } | Output::Ask { .. } => {}
                         Output::Timeout(_) => return,
                     }
                 }
@@ -313,6 +314,7 @@ fn subscription(session: SessionId) -> Subscription {
         stream: "PA_stagestage00|camera".into(),
         screen: false,
         redundancy: Default::default(),
+        home: None,
     }
 }
 

@@ -6,6 +6,7 @@ use origo_cascade_core::{Forward, LayerSet, TrackLayer, TrackRecord, link};
 use super::forward::Forwarder;
 use super::peer::{Fate, Peer};
 use super::session::{Session, Wanted};
+use super::sibling::{Ask, Carried};
 use super::track::{LAYERS, Origin, Track};
 use super::viewer::Viewer;
 use super::worker::Worker;
@@ -58,6 +59,7 @@ impl Worker {
                 }
             }
             Command::Forward(forward) => self.forward(forward),
+            Command::Sibling(ask) => self.take_ask(ask),
         }
     }
 
@@ -156,8 +158,9 @@ impl Worker {
             let key = TrackLayer { track: expected.sid, layer };
             state.serves = self.serves.get(&key).filter(|_| self.gives(key)).cloned().unwrap_or_default();
         }
-        track.follow_serves();
         let sid = expected.sid;
+        track.siblings = self.siblings.takers.get(&sid).cloned().unwrap_or_default();
+        track.follow_serves();
         if let Some(old) = self.tracks_by_sid.get(&sid).and_then(|&index| self.tracks.get_mut(index)) {
             track.viewers = std::mem::take(&mut old.viewers);
         }
@@ -189,10 +192,14 @@ impl Worker {
                     peer.inbound.retain(|&(_, track, _)| track != index);
                 }
             }
-            Origin::Link { publisher } => {
+            Origin::Link { publisher, sibling } => {
                 let mut others = self.tracks_by_sid.values().filter_map(|&other| self.tracks.get(other));
                 if !others.any(|other| other.origin == track.origin) {
                     self.clocks.remove(&publisher);
+                }
+                if let Some(home) = sibling {
+                    let from = self.siblings.index;
+                    self.siblings.asks.push_back((home, Ask::End { from, track: sid }));
                 }
             }
         }
@@ -211,8 +218,13 @@ impl Worker {
             }
             wanted.subscription.backup.clone_from(&subscription.backup);
             let track = self.tracks_by_sid.get(&wanted.sent_as).and_then(|&index| self.tracks.get_mut(index));
-            if let Some((track, backup)) = track.zip(subscription.backup) {
-                track.redeclare(&backup);
+            if let Some((track, record)) = track.zip(subscription.backup) {
+                track.redeclare(&record);
+                let home = track.sibling().filter(|_| record.sid == track.sid);
+                let (publisher, redundancy) = (subscription.publisher, subscription.redundancy);
+                if let Some(home) = home {
+                    self.ask_to_begin(home, &Carried { record, publisher, redundancy });
+                }
             }
             return;
         }
@@ -223,12 +235,12 @@ impl Worker {
     /// A session is to get a track, as the one that it subscribed to.
     pub(super) fn add_viewer(&mut self, subscription: &Subscription, record: &TrackRecord) {
         let Some(session) = self.sessions.get(&subscription.session) else { return };
-        let Subscription { publisher, redundancy, .. } = *subscription;
-        let index = *self.tracks_by_sid.entry(record.sid).or_insert_with(|| {
-            let origin = Origin::Link { publisher };
-            let mut track = Track::new(record.sid, origin, record.kind, &record.mime, &record.layer_bitrates_bps);
-            track.declare_sizes(&record.layer_sizes);
-            self.tracks.insert(Track { redundancy, ..track })
+        let Subscription { publisher, redundancy, home, .. } = *subscription;
+        let subscriber = session.subscriber;
+        let known = self.tracks_by_sid.get(&record.sid).copied();
+        let index = known.unwrap_or_else(|| {
+            let home = home.map(usize::from).filter(|home| *home != self.siblings.index);
+            self.add_far(&Carried { record: record.clone(), publisher, redundancy }, home)
         });
         let Some(track) = self.tracks.get_mut(index) else { return };
         let mut forwarder = Forwarder::new(track.codec, track.is_layered());
@@ -236,7 +248,7 @@ impl Worker {
             forwarder.set_target(Some(0));
         }
         let name = subscription.track.name();
-        let viewer = Viewer::new(subscription.session, name, session.subscriber, forwarder, subscription.screen);
+        let viewer = Viewer::new(subscription.session, name, subscriber, forwarder, subscription.screen);
         track.viewers.push(viewer);
     }
 
@@ -283,30 +295,30 @@ impl Worker {
         }
     }
 
-    /// Stops sending a track to a session. A track behind a link goes with its last viewer.
+    /// Stops sending a track to a session. A track from elsewhere goes with the last who takes it.
     pub(super) fn remove_viewer(&mut self, id: SessionId, sid: TrackSid) {
         let Some(&index) = self.tracks_by_sid.get(&sid) else { return };
         let Some(track) = self.tracks.get_mut(index) else { return };
         track.viewers.retain(|viewer| viewer.session != id);
-        let over = track.viewers.is_empty() && !track.is_local();
         self.update_want(index);
-        if over {
-            self.remove_track(sid);
-        }
+        self.end_unwatched(sid);
     }
 
-    /// Tells the rooms when the layers that are needed of a track changed: of one behind a link, by viewers here; of
-    /// one published here, by peers as well.
+    /// Tells when the layers that are needed of a track changed, by viewers here, by other workers of this node and, of
+    /// one published here, by peers: the worker from which it comes, else the rooms.
     pub(super) fn update_want(&mut self, index: usize) {
         let Some(track) = self.tracks.get_mut(index) else { return };
-        let is_local = track.is_local();
-        let layers = if is_local { track.taken() } else { track.watched() };
+        let (is_local, layers) = (track.is_local(), track.taken());
         let changed = layers != track.wanted;
         if changed || is_local || layers != LayerSet::NONE {
             track.note_wanted(layers, self.now);
         }
         if changed {
-            let track = track.sid;
+            let (home, track) = (track.sibling(), track.sid);
+            if let Some(home) = home {
+                let from = self.siblings.index;
+                return self.siblings.asks.push_back((home, Ask::Take { from, track, layers }));
+            }
             self.events.push_back(if is_local {
                 Event::Demand { track, layers }
             } else {
@@ -368,7 +380,8 @@ impl Worker {
     /// A peer that begins late learns at once how the publisher's clock stands.
     fn report_to(&mut self, layer: TrackLayer, to: origo_auth::NodeId, flow: link::Flow) {
         let track = self.tracks_by_sid.get(&layer.track).and_then(|&index| self.tracks.get(index));
-        let report = track.and_then(|track| track.layers.get(usize::from(layer.layer))?.report);
+        let local = track.filter(|track| track.is_local());
+        let report = local.and_then(|track| track.layers.get(usize::from(layer.layer))?.report);
         if let Some((ntp, rtp)) = report {
             self.sends.push(link::Send::SenderReport { to, flow, ntp, rtp });
         }

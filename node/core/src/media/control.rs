@@ -9,6 +9,7 @@ use bytes::Bytes;
 use origo_auth::{ParticipantSid, TrackSid};
 use origo_cascade_core::{Forward, LayerSet, TrackRecord};
 
+use super::sibling::Ask;
 use crate::SessionId;
 
 /// Which of a session's connections: LiveKit's `SignalTarget`.
@@ -103,6 +104,9 @@ pub struct Subscription {
     pub screen: bool,
     /// What may be done with Opus on its way.
     pub redundancy: Redundancy,
+    /// The worker of this node that has the track, published there or from a link; the session's own when none is named.
+    /// [`crate::spread::Spread`] names it.
+    pub home: Option<u8>,
 }
 
 /// How a client shows a track: what a new size, a hidden tile or a user's wish makes of it.
@@ -245,6 +249,30 @@ pub enum Command {
     },
     /// Change the forwarding to and from other nodes ([`Forward::Serve`] and its end; the rest is the link's).
     Forward(Forward),
+    /// Another worker of this node asks for a track.
+    Sibling(Ask),
+}
+
+impl Command {
+    /// The one session that it is about, if it is about one.
+    pub fn session(&self) -> Option<SessionId> {
+        match self {
+            Self::Open(open) => Some(open.session),
+            Self::Subscribe(subscription) => Some(subscription.session),
+            Self::Close(session)
+            | Self::Offer { session, .. }
+            | Self::Answer { session, .. }
+            | Self::Trickle { session, .. }
+            | Self::Expect { session, .. }
+            | Self::Reserve { session, .. }
+            | Self::Unpublish { session, .. }
+            | Self::Unsubscribe { session, .. }
+            | Self::Settings { session, .. }
+            | Self::CapBandwidth { session, .. }
+            | Self::SendData { session, .. } => Some(*session),
+            Self::Speakers(_) | Self::Shed(_) | Self::Forward(_) | Self::Sibling(_) => None,
+        }
+    }
 }
 
 /// What a worker tells the rooms.

@@ -251,6 +251,9 @@ impl Worker {
         for &(to, flow) in &state.serves {
             self.sends.push(link::Send::SenderReport { to, flow, ntp, rtp });
         }
+        if let Some(&index) = self.tracks_by_sid.get(&sid) {
+            self.report_to_siblings(index, layer, (ntp, rtp));
+        }
     }
 
     fn take_keyframe_request(&mut self, index: usize, mid: Mid) {
@@ -267,43 +270,49 @@ impl Worker {
         }
     }
 
-    /// Takes what a link brings for a track that has viewers here.
-    pub(super) fn take_received(&mut self, received: Received) {
+    /// Takes what a link brings, or another worker of this node.
+    pub(super) fn take_received(&mut self, received: Received, via: Via) {
         match received {
-            Received::Packet { layer, packet } => self.take_link_packet(layer, packet),
+            Received::Packet { layer, packet } => self.take_carried_packet(layer, packet, via),
             Received::Keyframe { layer } => {
-                self.stats.count_keyframe_request(Direction::In, Via::Link);
+                self.stats.count_keyframe_request(Direction::In, via);
                 self.want_keyframe_for_peer(layer);
+                if via == Via::Link {
+                    self.pass_keyframe(layer);
+                }
             }
             Received::SenderReport { layer, ntp, rtp } => {
-                let Some((_, track)) = self.link_track(layer) else { return };
-                let Origin::Link { publisher } = track.origin else { return };
+                let Some((index, track)) = self.far_track(layer) else { return };
+                let Origin::Link { publisher, .. } = track.origin else { return };
+                let stream = usize::from(track.stream_of(layer.layer));
                 let now = self.now;
                 let at = self.clocks.entry(publisher).or_default().report(ntp, now);
-                if let Some((_, track)) = self.link_track(layer) {
-                    let stream = usize::from(track.stream_of(layer.layer));
+                if let Some(track) = self.tracks.get_mut(index) {
                     track.layers[stream].clock.set(ntp, rtp, at);
+                    track.layers[usize::from(layer.layer)].report = Some((ntp, rtp));
+                    self.report_to_siblings(index, layer.layer, (ntp, rtp));
                 }
             }
         }
     }
 
-    fn take_link_packet(&mut self, layer: TrackLayer, packet: Packet) {
+    fn take_carried_packet(&mut self, layer: TrackLayer, packet: Packet, via: Via) {
         let now = self.now;
+        let what = if via == Via::Sibling { "sibling packet" } else { "link packet" };
         if packet.payload.len() > PAYLOAD_BYTES_MAX {
-            return self.stats.count_dropped("link packet", "oversized");
+            return self.stats.count_dropped(what, "oversized");
         }
         let bytes = packet.payload.len();
-        let Some((index, track)) = self.link_track(layer) else {
-            return self.stats.count_dropped("link packet", "nobody watches");
+        let Some((index, track)) = self.far_track(layer) else {
+            return self.stats.count_dropped(what, "nobody watches");
         };
         let kind: Kind = track.kind;
         let begins = track.take_carried(layer.layer, packet, now);
-        self.stats.count_rtp(Direction::In, kind, Via::Link, bytes);
+        self.stats.count_rtp(Direction::In, kind, via, bytes);
         self.note_burst(index, begins);
     }
 
-    fn link_track(&mut self, layer: TrackLayer) -> Option<(usize, &mut Track)> {
+    fn far_track(&mut self, layer: TrackLayer) -> Option<(usize, &mut Track)> {
         let index = *self.tracks_by_sid.get(&layer.track)?;
         let track = self.tracks.get_mut(index)?;
         (!track.is_local() && usize::from(layer.layer) < LAYERS).then_some((index, track))

@@ -32,6 +32,7 @@ mod sdp;
 mod serve;
 mod session;
 mod shed;
+mod sibling;
 mod slab;
 mod srtp;
 mod stats;
@@ -55,5 +56,6 @@ pub use control::{
 };
 pub use demux::ufrag_of;
 pub use egress::Egress;
+pub use sibling::{Ask, Carried};
 pub use stats::{Direction, Entries, Stats, Traffic, Via};
 pub use worker::{Input, Output, Transmit, Transport, Worker, WorkerConfig};

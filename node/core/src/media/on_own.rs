@@ -23,6 +23,8 @@ mod negotiation;
 mod redundancy;
 #[path = "tests/sealed.rs"]
 mod sealed;
+#[path = "tests/siblings.rs"]
+mod siblings;
 #[path = "tests/tcp.rs"]
 mod tcp;
 #[path = "tests/world.rs"]

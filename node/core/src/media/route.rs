@@ -1,7 +1,7 @@
 //! Who gets which packet: bursts to viewers and links, layers by what each viewer's way carries, keyframe requests.
 
 use origo_cascade_core::TrackLayer;
-use origo_cascade_core::link;
+use origo_cascade_core::link::{self, Received};
 
 use super::allocate::{Demand, Share};
 use super::codec::Codec;
@@ -37,7 +37,7 @@ impl Worker {
         for index in self.dirty.drain(..) {
             let Some(track) = self.tracks.get_mut(index) else { continue };
             track.dirty = false;
-            serve_links(track, &mut self.sends, &mut self.stats);
+            serve_links(track, &mut self.sends, &mut self.siblings, &mut self.stats);
             self.routes.push_back(index);
         }
     }
@@ -319,10 +319,14 @@ impl Worker {
     fn request_keyframe(&mut self, index: usize, layer: u8) {
         let Some(track) = self.tracks.get(index) else { return };
         match track.origin {
-            Origin::Link { .. } => {
-                self.stats.count_keyframe_request(Direction::Out, Via::Link);
-                let layer = track.awaited_layer(layer);
-                self.sends.push(link::Send::Keyframe { layer: TrackLayer { track: track.sid, layer } });
+            Origin::Link { sibling, .. } => {
+                let layer = TrackLayer { track: track.sid, layer: track.awaited_layer(layer) };
+                let via = if sibling.is_some() { Via::Sibling } else { Via::Link };
+                self.stats.count_keyframe_request(Direction::Out, via);
+                match sibling {
+                    Some(home) => self.siblings.hand(home, Received::Keyframe { layer }),
+                    None => self.sends.push(link::Send::Keyframe { layer }),
+                }
             }
             Origin::Local { peer: publisher, .. } => {
                 // Before its first packet there is nobody to ask, and that packet begins a keyframe anyway.
@@ -348,7 +352,8 @@ impl Worker {
         for index in self.tracks.indexes() {
             self.end_slow_successions(index);
             let Some(track) = self.tracks.get_mut(index) else { continue };
-            levels.extend(track.level.take().map(|(level, voice)| (track.sid, level, voice)));
+            let level = track.level.take().filter(|_| track.sibling().is_none());
+            levels.extend(level.map(|(level, voice)| (track.sid, level, voice)));
             track.choose_temporal();
             if track.find_silent(now) | track.bar_silent(now) {
                 self.touched.extend(track.viewers.iter().map(|viewer| viewer.session));

@@ -1,25 +1,34 @@
-//! What other nodes get of a track: each layer that they take, once.
+//! What other nodes and other workers of this one get of a track: each layer that they take, once.
 //!
 //! Layers within one stream go under a flow each, with the numbers of the one stream. Each packet says how many numbers
 //! right before it were left out, so that the other node can tell them from lost ones.
 
 use origo_auth::NodeId;
-use origo_cascade_core::link::{self, Class, Flow, LeftOut, Packet, void};
+use origo_cascade_core::TrackLayer;
+use origo_cascade_core::link::{self, Class, Flow, LeftOut, Packet, Received, void};
 
 use super::Kind;
 use super::cut::{Choice, Course};
 use super::numbers::{Choices, Source};
 use super::place::{Queued, TEMPORAL_LAYERS};
+use super::sibling::Siblings;
 use super::stats::{Direction, Stats, Via};
 use super::track::{LAYERS, Track};
 
 /// A step in the numbers beyond which the source must have begun anew.
 const JUMP: u64 = 3_000;
 
-/// A peer that takes layers out of one stream.
+/// Who takes layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taker {
+    Node(NodeId),
+    Sibling(usize),
+}
+
+/// One that takes layers out of one stream.
 #[derive(Debug)]
 pub(crate) struct Serving {
-    to: NodeId,
+    to: Taker,
     flows: [Option<Flow>; LAYERS],
     /// What goes there now; none before the first picture.
     now: Option<Choice>,
@@ -29,7 +38,7 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    fn new(to: NodeId) -> Self {
+    fn new(to: Taker) -> Self {
         Self {
             to,
             flows: [None; LAYERS],
@@ -84,20 +93,22 @@ impl Serving {
 }
 
 impl Track {
-    /// Makes what goes to peers what they asked for.
+    /// Makes what goes to peers and siblings what they asked for.
     pub fn follow_serves(&mut self) {
         let mut servings = std::mem::take(&mut self.servings);
         servings.iter_mut().for_each(|serving| serving.flows = [None; LAYERS]);
         if self.is_layered() {
-            for (number, layer) in self.layers.iter().enumerate() {
-                for &(to, flow) in &layer.serves {
-                    let known = servings.iter().position(|serving| serving.to == to);
-                    let index = known.unwrap_or_else(|| {
-                        servings.push(Serving::new(to));
-                        servings.len() - 1
-                    });
-                    servings[index].flows[number] = Some(flow);
-                }
+            let peers = (0u8..).zip(&self.layers).flat_map(|(number, layer)| {
+                layer.serves.iter().map(move |&(to, flow)| (Taker::Node(to), number, flow))
+            });
+            let siblings = self.sibling_flows().map(|(worker, number, flow)| (Taker::Sibling(worker), number, flow));
+            for (to, number, flow) in peers.chain(siblings) {
+                let known = servings.iter().position(|serving| serving.to == to);
+                let index = known.unwrap_or_else(|| {
+                    servings.push(Serving::new(to));
+                    servings.len() - 1
+                });
+                servings[index].flows[usize::from(number)] = Some(flow);
             }
         }
         servings.retain(|serving| serving.flows.iter().any(Option::is_some));
@@ -105,10 +116,19 @@ impl Track {
     }
 }
 
-/// Hands a track's burst to the links of those peers that subscribed to it.
-pub(crate) fn serve_links(track: &mut Track, sends: &mut Vec<link::Send>, stats: &mut Stats) {
-    let kind = track.kind;
-    let mut send = |to: NodeId, flow: Flow, layer: usize, packet: Packet| {
+/// Hands a track's burst to the links of those peers that subscribed to it, and to other workers of this node.
+pub(crate) fn serve_links(track: &mut Track, sends: &mut Vec<link::Send>, siblings: &mut Siblings, stats: &mut Stats) {
+    let (kind, sid) = (track.kind, track.sid);
+    let mut send = |to: Taker, flow: Flow, layer: usize, packet: Packet| {
+        let to = match to {
+            Taker::Node(to) => to,
+            Taker::Sibling(to) => {
+                stats.count_rtp(Direction::Out, kind, Via::Sibling, packet.payload.len());
+                // Its flows are the layers themselves.
+                let layer = TrackLayer { track: sid, layer: flow.0 as u8 };
+                return siblings.hand(to, Received::Packet { layer, packet });
+            }
+        };
         let class = match kind {
             Kind::Audio => Class::Audio,
             Kind::Video if layer == 0 || packet.key => Class::Base,
@@ -131,8 +151,13 @@ pub(crate) fn serve_links(track: &mut Track, sends: &mut Vec<link::Send>, stats:
     for (number, layer) in track.layers.iter().enumerate() {
         for queued in &layer.burst {
             for &(to, flow) in &layer.serves {
-                send(to, flow, number, queued.packet.clone());
+                send(Taker::Node(to), flow, number, queued.packet.clone());
             }
+        }
+    }
+    for (worker, number, flow) in track.sibling_flows() {
+        for queued in &track.layers[usize::from(number)].burst {
+            send(Taker::Sibling(worker), flow, number.into(), queued.packet.clone());
         }
     }
 }
@@ -143,7 +168,7 @@ mod tests {
 
     use origo_auth::{RoomKey, TrackSid};
     use origo_cascade_core::links::{self, Links};
-    use origo_cascade_core::{Forward, MediaKind, TrackLayer};
+    use origo_cascade_core::{Forward, MediaKind};
 
     use super::super::track::Origin;
     use super::*;
@@ -174,7 +199,7 @@ mod tests {
     /// What goes to the peer: flow, number, numbers left out before it, marker.
     fn served(track: &mut Track) -> Vec<(u32, u64, u16, bool)> {
         let mut sends = Vec::new();
-        serve_links(track, &mut sends, &mut Stats::default());
+        serve_links(track, &mut sends, &mut Siblings::default(), &mut Stats::default());
         track.layers[0].burst.clear();
         let sent = |send| match send {
             link::Send::Packet { flow, packet, .. } => Some((flow.0, packet.sequence, packet.skipped, packet.marker)),
@@ -290,7 +315,7 @@ mod tests {
                 track.layers[0].burst.extend((number % 8 == 3).then_some(late));
             }
             let mut sends = Vec::new();
-            serve_links(&mut track, &mut sends, &mut Stats::default());
+            serve_links(&mut track, &mut sends, &mut Siblings::default(), &mut Stats::default());
             track.layers[0].burst.clear();
             for mut send in sends {
                 if let link::Send::Packet { packet, .. } = &mut send {

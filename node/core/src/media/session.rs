@@ -408,6 +408,7 @@ mod tests {
             stream: "PA_a|camera".to_owned(),
             screen: false,
             redundancy: Default::default(),
+            home: None,
         };
         session.wanted.insert(sid(letter), Wanted::new(subscription));
     }

@@ -20,6 +20,8 @@ pub enum Via {
     Client = 0,
     /// A link to another node.
     Link = 1,
+    /// Another worker of this node.
+    Sibling = 2,
 }
 
 /// Packets and their payload bytes.
@@ -40,6 +42,8 @@ pub struct Entries {
     pub tracks: usize,
     /// Layers that other nodes get.
     pub serves: usize,
+    /// Tracks that other workers of this node take.
+    pub siblings: usize,
     /// Clocks of publishers on other nodes.
     pub clocks: usize,
     /// Ufrags and addresses of clients.
@@ -49,9 +53,9 @@ pub struct Entries {
 /// Counters of one worker. Participants and tracks are the rooms' to count.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
-    rtp: [[[Traffic; 2]; 2]; 2],
-    nacks: [[u64; 2]; 2],
-    keyframe_requests: [[u64; 2]; 2],
+    rtp: [[[Traffic; 3]; 2]; 2],
+    nacks: [[u64; 3]; 2],
+    keyframe_requests: [[u64; 3]; 2],
     dropped: BTreeMap<(&'static str, &'static str), u64>,
     /// Connections whose SRTP came up, by protection profile, since the start.
     pub srtp_sessions: BTreeMap<&'static str, u64>,

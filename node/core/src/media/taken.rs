@@ -51,10 +51,11 @@ impl Track {
         waiting.filter_map(|viewer| viewer.forwarder.target()).max().unwrap_or(stream)
     }
 
-    /// The layers that anybody takes: local viewers, and peers.
+    /// The layers that anybody takes: local viewers, peers, and other workers of this node.
     pub fn taken(&self) -> LayerSet {
         let served = (0u8..).zip(&self.layers).filter(|(_, layer)| !layer.serves.is_empty());
-        served.fold(self.watched(), |taken, (layer, _)| taken.with(layer))
+        let taken = served.fold(self.watched(), |taken, (layer, _)| taken.with(layer));
+        self.siblings.iter().flat_map(|(_, layers)| layers.iter()).fold(taken, LayerSet::with)
     }
 
     /// Makes the temporal layers that viewers take what they have use for.

@@ -32,10 +32,12 @@ pub(crate) enum Origin {
         /// The connection that it comes on.
         peer: usize,
     },
-    /// From another node.
+    /// From another node, or from another worker of this one.
     Link {
         /// Who publishes it there.
         publisher: ParticipantSid,
+        /// The worker of this node that has it; none when it comes over a link.
+        sibling: Option<usize>,
     },
 }
 
@@ -57,6 +59,8 @@ pub(crate) struct Track {
     pub layers: [Layer; LAYERS],
     /// Who receives it here.
     pub viewers: Vec<Viewer>,
+    /// Other workers of this node that take it, and which layers.
+    pub siblings: Vec<(usize, LayerSet)>,
     /// Peers that get layers cut out of the one stream.
     pub servings: Vec<Serving>,
     /// What was last said: see [`super::Event::Want`] and [`super::Event::Demand`].
@@ -88,6 +92,7 @@ impl Track {
             started: false,
             layers: Default::default(),
             viewers: Vec::new(),
+            siblings: Vec::new(),
             servings: Vec::new(),
             wanted: LayerSet::NONE,
             dirty: false,
@@ -130,6 +135,14 @@ impl Track {
     /// Whether it is published here.
     pub fn is_local(&self) -> bool {
         matches!(self.origin, Origin::Local { .. })
+    }
+
+    /// The worker of this node from which it comes, if it comes from one.
+    pub fn sibling(&self) -> Option<usize> {
+        match self.origin {
+            Origin::Link { sibling, .. } => sibling,
+            Origin::Local { .. } => None,
+        }
     }
 
     /// A viewer by its session.
@@ -401,7 +414,7 @@ mod tests {
     fn a_layer_that_no_keyframe_mends_in_time_gives_way_and_is_tried_again() {
         let now = Instant::now();
         let ms = |ms| now + Duration::from_millis(ms);
-        let mut far = track(Origin::Link { publisher: "PA_abcdefghjkmn".parse().unwrap() });
+        let mut far = track(Origin::Link { publisher: "PA_abcdefghjkmn".parse().unwrap(), sibling: None });
         far.take(2, packet_at(1, now), now);
         far.layers[2].breaks(now);
         assert!(!far.find_silent(ms(200)), "a keyframe gets its time");
@@ -475,7 +488,7 @@ mod tests {
             Viewer::new(SessionId(2), "TR_abcdefghjkmn".parse().unwrap(), 1, Forwarder::new(Codec::Vp8, false), false);
         assert_eq!(local().demand(&viewer).bitrates_bps, [None; 3]);
 
-        let mut far = track(Origin::Link { publisher: "PA_abcdefghjkmn".parse().unwrap() });
+        let mut far = track(Origin::Link { publisher: "PA_abcdefghjkmn".parse().unwrap(), sibling: None });
         assert_eq!(far.demand(&viewer).bitrates_bps, [Some(150_000), Some(500_000), Some(1_700_000)]);
         far.note_wanted(LayerSet::only(2), now);
         let later = now + SILENCE;

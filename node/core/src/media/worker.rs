@@ -18,7 +18,9 @@ use super::egress::Outbox;
 use super::peer::{Peer, Setup};
 use super::route::Routing;
 use super::session::Session;
+use super::sibling::{Ask, Siblings};
 use super::slab::Slab;
+use super::stats::Via;
 use super::timer::Timer;
 use super::track::Track;
 use super::{Command, Egress, Entries, Event, Stats, quality};
@@ -39,6 +41,8 @@ pub struct WorkerConfig {
     pub bwe: bool,
     /// Which way packets leave to clients.
     pub egress: Egress,
+    /// Its number among the workers of its node, and how many there are.
+    pub place: (usize, usize),
 }
 
 /// What a worker takes in. After a whole batch, give `BurstEnd` once and poll until `Timeout`.
@@ -59,6 +63,8 @@ pub enum Input<'a> {
     Command(Command),
     /// The link thread brings something.
     Link(Vec<link::Received>),
+    /// Another worker of this node brings something: its [`Output::Sibling`].
+    Sibling(Vec<link::Received>),
     /// Everything that was there has been given: route it.
     BurstEnd,
     /// The instant of the last [`Output::Timeout`] has come.
@@ -76,6 +82,20 @@ pub enum Output<'a> {
     Event(Event),
     /// Give these to the link thread.
     Link(Vec<link::Send>),
+    /// Give these to another worker of this node. A batch may be lost, the upper layers of pictures first.
+    Sibling {
+        /// Its number.
+        to: usize,
+        /// What its clients take, with the payloads shared; wishes for keyframes.
+        batch: Vec<link::Received>,
+    },
+    /// Ask another worker of this node ([`Command::Sibling`]). None may be lost, and they stay in order.
+    Ask {
+        /// Its number.
+        to: usize,
+        /// What.
+        ask: Ask,
+    },
     /// Nothing more to do until then.
     Timeout(Instant),
 }
@@ -131,6 +151,7 @@ pub struct Worker {
     pub(super) outbox: Outbox,
     pub(super) events: VecDeque<Event>,
     pub(super) sends: Vec<link::Send>,
+    pub(super) siblings: Siblings,
     pub(super) stats: Stats,
     /// Bytes of data messages that wait for clients, as of the last sweep.
     pub(super) data_waiting: usize,
@@ -170,6 +191,7 @@ impl Worker {
             outbox: Outbox::default(),
             events: VecDeque::new(),
             sends: Vec::new(),
+            siblings: Siblings::new(config.place.0, config.place.1),
             stats: Stats::default(),
             data_waiting: 0,
             shed: 0,
@@ -191,7 +213,8 @@ impl Worker {
                 self.take_datagram((transport, source), destination, contents);
             }
             Input::Command(command) => self.take_command(command),
-            Input::Link(batch) => batch.into_iter().for_each(|received| self.take_received(received)),
+            Input::Link(batch) => batch.into_iter().for_each(|received| self.take_received(received, Via::Link)),
+            Input::Sibling(batch) => batch.into_iter().for_each(|received| self.take_received(received, Via::Sibling)),
             Input::BurstEnd => self.end_burst(),
             Input::Timeout => {
                 while let Some(index) = self.timer.pop(self.now) {
@@ -217,6 +240,12 @@ impl Worker {
             }
             if let Some(event) = self.events.pop_front() {
                 return Output::Event(event);
+            }
+            if let Some((to, ask)) = self.siblings.asks.pop_front() {
+                return Output::Ask { to, ask };
+            }
+            if let Some((to, batch)) = self.siblings.next_batch() {
+                return Output::Sibling { to, batch };
             }
             if !self.sends.is_empty() {
                 return Output::Link(std::mem::take(&mut self.sends));
@@ -273,6 +302,7 @@ impl Worker {
             sessions: self.sessions.len(),
             tracks: self.tracks.len(),
             serves: self.serves.len(),
+            siblings: self.siblings.takers.len(),
             clocks: self.clocks.len(),
             addresses: self.demux.len(),
         };

@@ -94,6 +94,7 @@ impl Rooms {
         };
         Stats {
             rooms: self.rooms.len() as u64,
+            rooms_spread: 0,
             participants: locals().count() as u64,
             over_http: locals().filter(|local| !local.session.can_be_sent_on).count() as u64,
             audio_tracks: tracks(MediaKind::Audio),

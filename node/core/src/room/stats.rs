@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 pub struct Stats {
     /// Rooms with at least one local participant.
     pub rooms: u64,
+    /// Of these the ones that sit on several media workers; who places sessions fills it in.
+    pub rooms_spread: u64,
     /// Local participants.
     pub participants: u64,
     /// Of these the ones that cannot be told to go on elsewhere: clients of WHIP and WHEP.

@@ -257,5 +257,6 @@ fn subscription(local: &Participant, source: &Source) -> Subscription {
         stream: named,
         screen: source.screen,
         redundancy: source.redundancy,
+        home: None,
     }
 }

@@ -240,6 +240,7 @@ async fn ice_over_tcp(world: &World, said: &[u8], reason: &str) {
 async fn the_door_tells_ice_from_http_and_closes_what_no_worker_knows() {
     let config = crate::worker::Config {
         index: 0,
+        count: 1,
         bind: ([127, 0, 0, 1], 0).into(),
         advertise: vec![[127, 0, 0, 1].into()],
         tcp: vec![],

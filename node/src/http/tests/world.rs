@@ -218,6 +218,7 @@ fn config(demo: bool) -> Config {
         metrics: anywhere,
         media: vec![anywhere],
         media_advertise: vec![[127, 0, 0, 1].into()],
+        media_spread_at: 1000,
         advertise: vec![[127, 0, 0, 1].into()],
         seeds: vec![],
         link_rates_bps: Default::default(),

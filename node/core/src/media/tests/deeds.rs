@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use origo_auth::TrackSid;
 use origo_cascade_core::TrackRecord;
 use str0m::media::{Direction, MediaKind, Mid, Simulcast, SimulcastLayer};
 use str0m::rtp::RtpWrite;
@@ -76,9 +77,22 @@ impl World {
         layers: usize,
         backup: Option<(char, &str)>,
     ) {
+        self.subscribe_to(client, sid(letter), mime, layers, backup);
+    }
+
+    /// The same of a track by its id.
+    pub fn subscribe_to(
+        &mut self,
+        client: usize,
+        track: TrackSid,
+        mime: &str,
+        layers: usize,
+        backup: Option<(char, &str)>,
+    ) {
+        let name = track;
         let kind = if mime.starts_with("audio") { Kind::Audio } else { Kind::Video };
         let track = TrackRecord {
-            sid: sid(letter),
+            sid: name,
             kind,
             mime: mime.to_owned(),
             layer_bitrates_bps: [150_000, 500_000, 1_700_000][..layers].to_vec(),
@@ -95,11 +109,12 @@ impl World {
             mime: mime.to_owned(),
             layer_bitrates_bps: vec![500_000],
             layer_sizes: Vec::new(),
-            backup_of: Some(sid(letter)),
+            backup_of: Some(name),
             shown_as: None,
         });
         let redundancy = self.redundancy;
-        let subscription = Subscription { session, track, backup, publisher, stream, screen: false, redundancy };
+        let (screen, home) = (false, None);
+        let subscription = Subscription { session, track, backup, publisher, stream, screen, redundancy, home };
         self.command(Command::Subscribe(subscription));
     }
 

@@ -25,7 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 fn offered(single_connection: bool, offers: &[String]) -> (Worker, Vec<Event>) {
     let address = ([127, 0, 0, 1], 7_883).into();
     let mut now = Instant::now();
-    let config = WorkerConfig { addresses: vec![address], tcp_addresses: vec![], bwe: true, egress: super::EGRESS };
+    let config = WorkerConfig {
+        addresses: vec![address],
+        tcp_addresses: vec![],
+        bwe: true,
+        egress: super::EGRESS,
+        place: (0, 1),
+    };
     let (mut worker, session) = (Worker::new(config, now), SessionId(1));
     let open = OpenSession {
         session,

@@ -17,6 +17,7 @@ mod line;
 mod negotiation;
 mod redundancy;
 mod sealed;
+mod siblings;
 mod succession;
 mod tcp;
 mod world;

@@ -282,3 +282,42 @@ fn a_client_that_vanishes_is_reported_after_a_while_and_not_before() {
     world.run(Duration::from_secs(30));
     assert_eq!(world.count(|event| matches!(event, Event::Disconnected { .. })), 1);
 }
+
+/// How many sections the last description has.
+fn sections(world: &World, client: usize, single: bool) -> usize {
+    let client = &world.clients[client];
+    Sdp::parse(if single { &client.last_answer } else { &client.last_offer }).unwrap().sections.len()
+}
+
+#[test]
+fn who_turns_pages_in_a_room_of_two_hundred_has_sections_for_two_pages() {
+    const PAGE: usize = 25;
+    let track = |number: usize, kind: char| -> TrackSid { format!("TR_{kind}{number:011}").parse().unwrap() };
+    for single in [true, false] {
+        let mut world = World::new();
+        let viewer = world.join(single);
+        world.run_ms(500);
+        let mut shown = 0..0;
+        for page in (0..8).chain([3, 0, 7]) {
+            for number in shown {
+                [('v', "video"), ('a', "audio")].iter().for_each(|(kind, _)| {
+                    world.command(Command::Unsubscribe { session: SessionId(1), track: track(number, *kind) });
+                });
+            }
+            shown = page * PAGE..(page + 1) * PAGE;
+            for number in shown.clone() {
+                world.subscribe_to(viewer, track(number, 'v'), "video/VP8", 1, None);
+                world.subscribe_to(viewer, track(number, 'a'), "audio/opus", 1, None);
+            }
+            world.run_ms(1_000);
+            let mut carried = carried(&world, viewer);
+            carried.sort();
+            let mut expected: Vec<_> = shown.clone().flat_map(|n| [track(n, 'a'), track(n, 'v')]).collect();
+            expected.sort();
+            assert_eq!(carried, expected, "page {page}, single {single}");
+        }
+        // A section that carried a track is idle for an exchange, so that the next page finds those of the one before.
+        let all = sections(&world, viewer, single);
+        assert!(all <= 2 * 2 * PAGE + 10, "{all} sections, single {single}");
+    }
+}

@@ -62,6 +62,7 @@ fn subscribe(world: &mut World, letter: char) {
         stream,
         screen: false,
         redundancy,
+        home: None,
     }));
 }
 

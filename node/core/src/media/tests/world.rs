@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use origo_auth::TrackSid;
+use origo_auth::{RoomKey, TrackSid};
 use origo_cascade_core::link::{self, Received};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::ChannelId;
@@ -15,11 +15,29 @@ use str0m::rtp::{RtpPacket, Ssrc};
 use str0m::{Candidate, Event as RtcEvent, Input as RtcInput, Output as RtcOutput, Rtc};
 
 use super::line::Line;
-use crate::SessionId;
 use crate::media::{Command, Event, Input, OpenSession, Output, Redundancy, Target, Transport, Worker, WorkerConfig};
+use crate::spread::{Settings, Spread};
+use crate::{SessionId, worker_of};
 
 pub fn server() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 7_883))
+}
+
+/// Where a worker of the node is reached.
+pub fn server_of(worker: usize) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 7_883 + worker as u16))
+}
+
+fn worker(bwe: bool, place: (usize, usize), now: Instant) -> Worker {
+    let address = server_of(place.0);
+    let (addresses, tcp_addresses) = (vec![address], vec![address]);
+    Worker::new(WorkerConfig { addresses, tcp_addresses, bwe, egress: super::EGRESS, place }, now)
+}
+
+/// A room that begins on the first of so many workers.
+pub fn room_on_first(workers: usize) -> RoomKey {
+    let mut rooms = (0..).map(|number: u32| RoomKey::new("p", format!("room {number}")));
+    rooms.find(|room| worker_of(room, workers) == 0).expect("one of them")
 }
 
 pub fn sid(letter: char) -> TrackSid {
@@ -112,6 +130,11 @@ pub struct Client {
 pub struct World {
     pub now: Instant,
     pub worker: Worker,
+    /// Further workers of the same node.
+    pub others: Vec<Worker>,
+    pub spread: Spread,
+    /// How many packets went from one worker to another, and how many batches.
+    pub handed: (usize, usize),
     pub clients: Vec<Client>,
     pub events: Vec<Event>,
     pub sends: Vec<link::Send>,
@@ -155,15 +178,24 @@ impl World {
         world
     }
 
+    /// A node of several workers, each of which has room for so much ([`Settings::at`]).
+    pub fn of(workers: usize, at: usize) -> Self {
+        let mut world = Self::new();
+        world.worker = worker(false, (0, workers), world.now);
+        world.others = (1..workers).map(|index| worker(false, (index, workers), world.now)).collect();
+        world.spread = Spread::new(Settings { workers, at });
+        world
+    }
+
     pub fn with(bwe: bool) -> Self {
         // str0m takes the first instant it sees as the beginning of time.
         let now = Instant::now();
         Self {
             now,
-            worker: Worker::new(
-                WorkerConfig { addresses: vec![server()], tcp_addresses: vec![server()], bwe, egress: super::EGRESS },
-                now,
-            ),
+            worker: worker(bwe, (0, 1), now),
+            others: Vec::new(),
+            spread: Spread::new(Settings { workers: 1, at: usize::MAX }),
+            handed: (0, 0),
             clients: Vec::new(),
             events: Vec::new(),
             sends: Vec::new(),
@@ -269,8 +301,30 @@ impl World {
         value
     }
 
+    /// Asks as the rooms do. The room begins on the first worker.
     pub fn command(&mut self, command: Command) {
-        self.worker.handle_input(self.now, Input::Command(command));
+        let (room, mut given) = (room_on_first(1 + self.others.len()), Vec::new());
+        self.spread.take(&room, command, |worker, command| given.push((worker, command)));
+        for (worker, command) in given {
+            self.input(worker, Input::Command(command));
+        }
+    }
+
+    fn input(&mut self, worker: usize, input: Input<'_>) {
+        let now = self.now;
+        self.at(worker).handle_input(now, input);
+    }
+
+    /// A worker by its number.
+    pub fn at(&mut self, worker: usize) -> &mut Worker {
+        worker.checked_sub(1).map_or(&mut self.worker, |other| &mut self.others[other])
+    }
+
+    /// The worker of a client's connection.
+    fn seat(&self, address: SocketAddr) -> usize {
+        let of_it = |client: &&Client| client.connections.iter().any(|connection| connection.address == address);
+        let client = self.clients.iter().find(of_it);
+        client.and_then(|client| self.spread.seat(client.id)).unwrap_or(0)
     }
 
     /// Lets time pass in small steps; clients and the worker talk all the while.
@@ -305,32 +359,37 @@ impl World {
         if let Some((address, line)) = &mut self.line {
             while let Some(datagram) = line.arrived(self.now) {
                 let sent = (Transport::Udp, &datagram[..]);
-                deliver(&mut self.clients, self.now, *address, sent, &mut self.wire);
+                deliver(&mut self.clients, self.now, (server(), *address), sent, &mut self.wire);
             }
         }
-        self.worker.handle_input(self.now, Input::Timeout);
+        (0..=self.others.len()).for_each(|worker| self.input(worker, Input::Timeout));
         for _ in 0..20 {
             while let Some((source, contents)) = self.wire.pop_front() {
                 if let [128..=191, 192..=223, ..] = contents[..] {
                     self.control_said.push((source, contents.clone()));
                 }
-                self.worker.handle_input(
-                    self.now,
-                    Input::Datagram { source, transport: self.transport, destination: server(), contents: &contents },
-                );
+                let (worker, transport) = (self.seat(source), self.transport);
+                let datagram =
+                    Input::Datagram { source, transport, destination: server_of(worker), contents: &contents };
+                self.input(worker, datagram);
             }
-            self.worker.handle_input(self.now, Input::BurstEnd);
-            self.drain();
-            if self.wire.is_empty() {
+            (0..=self.others.len()).for_each(|worker| self.input(worker, Input::BurstEnd));
+            let mut passed = false;
+            for worker in 0..=self.others.len() {
+                passed |= self.drain(worker);
+            }
+            if self.wire.is_empty() && !passed {
                 return;
             }
         }
     }
 
-    fn drain(&mut self) {
-        let mut signals = Vec::new();
+    /// Takes what comes out of a worker. Says whether something is for another one.
+    fn drain(&mut self, worker: usize) -> bool {
+        let (mut signals, mut passed) = (Vec::new(), Vec::new());
         loop {
-            match self.worker.poll_output() {
+            let polled = worker.checked_sub(1).map_or(&mut self.worker, |other| &mut self.others[other]);
+            match polled.poll_output() {
                 Output::Timeout(_) => break,
                 Output::Transmit(transmit) => {
                     let segment = transmit.segment_size.unwrap_or(transmit.contents.len());
@@ -348,10 +407,18 @@ impl World {
                             continue;
                         }
                         let sent = (transmit.transport, contents);
-                        deliver(&mut self.clients, self.now, transmit.destination, sent, &mut self.wire);
+                        let (from, to) = (server_of(worker), transmit.destination);
+                        deliver(&mut self.clients, self.now, (from, to), sent, &mut self.wire);
                     }
                 }
+                Output::Sibling { to, batch } => {
+                    self.handed.0 += batch.iter().filter(|one| matches!(one, Received::Packet { .. })).count();
+                    self.handed.1 += 1;
+                    passed.push((to, Input::Sibling(batch)));
+                }
+                Output::Ask { to, ask } => passed.push((to, Input::Command(Command::Sibling(ask)))),
                 Output::Event(event) => {
+                    self.spread.heard(&event);
                     signals.push(event.clone());
                     self.events.push(event);
                 }
@@ -359,6 +426,11 @@ impl World {
             }
         }
         signals.into_iter().for_each(|event| self.signal(event));
+        let any = !passed.is_empty();
+        for (to, input) in passed {
+            self.input(to, input);
+        }
+        any
     }
 
     fn signal(&mut self, event: Event) {
@@ -432,14 +504,14 @@ impl World {
 fn deliver(
     clients: &mut [Client],
     now: Instant,
-    destination: SocketAddr,
+    (from, destination): (SocketAddr, SocketAddr),
     (transport, contents): (Transport, &[u8]),
     wire: &mut VecDeque<(SocketAddr, Vec<u8>)>,
 ) {
     let mut connections = clients.iter_mut().flat_map(|client| &mut client.connections);
     let Some(connection) = connections.find(|connection| connection.address == destination) else { return };
     let protocol = if transport == Transport::Udp { Protocol::Udp } else { Protocol::Tcp };
-    let receive = Receive::new(protocol, server(), destination, contents).unwrap();
+    let receive = Receive::new(protocol, from, destination, contents).unwrap();
     connection.rtc.handle_input(RtcInput::Receive(now, receive)).unwrap();
     connection.poll(wire);
 }

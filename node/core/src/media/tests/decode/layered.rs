@@ -12,6 +12,7 @@ use crate::SessionId;
 use crate::media::Kind;
 use crate::media::codec::Codec;
 use crate::media::serve::serve_links;
+use crate::media::sibling::Siblings;
 use crate::media::stats::Stats;
 use crate::media::track::{Origin, Track};
 
@@ -205,7 +206,7 @@ fn watch_over_links(codec: Codec, recording: &[u8]) {
     let packets = recorded(recording);
     let sources = decode(codec, &whole(&packets));
     let mut origin = track(codec, HERE);
-    let there = Origin::Link { publisher: "PA_abcdefghjkmn".parse().unwrap() };
+    let there = Origin::Link { publisher: "PA_abcdefghjkmn".parse().unwrap(), sibling: None };
     let mut far: Vec<(NodeId, Track, Viewer)> = (1..=4)
         .map(|id| (NodeId([id; 16]), track(codec, there), Viewer::new(u64::from(id) * 15_485_863, codec, true, 3)))
         .collect();
@@ -230,7 +231,7 @@ fn watch_over_links(codec: Codec, recording: &[u8]) {
         origin.follow_serves();
         origin.take(0, packet, now);
         let mut sends = Vec::new();
-        serve_links(&mut origin, &mut sends, &mut Stats::default());
+        serve_links(&mut origin, &mut sends, &mut Siblings::default(), &mut Stats::default());
         origin.layers[0].burst.clear();
         let is_whole = |send: &&Send| matches!(send, Send::Packet { packet, .. } if !packet.payload.is_empty());
         left_out += far.len() - sends.iter().filter(is_whole).count();
