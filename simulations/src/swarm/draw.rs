@@ -37,15 +37,22 @@ const LOSSES: [&str; 6] = [
     "{ model = \"gilbert\", good = 0.01, bad = 50, p = 0.001, r = 0.05 }",
 ];
 
+/// One seed of so many comes to rest: nobody comes and goes again and again, and it goes on for so many seconds after the
+/// time in which things change. Bounds on trees hold once they have not changed for ten, which other seeds never see.
+const RESTS_EVERY: u64 = 5;
+const RESTS_S: std::ops::RangeInclusive<u32> = 12..=14;
+
 /// The text of a seed's scenario.
 pub fn draw(seed: u64) -> String {
-    let draw = Draw::all(seed);
-    format!("[run]\nduration = \"{}s\"\nseed = {seed}\n{}", draw.seconds, draw.out)
+    let rests = (seed % RESTS_EVERY == RESTS_EVERY - 1).then(|| dice(seed, "swarm rest").random_range(RESTS_S));
+    let draw = Draw::all(seed, rests.is_some());
+    let seconds = draw.seconds + rests.unwrap_or(0);
+    format!("[run]\nduration = \"{seconds}s\"\nseed = {seed}\n{}", draw.out)
 }
 
-/// The same scenario, with faults.
+/// The same with faults, which last longer: no seed comes to rest before them.
 pub fn draw_with_faults(seed: u64) -> String {
-    let draw = Draw::all(seed);
+    let draw = Draw::all(seed, false);
     let (faults, ends_ms) = super::fault::draw(seed, &draw.nodes);
     format!("[run]\nduration = \"{ends_ms}ms\"\nseed = {seed}\n{}{faults}", draw.out)
 }
@@ -56,16 +63,18 @@ struct Draw {
     nodes: Vec<String>,
     /// Countries of some of them: what a room may be confined to.
     countries: Vec<String>,
-    /// How long it runs.
+    /// How long things change.
     seconds: u32,
+    /// Nobody comes and goes again and again.
+    rests: bool,
     out: String,
 }
 
 impl Draw {
-    fn all(seed: u64) -> Self {
+    fn all(seed: u64, rests: bool) -> Self {
         let mut dice = dice(seed, "swarm");
         let seconds = dice.random_range(4..=8);
-        let mut all = Self { dice, nodes: Vec::new(), countries: Vec::new(), seconds, out: String::new() };
+        let mut all = Self { dice, nodes: Vec::new(), countries: Vec::new(), seconds, rests, out: String::new() };
         all.topology();
         all.lines();
         let rooms = all.dice.random_range(1..=3);
@@ -158,7 +167,9 @@ impl Draw {
             0..3 => {
                 let stay = self.pick(&["200ms", "1s", "3s"]);
                 let again = self.pick(&["50ms", "500ms", "2s"]);
-                let _ = write!(group, ", stay = \"{stay}\", again = \"{again}\"");
+                if !self.rests {
+                    let _ = write!(group, ", stay = \"{stay}\", again = \"{again}\"");
+                }
             }
             3 => group.push_str(", leave = \"3s\""),
             _ => {}
@@ -244,6 +255,18 @@ fn room_to_spare(nodes: usize, degree: usize, hops: usize) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_seed_of_five_lasts_until_trees_have_not_changed_for_ten_seconds_and_the_others_are_short() {
+        for seed in 0..200 {
+            let text = draw(seed);
+            let seconds = text.split('"').nth(1).and_then(|lasts| lasts.strip_suffix('s')).expect("a duration");
+            let range = if seed % 5 == 4 { 16..=22 } else { 4..=8 };
+            assert!(range.contains(&seconds.parse::<u32>().expect("seconds")), "seed {seed}");
+            assert!(seed % 5 != 4 || !text.contains("again"), "seed {seed}");
+        }
+        assert!((0..200).any(|seed| draw(seed).contains("again")));
+    }
 
     #[test]
     fn bounds_on_trees_are_as_drawn_where_those_hold_all_nodes_twice_and_hardly_wider_elsewhere() {
