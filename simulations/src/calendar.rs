@@ -173,6 +173,18 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_next_is_told_when_a_bucket_opens() {
+        let mut calendar = Calendar::default();
+        [(30, 'b'), (10, 'a'), (1 << 40, 'd')].into_iter().for_each(|(at, item)| calendar.push((1 << 20) + at, item));
+        assert!(!calendar.has_opened());
+        assert_eq!(calendar.next_at(), Some((1 << 20) + 10));
+        assert!(calendar.has_opened() && !calendar.has_opened());
+        assert_eq!(calendar.coming().map(|(_, item)| *item).collect::<String>(), "ab");
+        assert_eq!((0..2).filter_map(|_| calendar.pop()).count(), 2);
+        assert_eq!((calendar.next_at(), calendar.has_opened()), (Some((1 << 20) + (1 << 40)), true));
+    }
+
+    #[test]
     fn what_happens_at_one_instant_keeps_its_order_near_and_far() {
         let mut calendar = Calendar::default();
         for item in 0..5 {

@@ -130,7 +130,7 @@ struct World<'a> {
     calendar: Calendar<Event>,
     events: u64,
     /// Room for what the next events lead to.
-    leads: Vec<ahead::Leads>,
+    leads: Vec<ahead::Lead>,
     nodes: Vec<Node>,
     places: Places,
     /// By sending node times count plus receiving node.

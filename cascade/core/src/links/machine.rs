@@ -31,7 +31,7 @@ pub struct Links {
     /// The earliest of them, unless it has to be looked for.
     first_wake: Option<Instant>,
     /// Ascending.
-    links_by_peer: Vec<(NodeId, usize)>,
+    pub(super) links_by_peer: Vec<(NodeId, usize)>,
     /// What links have to say, while they are asked: one for each that is asked within another.
     queues: Vec<VecDeque<link::Output>>,
     pub(super) layers: Slab<Layer>,
@@ -163,7 +163,7 @@ impl Links {
         }
     }
 
-    fn find(&self, node: NodeId) -> Result<usize, usize> {
+    pub(super) fn find(&self, node: NodeId) -> Result<usize, usize> {
         self.links_by_peer.binary_search_by_key(&node, |(peer, _)| *peer)
     }
 

@@ -15,8 +15,7 @@ use super::{Link, read_flow};
 /// A packet that is to come over a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Arrival {
-    /// Whose it is, as [`super::Input::Receive`] says.
-    pub(crate) sink: usize,
+    pub(crate) flow: Flow,
     pub(crate) class: Class,
     /// The low bits of its RTP number.
     pub(crate) number: u16,
@@ -31,13 +30,19 @@ impl Link {
             self.look_at_all(hop);
             return None;
         }
-        let receiving = self.receiving.get(flow)?;
+        black_box(self.receiving.look(flow));
         let (Head { class, .. }, flags) = datagram::decode_head(flow, &mut rest).ok()?;
         let receiver = &hop.receivers[place_of(class)?];
         black_box((self.plain_until, self.outputs.capacity(), self.counted(IN, class)));
         black_box((hop.path.datagrams(), hop.decoder.is_idle(self.now), receiver.report(), receiver.next_timeout()));
-        black_box((receiving.layer, receiving.highest));
-        Some(Arrival { sink: receiving.sink, class, number: datagram::number_of(flags, rest)? })
+        Some(Arrival { flow, class, number: datagram::number_of(flags, rest)? })
+    }
+
+    /// Looks at the flow of a packet that arrives. Gives whose it is, as [`super::Input::Receive`] says.
+    pub(crate) fn look_at_receiving(&self, flow: Flow) -> Option<usize> {
+        let receiving = self.receiving.get(flow)?;
+        black_box(receiving.highest);
+        Some(receiving.sink)
     }
 
     /// Looks at what a timeout will touch.
@@ -57,13 +62,17 @@ impl Link {
         black_box((hop.metric(), hop.report_at, hop.scheduler.look(), hop.missed_total()));
     }
 
-    /// Looks at what a packet to the peer will touch. Gives whose it is, as [`super::Input::Serve`] says.
-    pub(crate) fn look_at_departure(&self, flow: Flow, class: Class) -> Option<usize> {
-        let (hop, place) = (self.up.as_ref()?, place_of(class)?);
+    /// Looks at what a packet to the peer will touch.
+    pub(crate) fn look_at_departure(&self, flow: Flow, class: Class) {
+        let (Some(hop), Some(place)) = (&self.up, place_of(class)) else { return };
+        black_box((self.serving.look(flow), self.plain_until, self.outputs.capacity(), self.counted(OUT, class)));
+        black_box((hop.times_at, hop.rings[place].next(), hop.encoder.is_idle(), hop.scheduler.look()));
+    }
+
+    /// Looks at the flow of a packet to the peer. Gives whose it is, as [`super::Input::Serve`] says.
+    pub(crate) fn look_at_serving(&self, flow: Flow) -> Option<usize> {
         let serving = self.serving.get(flow)?;
-        black_box((self.plain_until, self.outputs.capacity(), self.counted(OUT, class)));
-        black_box((hop.times_at, hop.rings[place].next(), hop.encoder.is_idle()));
-        black_box((hop.scheduler.look(), serving.load.is_away()));
+        black_box(serving.load.is_away());
         Some(serving.sink)
     }
 
