@@ -1,6 +1,7 @@
 //! A mesh in virtual time: the cores that nodes run, over a modelled network, from scenarios that are one file each.
 
 pub mod calendar;
+pub mod chance;
 pub mod cli;
 pub mod command;
 pub mod comparison;

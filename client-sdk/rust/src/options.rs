@@ -1,6 +1,7 @@
 //! What a caller may choose about a participant and the tracks that it publishes.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// How to join.
 #[derive(Clone, Debug)]
@@ -66,11 +67,13 @@ pub struct AudioOptions {
     pub level_dbov: i8,
     /// Talk and silence take turns, drawn from this seed, as with DTX: a packet each 400 ms in silence.
     pub pauses: Option<u64>,
+    /// Packets come whole intervals after this instant, whenever the track begins to flow.
+    pub beat: Option<Instant>,
 }
 
 impl Default for AudioOptions {
     fn default() -> Self {
-        Self { packet_bytes: 100, interval: Duration::from_millis(20), level_dbov: -20, pauses: None }
+        Self { packet_bytes: 100, interval: Duration::from_millis(20), level_dbov: -20, pauses: None, beat: None }
     }
 }
 
@@ -107,6 +110,11 @@ pub struct VideoOptions {
     pub keyframe_weight: f64,
     /// A keyframe this often even when nobody asks.
     pub keyframe_every: Option<Duration>,
+    /// Sizes of frames that vary, as multiples of their mean, one after the other and then from the first again; drawn
+    /// within [`VideoOptions::frame_spread`] when there are none.
+    pub frame_weights: Arc<[f64]>,
+    /// Frames come whole intervals after this instant, whenever the track begins to flow.
+    pub beat: Option<Instant>,
 }
 
 /// Frames vary by so much unless something else is said.
@@ -118,7 +126,16 @@ impl VideoOptions {
     /// Layers, lowest first, with names as browsers give them.
     pub fn new(layers: Vec<Layer>, fps: u32, packet_bytes: usize) -> Self {
         let (frame_spread, keyframe_weight) = (FRAME_SPREAD, KEYFRAME_WEIGHT);
-        Self { layers, fps, packet_bytes, frame_spread, keyframe_weight, keyframe_every: None }
+        Self {
+            layers,
+            fps,
+            packet_bytes,
+            frame_spread,
+            keyframe_weight,
+            keyframe_every: None,
+            frame_weights: Arc::default(),
+            beat: None,
+        }
     }
 
     /// Layers of given width in pixels and mean bits per second, lowest first, three at most.

@@ -1,5 +1,6 @@
 //! Makes the packets of one published track: a burst each frame, stamped, with a keyframe when one is asked for.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -24,13 +25,36 @@ const SILENCE_DBOV: i8 = -127;
 #[derive(Debug)]
 enum Shape {
     Audio(AudioOptions, Option<Box<Pauses>>),
-    Video { packet_bytes: usize, frame_spread: f64, keyframe_weight: f64, keyframe_every: Option<Duration> },
+    Video { packet_bytes: usize, weights: Weights, keyframe_weight: f64, keyframe_every: Option<Duration> },
 }
 
 /// Sizes of frames lie about their mean, the same in each run.
-fn weight_of(frame: u32, spread: f64) -> f64 {
-    let scattered = frame.wrapping_mul(0x9e37_79b1) >> 24;
-    1.0 - spread + 2.0 * spread * f64::from(scattered) / 255.0
+#[derive(Debug)]
+struct Weights {
+    spread: f64,
+    given: Arc<[f64]>,
+}
+
+impl Weights {
+    fn of(&self, frame: u32) -> f64 {
+        if !self.given.is_empty() {
+            return self.given[frame as usize % self.given.len()];
+        }
+        let scattered = frame.wrapping_mul(0x9e37_79b1) >> 24;
+        1.0 - self.spread + 2.0 * self.spread * f64::from(scattered) / 255.0
+    }
+}
+
+/// Bytes of one of a frame's packets, which are about as large as each other, as packetizers of VP8 have it.
+fn part_of(bytes: usize, packets: usize, packet: usize) -> usize {
+    bytes / packets + usize::from(packet < bytes % packets)
+}
+
+/// The first instant from now on that lies whole intervals after the beat.
+fn on_beat(beat: Option<Instant>, interval: Duration, now: Instant) -> Instant {
+    let Some(beat) = beat.filter(|beat| *beat < now) else { return beat.unwrap_or(now) };
+    let into = (now - beat).as_nanos() % interval.as_nanos().max(1);
+    if into == 0 { now } else { now + interval - Duration::from_nanos(into as u64) }
 }
 
 /// Talk and silence in turn, exponentially distributed: people in a call talk two fifths of the time.
@@ -109,8 +133,9 @@ impl Source {
             keyframe_at: now,
         };
         let interval = options.interval.max(AUDIO_INTERVAL_MIN);
-        let pauses = options.pauses.map(|seed| Box::new(Pauses::new(seed, now)));
-        Self::new(Shape::Audio(options, pauses), vec![lane], interval, mid, pt, now)
+        let first = on_beat(options.beat, interval, now);
+        let pauses = options.pauses.map(|seed| Box::new(Pauses::new(seed, first)));
+        Self { next_at: Some(first), ..Self::new(Shape::Audio(options, pauses), vec![lane], interval, mid, pt, now) }
     }
 
     pub(crate) fn video(options: &VideoOptions, mid: Mid, pt: Pt, now: Instant) -> Self {
@@ -127,8 +152,10 @@ impl Source {
         let lanes = options.layers.iter().map(lane).collect();
         let interval = Duration::from_secs(1) / options.fps.max(1);
         let &VideoOptions { packet_bytes, frame_spread, keyframe_weight, keyframe_every, .. } = options;
-        let shape = Shape::Video { packet_bytes, frame_spread, keyframe_weight, keyframe_every };
-        Self::new(shape, lanes, interval, mid, pt, now)
+        let weights = Weights { spread: frame_spread, given: options.frame_weights.clone() };
+        let shape = Shape::Video { packet_bytes, weights, keyframe_weight, keyframe_every };
+        let first = on_beat(options.beat, interval, now);
+        Self { next_at: Some(first), ..Self::new(shape, lanes, interval, mid, pt, now) }
     }
 
     fn new(shape: Shape, lanes: Vec<Lane>, interval: Duration, mid: Mid, pt: Pt, now: Instant) -> Self {
@@ -202,9 +229,9 @@ impl Source {
     ) {
         let keyframe = self.takes_keyframe(index, now);
         let time = self.rtp_time(captured);
-        let (packets, last_bytes) = self.frame_size(index, keyframe);
+        let (packets, frame_bytes) = self.frame_size(index, keyframe);
         for packet in 0..packets {
-            let bytes = last_bytes.filter(|_| packet + 1 == packets);
+            let bytes = frame_bytes.map(|bytes| part_of(bytes, packets, packet));
             let payload = self.payload(index, packet, keyframe, bytes, unix_us);
             if let Some(made) = &mut self.made {
                 made.push(unix_us.saturating_sub((now - captured).as_micros() as u64));
@@ -234,18 +261,16 @@ impl Source {
         keyframe
     }
 
-    /// Packets of the frame that is due, and bytes of the last one when it is not full.
+    /// Packets of the frame that is due, and bytes of all of them when they are not full.
     fn frame_size(&self, index: usize, keyframe: bool) -> (usize, Option<usize>) {
         let lane = &self.lanes[index];
-        let (Some(mean), Shape::Video { packet_bytes, frame_spread, keyframe_weight, .. }) =
-            (lane.frame_bytes, &self.shape)
+        let (Some(mean), Shape::Video { packet_bytes, weights, keyframe_weight, .. }) = (lane.frame_bytes, &self.shape)
         else {
             return (lane.packets_per_frame, None);
         };
-        let weight = if keyframe { *keyframe_weight } else { weight_of(self.frames, *frame_spread) };
+        let weight = if keyframe { *keyframe_weight } else { weights.of(self.frames) };
         let bytes = ((mean as f64 * weight) as usize).max(1);
-        let packets = bytes.div_ceil((*packet_bytes).max(1));
-        (packets, Some(bytes - (packets - 1) * packet_bytes))
+        (bytes.div_ceil((*packet_bytes).max(1)), Some(bytes))
     }
 
     fn payload(&self, index: usize, packet: usize, keyframe: bool, bytes: Option<usize>, unix_us: u64) -> Vec<u8> {
@@ -310,8 +335,8 @@ mod tests {
         let (mut bytes, mut packets) = ([0; 3], Vec::new());
         for frame in 0..900 {
             for (layer, bytes) in bytes.iter_mut().enumerate() {
-                let (count, last) = source.frame_size(layer, frame == 0);
-                *bytes += (count - 1) * 1100 + last.unwrap();
+                let (count, all) = source.frame_size(layer, frame == 0);
+                *bytes += all.unwrap();
                 if layer == 2 {
                     packets.push(count);
                 }
@@ -354,6 +379,33 @@ mod tests {
             keyframes.extend((packets > 2).then_some(frame));
         }
         assert_eq!(keyframes, [0, 50, 100, 150, 200]);
+    }
+
+    #[test]
+    fn a_frame_is_cut_into_packets_about_as_large_as_each_other_and_as_large_as_was_given() {
+        let start = Instant::now();
+        let mut options = VideoOptions::of_rates(&[(640, 500_000)], 25, 1150);
+        (options.frame_weights, options.keyframe_weight) = ([0.8, 1.2].into(), 6.0);
+        let mut source = Source::video(&options, Mid::from("v"), Pt::from(96), start);
+        let mut frames = Vec::new();
+        for frame in 0..4 {
+            frames.push(source.frame_size(0, frame == 0));
+            source.make_frame(start + Duration::from_millis(40) * frame, 1, |_, _| {});
+        }
+        assert_eq!(frames, [(14, Some(15_000)), (3, Some(3_000)), (2, Some(2_000)), (3, Some(3_000))]);
+        let parts: Vec<usize> = (0..3).map(|packet| part_of(3_001, 3, packet)).collect();
+        assert_eq!(parts, [1_001, 1_000, 1_000]);
+    }
+
+    #[test]
+    fn packets_come_on_the_beat_whenever_the_track_begins_to_flow() {
+        let start = Instant::now();
+        let ms = Duration::from_millis;
+        let options = AudioOptions { beat: Some(start + ms(7)), ..AudioOptions::default() };
+        for (begins, first) in [(0, 7), (7, 7), (8, 27), (106, 107), (1_000, 1_007)] {
+            let source = Source::audio(options.clone(), Mid::from("a"), Pt::from(111), start + ms(begins));
+            assert_eq!(source.next_at(), Some(start + ms(first)), "begins after {begins} ms");
+        }
     }
 
     #[test]

@@ -13,12 +13,13 @@ use super::program::Program;
 use super::seen::{self, PersonSeen};
 use super::settings::HTTP_PORT;
 use super::wan::address;
+use crate::chance::{self, SOUNDS_PER_S};
 use crate::dice::{dice, hash, mix};
 use crate::scenario::{Client, Group, Media, Scenario, Takes, What};
 
 /// Largest payload of an RTP packet, as in the simulator.
 const PACKET_BYTES: usize = 1150;
-/// Sizes of frames lie within this share of their mean, as in the simulator.
+/// Sizes of frames lie within this share of their mean where their dice are not the simulator's.
 const FRAME_SPREAD: f64 = 0.25;
 /// Two cores carry no more.
 pub const PEOPLE_MAX: usize = 400;
@@ -93,8 +94,9 @@ fn people(scenario: &Scenario, mesh: &Mesh) -> anyhow::Result<Vec<(usize, Value)
                         "identity": name, "urls": urls(scenario, group.node), "token": token, "back_ms": back_ms, "moves": group.client == Client::Origo, "join_ms": join, "leave_ms": leave, "takes": takes,
                     });
                     if let Some(media) = &group.publishes {
-                        person["audio"] = audio(media, scenario.seed, &name);
-                        person["video"] = video(media);
+                        let mut dice = chance::person(scenario.seed, &name, one == 0, group.stay.join_within).dice;
+                        person["audio"] = audio(media, scenario.seed, &name, &mut dice);
+                        person["video"] = video(media, scenario, &mut dice);
                     }
                     people.push((group.node, person));
                 }
@@ -123,22 +125,29 @@ fn back_ms(seed: u64, name: &str, client: Client) -> u64 {
     dice(seed, &format!("{name} comes back")).random_range(between)
 }
 
-fn audio(media: &Media, seed: u64, name: &str) -> Value {
+/// `person` gives what the simulator draws of this track too.
+fn audio(media: &Media, seed: u64, name: &str, person: &mut SmallRng) -> Value {
     let Some(kbps) = media.audio_kbps else { return Value::Null };
     // JSON keeps whole numbers exact up to 2^53 in every reader.
     let pauses = media.dtx.then(|| mix(hash(name.as_bytes()) ^ mix(seed)) >> 11);
-    json!({ "kbps": kbps, "pauses": pauses })
+    let beat_us = chance::track(person, seed, SOUNDS_PER_S).phase / 1000;
+    json!({ "kbps": kbps, "pauses": pauses, "beat_us": beat_us })
 }
 
-fn video(media: &Media) -> Value {
+/// The same of pictures.
+fn video(media: &Media, scenario: &Scenario, person: &mut SmallRng) -> Value {
     if media.video.is_empty() {
         return Value::Null;
     }
+    let mut track = chance::track(person, scenario.seed, media.fps);
+    let frames = (scenario.duration.as_secs_f64() * media.fps) as usize;
+    let frame_weights: Vec<f64> = (0..frames).map(|_| chance::frame_weight(&mut track.dice)).collect();
     let layers: Vec<Value> = media.video.iter().map(|layer| json!([layer.width, layer.kbps])).collect();
     json!({
         "layers": layers, "fps": media.fps.round() as u32, "packet_bytes": PACKET_BYTES, "frame_spread": FRAME_SPREAD,
         "keyframe_weight": media.keyframe_size,
         "keyframe_every_ms": media.keyframe_every.map(|every| every.as_millis() as u64),
+        "frame_weights": frame_weights, "beat_us": track.phase / 1000,
     })
 }
 

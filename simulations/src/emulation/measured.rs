@@ -10,6 +10,10 @@ use crate::scenario::{Scenario, Trouble};
 
 /// Shorter pauses are none, ms: pictures come each 40 ms and more rarely.
 const PAUSE_LEAST_MS: f64 = 100.0;
+/// What a pause costs has come back, if it does, so long after its end, us.
+const REFILLED_WITHIN: u64 = 1_000_000;
+/// All must be well so long after a fault, us.
+const WELL_AFTER: u64 = 15_000_000;
 
 /// What a run gave.
 #[derive(Clone, Debug, Default)]
@@ -80,22 +84,25 @@ pub fn of_people(scenario: &Scenario, people: &[(usize, PersonSeen)], start_us: 
     for (place, fault) in scenario.faults.iter().enumerate() {
         let until = scenario.faults.get(place + 1).map_or(scenario.duration, |next| next.at);
         let alive = streams.iter().filter(|stream| !dead(&fault.what).iter().any(|node| stream.ends.contains(node)));
-        for stream in alive.filter(|_| interrupts(&fault.what)) {
-            if let (Trouble::Partition(groups), Some(healed)) = (&fault.what, fault.until)
-                && is_cut(groups, stream.ends)
-            {
-                let back =
-                    stream.arrivals.iter().map(|arrival| arrival.came_us).filter(|at| *at > micros(healed)).min();
-                let late = back.map_or(f64::INFINITY, |at| (at - micros(healed)) as f64 / 1e3);
-                samples.entry("heal_ms").or_default().push(late);
-                continue;
-            }
-            let pause = pause(stream, micros(fault.at), micros(until));
-            if let Some((lasted, ended)) = pause.filter(|(lasted, _)| *lasted > PAUSE_LEAST_MS) {
-                let name = if stream.video { "video_gap_ms" } else { "audio_gap_ms" };
-                samples.entry(name).or_default().push(lasted);
-                samples.entry("failover_gap_ms").or_default().push(ended);
-            }
+        let mut whole: Vec<&Stream<'_>> = alive.filter(|_| interrupts(&fault.what)).collect();
+        if let (Trouble::Partition(groups), Some(healed)) = (&fault.what, fault.until) {
+            let cut = |stream: &&Stream<'_>| is_cut(groups, stream.ends);
+            let back = |stream: &&Stream<'_>| stream.first_after(micros(healed));
+            samples.entry("seen_over_cut_ms").or_default().extend(whole.iter().filter(|s| cut(s)).map(back));
+            whole.retain(|stream| !cut(stream));
+            samples.entry("heal_ms").or_default().push(heal_ms(people, micros(healed), end));
+        }
+        let gaps = gaps(&whole, micros(fault.at), micros(until));
+        if matches!(fault.what, Trouble::Gray { .. }) {
+            samples.entry("gray_avoided_ms").or_default().extend(&gaps.failover);
+        }
+        for (name, gaps) in [
+            ("video_gap_ms", gaps.video),
+            ("audio_gap_ms", gaps.audio),
+            ("failover_gap_ms", gaps.failover),
+            ("keyframes_at_failover", gaps.keyframes),
+        ] {
+            samples.entry(name).or_default().extend(gaps);
         }
     }
     let backs = people.iter().filter_map(|(_, person)| back_ms(person));
@@ -199,14 +206,76 @@ fn count(stream: &Stream<'_>, from: u64, to: u64) -> (u64, u64) {
     (came, u64::from(last - first + 1) - came)
 }
 
-/// The longest time without a packet from a fault until another instant, and when it was over after the fault, ms; none of
-/// a stream that was not there before.
-fn pause(stream: &Stream<'_>, fault_us: u64, until_us: u64) -> Option<(f64, f64)> {
-    let mut came: Vec<u64> = stream.arrivals.iter().map(|arrival| arrival.came_us).collect();
-    came.sort_unstable();
-    let around = came.windows(2).filter(|pair| pair[1] > fault_us && pair[1] < until_us);
-    let ms = |from: u64, to: u64| (to - from) as f64 / 1e3;
-    around.map(|pair| (ms(pair[0], pair[1]), ms(fault_us, pair[1]))).max_by(|a, b| a.0.total_cmp(&b.0))
+/// What a fault did to streams whose ends live.
+#[derive(Debug, Default)]
+struct Gaps {
+    /// The longest pause of each picture that was interrupted.
+    video: Vec<f64>,
+    /// The same of each sound between nodes between which a picture was interrupted: those that the fault's node passed on.
+    audio: Vec<f64>,
+    /// From the fault to the end of each pause of more than a moment.
+    failover: Vec<f64>,
+    /// 1 for each of the pictures of which packets were lost for good, else 0.
+    keyframes: Vec<f64>,
+}
+
+/// What happened between a fault and another instant.
+fn gaps(streams: &[&Stream<'_>], fault_us: u64, until_us: u64) -> Gaps {
+    let (mut gaps, mut hit) = (Gaps::default(), BTreeSet::new());
+    let pauses = streams.iter().filter_map(|stream| Some((*stream, stream.pause(fault_us, until_us)?)));
+    let (pictures, sounds): (Vec<_>, Vec<_>) = pauses.partition(|(stream, _)| stream.video);
+    for (stream, (lasted, ended)) in pictures.into_iter().filter(|(_, (lasted, _))| *lasted > PAUSE_LEAST_MS) {
+        hit.insert(stream.ends);
+        gaps.video.push(lasted);
+        gaps.failover.push(ended);
+        gaps.keyframes.push(f64::from(u8::from(stream.has_lost(fault_us, fault_us + (ended * 1e3) as u64))));
+    }
+    for (stream, (lasted, ended)) in sounds {
+        if lasted > PAUSE_LEAST_MS {
+            gaps.failover.push(ended);
+        }
+        if lasted > PAUSE_LEAST_MS || hit.contains(&stream.ends) {
+            gaps.audio.push(lasted);
+        }
+    }
+    gaps
+}
+
+/// From the end of a partition to the last change of whom people see in their room, ms; at once when nothing changes. What
+/// is wrong afterwards is a ghost.
+fn heal_ms(people: &[(usize, PersonSeen)], healed_us: u64, end_us: u64) -> f64 {
+    let until = (healed_us + WELL_AFTER).min(end_us);
+    let seen = people.iter().flat_map(|(_, person)| person.came.iter().chain(&person.left).map(|(at, _)| *at));
+    let last = seen.filter(|at| (healed_us..until).contains(at)).max();
+    last.map_or(0.0, |at| (at - healed_us) as f64 / 1e3)
+}
+
+impl Stream<'_> {
+    /// From an instant to the first packet after it, ms.
+    fn first_after(&self, at_us: u64) -> f64 {
+        let came = self.arrivals.iter().map(|arrival| arrival.came_us).filter(|came| *came > at_us).min();
+        came.map_or(f64::INFINITY, |came| (came - at_us) as f64 / 1e3)
+    }
+
+    /// The longest time without a packet from a fault until another instant, and when it was over after the fault, ms;
+    /// none of a stream that was not there before.
+    fn pause(&self, fault_us: u64, until_us: u64) -> Option<(f64, f64)> {
+        let mut came: Vec<u64> = self.arrivals.iter().map(|arrival| arrival.came_us).collect();
+        came.sort_unstable();
+        let around = came.windows(2).filter(|pair| pair[1] > fault_us && pair[1] < until_us);
+        let ms = |from: u64, to: u64| (to - from) as f64 / 1e3;
+        around.map(|pair| (ms(pair[0], pair[1]), ms(fault_us, pair[1]))).max_by(|a, b| a.0.total_cmp(&b.0))
+    }
+
+    /// Whether packets are missing between the last that had come by a fault and those that came soon after its pause, late
+    /// ones included: then the picture needs a keyframe.
+    fn has_lost(&self, fault_us: u64, ended_us: u64) -> bool {
+        let before = self.arrivals.iter().filter(|arrival| arrival.came_us <= fault_us).map(|arrival| arrival.counter);
+        let in_time = self.arrivals.iter().filter(|arrival| arrival.came_us <= ended_us + REFILLED_WITHIN);
+        let came: BTreeSet<u32> = in_time.map(|arrival| arrival.counter).collect();
+        let (Some(first), Some(last)) = (before.max(), came.last()) else { return true };
+        !(first..=*last).all(|counter| came.contains(&counter))
+    }
 }
 
 #[cfg(test)]
@@ -258,6 +327,40 @@ mod tests {
             person("other/dan", Some(&[])),
         ];
         assert_eq!(ghosts(&all), 2, "ben sees cem, and not ana");
+    }
+
+    /// A picture and the sound of somebody elsewhere, each packet 40 ms on its way; the sound pauses for less.
+    #[test]
+    fn a_picture_that_pauses_needs_a_keyframe_when_something_is_lost_and_its_sound_has_a_gap_too() {
+        let arrival = |counter: u32, came_ms: u64| Arrival {
+            layer: 0,
+            counter,
+            sent_us: u64::from(counter) * 40_000,
+            came_us: came_ms * 1_000,
+            keyframe: false,
+        };
+        let refilled: Vec<Arrival> = (0..50)
+            .map(|at| arrival(at, if (25..35).contains(&at) { 1440 } else { u64::from(at) * 40 + 40 }))
+            .collect();
+        let sound: Vec<Arrival> = (0..50).map(|at| arrival(at, u64::from(at) * 40 + 40)).collect();
+        let of = |lost: Option<u32>| {
+            let arrivals = refilled.iter().filter(|arrival| Some(arrival.counter) != lost).collect();
+            let picture = Stream { ends: [0, 2], video: true, arrivals };
+            let sound = Stream { ends: [0, 2], video: false, arrivals: sound.iter().collect() };
+            let elsewhere = Stream { ends: [1, 2], video: false, arrivals: sound.arrivals.clone() };
+            gaps(&[&picture, &sound, &elsewhere], 1_001_000, 2_000_000)
+        };
+        let whole = of(None);
+        assert_eq!((whole.video, whole.audio, whole.keyframes), (vec![440.0], vec![40.0], vec![0.0]));
+        assert_eq!(of(Some(30)).keyframes, [1.0]);
+    }
+
+    #[test]
+    fn a_room_is_whole_again_when_nobody_comes_or_goes_any_more() {
+        let came = |at: u64| PersonSeen { came: vec![(at, "ana".to_owned())], ..PersonSeen::default() };
+        let people = [(0, came(900_000)), (1, came(2_200_000)), (2, came(1_400_000)), (0, came(40_000_000))];
+        assert_eq!(heal_ms(&people, 1_000_000, 60_000_000), 1200.0);
+        assert_eq!(heal_ms(&people[..1], 1_000_000, 60_000_000), 0.0);
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct PersonSeen {
     pub ended: Vec<(u64, String)>,
     /// When it went on at another node, beside the session that it had.
     pub moved: Vec<u64>,
+    /// When others were seen to come, and who.
+    pub came: Vec<(u64, String)>,
     /// When others were seen to leave, and who.
     pub left: Vec<(u64, String)>,
     /// Whom it saw in the room when all was over; `None` when it was not there then.
@@ -90,6 +92,7 @@ fn take(people: &mut Vec<PersonSeen>, line: &str) -> anyhow::Result<()> {
         "refused" => person.refused.push((value()?.parse()?, value()?.to_owned())),
         "ended" => person.ended.push((value()?.parse()?, value()?.to_owned())),
         "moved" => person.moved.push(value()?.parse()?),
+        "came" => person.came.push((value()?.parse()?, value()?.to_owned())),
         "left" => person.left.push((value()?.parse()?, value()?.to_owned())),
         "shown" => person.shown = Some(values.map(str::to_owned).collect()),
         "made" => {

@@ -8,10 +8,6 @@ use super::mesh::Mesh;
 use super::settings::METRICS_PORT;
 use crate::scenario::{Fault, Gray, Line, Loss, Patch, Scenario, Trouble, What, Which};
 
-/// Datagrams that are larger carry media; links' own messages, gossip and acknowledgements mostly are smaller. A gray node
-/// forwards no media, and answers.
-pub const MEDIA_BYTES: usize = 140;
-
 /// Something that is done at an instant.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Deed {
@@ -153,7 +149,7 @@ pub fn act(mesh: &mut Mesh, scenario: &Scenario, deed: &Deed) -> anyhow::Result<
     match deed {
         Deed::Change(links, patch) => mesh.wan.change(links.clone(), (**patch).clone()),
         Deed::Cut(links, cut) => mesh.wan.cut(links.clone(), *cut),
-        Deed::Gray(links, how) => mesh.wan.gray(links.clone(), how.map(|late| (MEDIA_BYTES, late))),
+        Deed::Gray(links, how) => mesh.wan.gray(links.clone(), *how),
         Deed::Kill(nodes) => nodes.iter().for_each(|node| mesh.kill(*node)),
         Deed::Start(nodes) => nodes.iter().try_for_each(|node| mesh.restart(*node))?,
         Deed::Hold(nodes, still) => {

@@ -116,9 +116,10 @@ impl World<'_> {
     /// Gossip is modelled, and its bytes are too.
     fn count_gossip(&mut self) {
         let (count, bytes) = (self.nodes.len(), crate::gossip::bytes_per_s(self.nodes.len()));
-        for (place, path) in self.paths.iter_mut().enumerate() {
-            if place / count != place % count {
-                path.tally.bytes += bytes;
+        for place in 0..self.paths.len() {
+            let (from, to) = (place / count, place % count);
+            if from != to && self.is_connected(from, to) {
+                self.paths[place].tally.bytes += bytes;
             }
         }
     }

@@ -10,13 +10,11 @@ use rand::rngs::SmallRng;
 use super::event::Event;
 use super::track::{Layer, PAYLOAD_MAX, Stream, Track};
 use super::{Detail, SETTLES, World};
-use crate::dice::dice;
+use crate::chance::{self, SOUNDS_PER_S, TrackChance};
 use crate::scenario::{Group, Media, Takes};
 
 /// LiveKit's `CLIENT_INITIATED`.
 const LEFT: i32 = 1;
-/// Packets of sound in a second.
-const SOUNDS_PER_S: f64 = 50.0;
 /// A clock that people's sessions are numbered by, seconds.
 const EPOCH: u64 = 1_700_000_000;
 
@@ -79,18 +77,16 @@ impl World<'_> {
     }
 
     fn invite_one(&mut self, room: usize, number: usize, group: &Group, name: String, is_first: bool) {
-        let mut dice = dice(self.scenario.seed, &name);
-        let within = group.stay.join_within.as_nanos() as u64;
-        let late = if is_first || within == 0 { 0 } else { dice.random_range(0..within) };
-        let at = (SETTLES + group.stay.join).as_nanos() as u64 + late;
+        let chance = chance::person(self.scenario.seed, &name, is_first, group.stay.join_within);
+        let at = (SETTLES + group.stay.join).as_nanos() as u64 + chance.late;
         self.push(at, Event::Join(self.people.len() as u32));
         self.people.push(Person {
             room,
             node: group.node,
             group: number,
-            sid: ParticipantSid::random(&mut dice),
+            sid: chance.sid,
             identity: Identity(name),
-            dice,
+            dice: chance.dice,
             joined_at: None,
             is_in: false,
             sid_at: None,
@@ -222,8 +218,8 @@ impl World<'_> {
 
     fn make_track(&mut self, number: u32, kind: MediaKind, media: Arc<Media>) -> u32 {
         let person = &mut self.people[number as usize];
-        let sid = TrackSid::random(&mut person.dice);
-        let mut dice = dice(self.scenario.seed, &format!("{sid}"));
+        let per_s = if kind == MediaKind::Audio { SOUNDS_PER_S } else { media.fps };
+        let TrackChance { sid, first, clock, phase, dice } = chance::track(&mut person.dice, self.scenario.seed, per_s);
         let layer = |bytes: f64, active| Layer { frame_bytes: bytes, active, ..Layer::default() };
         let (layers, packets): (Vec<Layer>, Vec<f64>) = match kind {
             MediaKind::Audio => {
@@ -237,7 +233,6 @@ impl World<'_> {
                 (layers.collect(), rates.map(|rate| 2.0 * (rate / PAYLOAD_MAX as f64 + media.fps)).collect())
             }
         };
-        let first = 65_536 + dice.random_range(0..65_536_u64);
         let in_stream = media.in_stream && layers.len() > 1;
         let streams = if in_stream { vec![packets.iter().sum()] } else { packets };
         let track = Track {
@@ -253,7 +248,8 @@ impl World<'_> {
             streams: streams.into_iter().map(|packets| Stream::new(packets, first)).collect(),
             layers,
             left_out: Default::default(),
-            clock: dice.random(),
+            clock,
+            phase,
             spurt: (true, 0),
             dice,
         };
@@ -290,11 +286,9 @@ impl World<'_> {
     }
 
     fn begin_track(&mut self, track: u32) {
-        let at = &mut self.tracks[track as usize];
-        let every = if at.kind == MediaKind::Audio { SOUNDS_PER_S } else { at.media.fps };
-        let phase = at.dice.random_range(0..(1e9 / every) as u64);
+        let at = &self.tracks[track as usize];
         let event = if at.kind == MediaKind::Audio { Event::Sound(track) } else { Event::Frame(track) };
-        self.push(self.now + phase, event);
+        self.push(self.now + at.phase, event);
     }
 
     pub(super) fn leave(&mut self, number: u32) {

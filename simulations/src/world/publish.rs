@@ -11,6 +11,7 @@ use super::copies::of_key;
 use super::event::Event;
 use super::track::{Burst, PAYLOAD_MAX};
 use super::{World, ms};
+use crate::chance::frame_weight;
 
 /// From a publisher to its node, ns: half the round trip of a good access line.
 pub(super) const LAST_MILE: u64 = 10_000_000;
@@ -45,7 +46,7 @@ impl World<'_> {
                 continue;
             }
             let key = whole.unwrap_or_else(|| track.layers[place].take_key(now, &track.media));
-            let size = if key { track.media.keyframe_size } else { track.dice.random_range(0.75..1.25) };
+            let size = if key { track.media.keyframe_size } else { frame_weight(&mut track.dice) };
             let bytes = (track.layers[place].frame_bytes * size).max(20.0);
             let packets = (bytes / PAYLOAD_MAX as f64).ceil();
             let left_before = track.layers[place].burst.left;

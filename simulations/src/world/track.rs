@@ -37,6 +37,8 @@ pub(super) struct Track {
     /// Numbers left out before the next packet to a peer, of layers within one stream.
     pub(super) left_out: BTreeMap<NodeId, u16>,
     pub(super) dice: SmallRng,
+    /// From its begin to its first frame, ns.
+    pub(super) phase: u64,
     /// RTP timestamp.
     pub(super) clock: u32,
     /// Until when somebody talks, or is silent.

@@ -29,6 +29,14 @@ const ROUND_MAX: Duration = Duration::from_millis(500);
 const OUTAGE: Duration = Duration::from_millis(160);
 /// A queue of ours is drained above this.
 const QUEUE_LIMIT: f64 = 0.008;
+/// Below this share of what is allowed the path is hardly used...
+const IDLE: f64 = 0.5;
+/// ...and while this share of what goes comes, its queue is jitter or somebody else's.
+const CAME: f64 = 0.9;
+/// What goes is told as a mean of this time, and so is what came to be held against it, seconds.
+const CAME_SPAN: f64 = 0.5;
+/// Rounds that are remembered for that.
+const PAST_MAX: usize = 32;
 /// The same beside somebody who keeps a queue of his own.
 const QUEUE_LIMIT_COMPETING: f64 = 0.1;
 /// A loss that is never ours to answer.
@@ -85,6 +93,7 @@ pub(super) struct Estimator {
     delays: Delays,
     reported: Option<Instant>,
     round: Option<Round>,
+    past: VecDeque<Past>,
     held_until: Instant,
     /// Where a queue began to stand.
     cap: Option<f64>,
@@ -118,6 +127,15 @@ struct Round {
     missed: i64,
     delay: f64,
     delays: u32,
+}
+
+/// A round that is over: what came in it, and what went then over half a second, in bits per second.
+#[derive(Clone, Copy, Debug)]
+struct Past {
+    at: Instant,
+    span: f64,
+    delivered: f64,
+    sent: f64,
 }
 
 /// Sends less for a while, to see whether less is lost.
@@ -155,6 +173,7 @@ impl Estimator {
             delays: Delays::default(),
             reported: None,
             round: None,
+            past: VecDeque::new(),
             held_until: now,
             cap: None,
             tolerance: TOLERANCE_MIN,
@@ -189,6 +208,7 @@ impl Estimator {
         if gap.is_some_and(|gap| gap > OUTAGE) {
             self.hold(now, rtt + Duration::from_millis(100));
             (self.round, self.test) = (Some(Round::new(now)), None);
+            self.past.clear();
             return;
         }
         let delay = (sample.delays > 0).then(|| self.delays.take(now, sample.delay));
@@ -200,6 +220,10 @@ impl Estimator {
         let verdict = round.judge(now, self.delays.base(), self.allowed);
         self.round = Some(Round::new(now));
         self.queue = verdict.queue;
+        if self.past.len() >= PAST_MAX {
+            self.past.pop_front();
+        }
+        self.past.push_back(Past { at: now, span: verdict.span, delivered: verdict.delivered, sent: demand.sent });
         if now >= self.held_until {
             self.act(now, &verdict, rtt, demand);
             self.allowed = self.allowed.max(FLOOR_BPS);
@@ -217,8 +241,7 @@ impl Estimator {
         let limit = if self.competes { QUEUE_LIMIT_COMPETING } else { QUEUE_LIMIT };
         if verdict.queue > limit {
             // Little was sent and all of it came: jitter or somebody else, and no word on the rate.
-            let is_idle = demand.sent < 0.5 * self.allowed && verdict.delivered > 0.9 * demand.sent;
-            if !is_idle {
+            if demand.sent >= IDLE * self.allowed || !self.has_all_come(now, rtt) {
                 self.drain(now, verdict, rtt);
             }
         } else if let Some(test) = &mut self.test {
@@ -230,6 +253,23 @@ impl Estimator {
         } else {
             self.watch_loss(now, verdict, rtt, demand);
         }
+    }
+
+    /// Whether what went lately has come. A keyframe raises what goes for half a second and comes within one round, so both
+    /// are held against each other over half a second; and what is known to have come went a round trip and two rounds ago
+    /// at most.
+    fn has_all_come(&self, now: Instant, rtt: Duration) -> bool {
+        let since = rtt + 2 * ROUND.1;
+        let lately = self.past.iter().filter(|past| now - past.at <= since);
+        let sent = lately.map(|past| past.sent).fold(f64::MAX, f64::min);
+        let (mut span, mut bits) = (0.0, 0.0);
+        for past in self.past.iter().rev() {
+            (span, bits) = (span + past.span, bits + past.delivered * past.span);
+            if span >= CAME_SPAN {
+                break;
+            }
+        }
+        bits > CAME * sent * span
     }
 
     /// Takes note of calm and of queues that do not move though we gave way: those are somebody else's, and giving way

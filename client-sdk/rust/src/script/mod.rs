@@ -90,6 +90,12 @@ pub struct Video {
     /// As [`VideoOptions::keyframe_every`].
     #[serde(default)]
     pub keyframe_every_ms: Option<u64>,
+    /// As [`VideoOptions::frame_weights`].
+    #[serde(default)]
+    pub frame_weights: Vec<f64>,
+    /// From the start to the beat of frames.
+    #[serde(default)]
+    pub beat_us: Option<u64>,
 }
 
 /// A microphone.
@@ -101,6 +107,9 @@ pub struct Audio {
     /// As [`AudioOptions::pauses`].
     #[serde(default)]
     pub pauses: Option<u64>,
+    /// From the start to the beat of packets.
+    #[serde(default)]
+    pub beat_us: Option<u64>,
 }
 
 /// What somebody takes from an instant on.
@@ -117,22 +126,24 @@ pub struct Taking {
 }
 
 impl Video {
-    fn options(&self) -> VideoOptions {
+    fn options(&self, stage: &Stage) -> VideoOptions {
         let rates: Vec<(u32, u32)> = self.layers.iter().map(|(width, kbps)| (*width, (kbps * 1000.0) as u32)).collect();
         VideoOptions {
             frame_spread: self.frame_spread,
             keyframe_weight: self.keyframe_weight,
             keyframe_every: self.keyframe_every_ms.map(Duration::from_millis),
+            frame_weights: self.frame_weights.clone().into(),
+            beat: stage.beat(self.beat_us),
             ..VideoOptions::of_rates(&rates, self.fps, self.packet_bytes)
         }
     }
 }
 
 impl Audio {
-    fn options(&self) -> AudioOptions {
+    fn options(&self, stage: &Stage) -> AudioOptions {
         let options = AudioOptions::default();
         let packet_bytes = (self.kbps * 1000.0 / 8.0 * options.interval.as_secs_f64()) as usize;
-        AudioOptions { packet_bytes, pauses: self.pauses, ..options }
+        AudioOptions { packet_bytes, pauses: self.pauses, beat: stage.beat(self.beat_us), ..options }
     }
 }
 
@@ -151,6 +162,10 @@ struct Stage {
 impl Stage {
     fn at(&self, ms: u64) -> Instant {
         self.start + Duration::from_millis(ms)
+    }
+
+    fn beat(&self, us: Option<u64>) -> Option<std::time::Instant> {
+        us.map(|us| (self.start + Duration::from_micros(us)).into_std())
     }
 }
 

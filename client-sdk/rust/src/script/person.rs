@@ -80,8 +80,8 @@ async fn join(stage: &Stage, person: &Person, url: &str, before: Option<&str>) -
         ..Options::v1()
     };
     let participant = fleet.connect(url, &person.token, options).await?;
-    person.audio.iter().for_each(|audio| participant.publish_audio("microphone", audio.options()));
-    person.video.iter().for_each(|video| participant.publish_video("camera", video.options()));
+    person.audio.iter().for_each(|audio| participant.publish_audio("microphone", audio.options(stage)));
+    person.video.iter().for_each(|video| participant.publish_video("camera", video.options(stage)));
     Ok(participant)
 }
 
@@ -201,7 +201,9 @@ impl Visit {
     fn learn(&mut self, people: &[proto::ParticipantInfo], record: &mut PersonRecord) {
         for person in people {
             if person.state() != proto::participant_info::State::Disconnected {
-                self.present.insert(person.identity.clone());
+                if self.present.insert(person.identity.clone()) {
+                    record.came.push((unix_us(), person.identity.clone()));
+                }
             } else if self.present.remove(&person.identity) {
                 record.left.push((unix_us(), person.identity.clone()));
             }

@@ -24,6 +24,8 @@ pub struct PersonRecord {
     pub ended: Vec<(u64, String)>,
     /// When it went on at another node.
     pub moved: Vec<u64>,
+    /// When others were seen to come, and who.
+    pub came: Vec<(u64, String)>,
     /// When others were seen to leave, and who.
     pub left: Vec<(u64, String)>,
     /// Whom it saw in the room when the script was over; `None` when it was not there then.
@@ -60,6 +62,7 @@ impl Record {
     /// refused  unix_us  why
     /// ended    unix_us  why
     /// moved    unix_us                                      on to another node
+    /// came     unix_us  identity                            of somebody else
     /// left     unix_us  identity                            of somebody else
     /// shown    identity  identity  …                        in the room when all was over
     /// asked    unix_us                                      for a keyframe
@@ -76,6 +79,7 @@ impl Record {
             person.refused.iter().try_for_each(|(at, why)| writeln!(out, "refused\t{at}\t{}", line(why)))?;
             person.ended.iter().try_for_each(|(at, why)| writeln!(out, "ended\t{at}\t{}", line(why)))?;
             person.moved.iter().try_for_each(|at| writeln!(out, "moved\t{at}"))?;
+            person.came.iter().try_for_each(|(at, who)| writeln!(out, "came\t{at}\t{}", line(who)))?;
             person.left.iter().try_for_each(|(at, who)| writeln!(out, "left\t{at}\t{}", line(who)))?;
             if let Some(shown) = &person.shown {
                 write!(out, "shown")?;

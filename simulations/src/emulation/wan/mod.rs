@@ -1,6 +1,7 @@
 //! The wide area between the nodes of an emulated mesh: every link in one thread of this process, with the simulator's
 //! own model of a link, so that a simulated and an emulated run differ in everything but that.
 
+mod connections;
 mod engine;
 mod switch;
 mod tun;
@@ -27,7 +28,7 @@ use crate::scenario::{Line, Patch};
 enum Command {
     Change(Vec<(usize, usize)>, Box<Patch>),
     Cut(Vec<(usize, usize)>, bool),
-    Gray(Vec<(usize, usize)>, Option<(usize, Option<Duration>)>),
+    Gray(Vec<(usize, usize)>, Option<Option<Duration>>),
     Mend,
     BeginTraces,
     Count(mpsc::Sender<Counts>),
@@ -80,8 +81,8 @@ impl Wan {
         self.tell(Command::Cut(pairs, cut));
     }
 
-    /// Packets that are larger than so many bytes come that much later, or never; or all as they should again.
-    pub fn gray(&self, pairs: Vec<(usize, usize)>, gray: Option<(usize, Option<Duration>)>) {
+    /// Media comes that much later, or never; or as it should again.
+    pub fn gray(&self, pairs: Vec<(usize, usize)>, gray: Option<Option<Duration>>) {
         self.tell(Command::Gray(pairs, gray));
     }
 

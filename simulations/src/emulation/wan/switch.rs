@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use super::connections::Connections;
 use crate::network::{Path, Tally};
 use crate::scenario::{Line, Patch};
 
@@ -43,9 +44,10 @@ struct Link {
     path: Path,
     /// So many faults let nothing through.
     cuts: u32,
-    /// Larger packets come that much later, or never.
-    gray: Option<(usize, Option<Duration>)>,
-    /// Packets that came while it was cut, and larger ones while it was gray.
+    connections: Connections,
+    /// Media comes that much later, or never.
+    gray: Option<Option<Duration>>,
+    /// Media that came while it was gray.
     withheld: u64,
     flying: u64,
 }
@@ -55,7 +57,7 @@ struct Link {
 pub struct LinkCount {
     /// As the model counts.
     pub tally: Tally,
-    /// Packets that a cut or a gray link withheld.
+    /// Packets that a gray link withheld.
     pub withheld: u64,
     /// Packets on their way.
     pub flying: u64,
@@ -83,7 +85,7 @@ impl Switch {
         let link = |((from, a), (to, b)): ((usize, &String), (usize, &String))| {
             let line = lines.get(&(from, to)).cloned().unwrap_or_default();
             let path = Path::new(line, seed, &format!("{a} to {b}"));
-            Link { path, cuts: 0, gray: None, withheld: 0, flying: 0 }
+            Link { path, cuts: 0, connections: Connections::default(), gray: None, withheld: 0, flying: 0 }
         };
         Self {
             count: names.len(),
@@ -106,13 +108,16 @@ impl Switch {
     /// One more fault lets nothing through from now on, or one fewer. What is on its way still comes.
     pub fn cut(&mut self, pairs: &[(usize, usize)], cut: bool) {
         for link in self.places(pairs) {
-            let cuts = &mut self.links[link].cuts;
-            *cuts = cuts.saturating_add_signed(if cut { 1 } else { -1 });
+            let Link { cuts, path, .. } = &mut self.links[link];
+            let before = std::mem::replace(cuts, cuts.saturating_add_signed(if cut { 1 } else { -1 }));
+            if *cuts != before {
+                path.cut(cut);
+            }
         }
     }
 
-    /// Packets that are larger than so many bytes come that much later, or never; or all as they should again.
-    pub fn gray(&mut self, pairs: &[(usize, usize)], gray: Option<(usize, Option<Duration>)>) {
+    /// Media comes that much later, or never; or as it should again.
+    pub fn gray(&mut self, pairs: &[(usize, usize)], gray: Option<Option<Duration>>) {
         for link in self.places(pairs) {
             self.links[link].gray = gray;
         }
@@ -121,7 +126,10 @@ impl Switch {
     /// No link is cut or gray any more.
     pub fn mend(&mut self) {
         for link in &mut self.links {
-            (link.cuts, link.gray) = (0, None);
+            for _ in 0..std::mem::take(&mut link.cuts) {
+                link.path.cut(false);
+            }
+            link.gray = None;
         }
     }
 
@@ -154,8 +162,9 @@ impl Switch {
             return;
         }
         let link = &mut self.links[from * self.count + to];
-        let gray = link.gray.filter(|(bytes, _)| packet.len() > *bytes).map(|(_, late)| late);
-        if link.cuts > 0 || gray == Some(None) {
+        let is_media = link.connections.is_media(now, packet);
+        let gray = link.gray.filter(|_| is_media);
+        if gray == Some(None) {
             link.withheld += 1;
             return;
         }
@@ -264,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_link_withholds_what_comes_and_lets_it_through_once_it_is_whole() {
+    fn a_cut_link_loses_what_comes_and_lets_it_through_once_it_is_whole() {
         let mut switch = switch();
         switch.take(0, 0, &packet(0, 1, 100));
         switch.cut(&[(0, 1)], true);
@@ -273,7 +282,8 @@ mod tests {
         switch.cut(&[(0, 1)], false);
         switch.take(2 * MS, 0, &packet(0, 1, 100));
         assert_eq!(given(&mut switch, 50 * MS), [(31 * MS, 0, 100), (40 * MS, 1, 100), (42 * MS, 1, 100)]);
-        assert_eq!((switch.counts()[1].withheld, switch.counts()[1].tally.packets), (1, 2));
+        let tally = switch.counts()[1].tally;
+        assert_eq!((tally.packets, tally.bytes, tally.lost), (3, 300, 1), "what is lost was sent");
     }
 
     #[test]
@@ -298,18 +308,30 @@ mod tests {
     }
 
     #[test]
-    fn a_gray_link_carries_small_packets_and_large_ones_late_or_not() {
+    fn a_gray_link_carries_reports_and_gossip_and_media_late_or_not() {
         let mut switch = switch();
-        switch.gray(&[(0, 1)], Some((140, Some(Duration::from_millis(200)))));
-        switch.gray(&[(0, 2)], Some((140, None)));
-        for to in [1, 2] {
-            switch.take(0, 0, &packet(0, to, 100));
-            switch.take(0, 0, &packet(0, to, 900));
+        let of = |connection: u8, to: usize, bytes: usize| {
+            let mut packet = packet(0, to, bytes);
+            packet[29..37].fill(connection);
+            packet
+        };
+        for (to, at) in [1, 2].into_iter().flat_map(|to| (0..8).map(move |at| (to, at))) {
+            switch.take(at * 50 * MS, 0, &of(1, to, 131));
         }
-        assert_eq!(given(&mut switch, 300 * MS), [(10 * MS, 2, 100), (40 * MS, 1, 100), (240 * MS, 1, 900)]);
+        given(&mut switch, 1000 * MS);
+        switch.gray(&[(0, 1)], Some(Some(Duration::from_millis(200))));
+        switch.gray(&[(0, 2)], Some(None));
+        for to in [1, 2] {
+            switch.take(1000 * MS, 0, &of(1, to, 131));
+            switch.take(1000 * MS, 0, &of(1, to, 900));
+            switch.take(1000 * MS, 0, &of(2, to, 950));
+        }
+        let late =
+            [(1010 * MS, 2, 131), (1010 * MS, 2, 950), (1040 * MS, 1, 131), (1040 * MS, 1, 950), (1240 * MS, 1, 900)];
+        assert_eq!(given(&mut switch, 1300 * MS), late);
         switch.mend();
-        switch.take(300 * MS, 0, &packet(0, 2, 900));
-        assert_eq!(given(&mut switch, 310 * MS), [(310 * MS, 2, 900)]);
+        switch.take(1300 * MS, 0, &of(1, 2, 900));
+        assert_eq!(given(&mut switch, 1310 * MS), [(1310 * MS, 2, 900)]);
     }
 
     #[test]

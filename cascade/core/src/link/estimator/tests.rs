@@ -51,6 +51,15 @@ impl Path {
     }
 }
 
+impl Path {
+    /// One report: what came, how long it took, and what goes.
+    fn report(&mut self, bytes: u64, delay_ms: u32, sent: f64) {
+        self.now += 50 * MS;
+        let sample = Sample { bytes, packets: bytes / 800, missed: 0, delay: delay_ms * 1000, delays: 10 };
+        self.estimator.take(self.now, &sample, self.rtt, Demand { mean: sent, sent, next: 0.0 });
+    }
+}
+
 #[test]
 fn a_connection_begins_as_configured_or_below_what_worked_or_low() {
     assert_eq!(start_bps(80 * MS, Some(40_000_000), Some(20e6)), 40e6);
@@ -176,6 +185,30 @@ fn jitter_of_a_quiet_link_does_not_lower_its_rate() {
     (path.demand, path.foreign) = (0.1e6, 0.02);
     path.run(2.0);
     assert_eq!(path.estimator.allowed_bps(), before);
+}
+
+#[test]
+fn jitter_right_after_a_keyframe_does_not_lower_the_rate_of_a_quiet_link() {
+    let mut path = Path::new(80, 1e9, 50e6);
+    // 1.3 Mb/s; three keyframes of 12 kB each raise what goes to 1.9 Mb/s for half a second, and come at once.
+    for second in 0..20 {
+        for at in 0..20 {
+            let is_raised = second == 10 && at < 10;
+            let came = if is_raised && at == 1 { 8_000 + 36_000 } else { 8_000 };
+            let delay = if is_raised { 52 } else { 40 };
+            path.report(came, delay, if is_raised { 1.9e6 } else { 1.3e6 });
+        }
+    }
+    assert_eq!(path.estimator.allowed_bps(), 50e6);
+}
+
+#[test]
+fn a_path_that_narrows_below_what_goes_is_answered_though_much_more_was_allowed() {
+    let mut path = Path::new(80, 1e9, 50e6);
+    (0..100).for_each(|_| path.report(62_500, 40, 10e6));
+    assert_eq!(path.estimator.allowed_bps(), 50e6);
+    (1..=12).for_each(|at| path.report(31_250, 40 + at * 50, 10e6));
+    assert!(path.estimator.allowed_bps() < 5e6, "{}", path.estimator.allowed_bps());
 }
 
 #[test]
