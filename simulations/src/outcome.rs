@@ -30,6 +30,9 @@ pub struct Outcome {
     pub nodes: Vec<NodeOutcome>,
     /// Directed links that carried something.
     pub links: Vec<LinkOutcome>,
+    /// When the first camera (`true`) and the first microphone of everybody who publishes began, ns since the start. For
+    /// who repeats the run elsewhere; in no report.
+    pub begun: BTreeMap<(String, bool), u64>,
     /// Trees as they stood at the end.
     pub trees: Vec<TreeOutcome>,
     /// Invariants that did not hold; a run with one has failed.

@@ -78,8 +78,9 @@ pub fn run(args: &Args, simulate: &Run) -> anyhow::Result<bool> {
     let mut all = Vec::new();
     for scenario in &scenarios {
         let options = Options { programs: programs.clone(), folder: None, estimates: false, keep: args.keep };
-        let emulated = replay::run(scenario, &options, args.quiet)?;
-        let beside = Beside::of(scenario, &simulate(scenario), &emulated);
+        let simulated = simulate(scenario);
+        let emulated = replay::run(scenario, &simulated.begun, &options, args.quiet)?;
+        let beside = Beside::of(scenario, &simulated, &emulated);
         print!("{}", beside.table());
         if args.links {
             print!("{}", beside.link_table());

@@ -1,5 +1,6 @@
 //! The people of a scenario as real participants: one `origo-load` a node, beside it in its namespace.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,6 +27,10 @@ pub const PEOPLE_MAX: usize = 400;
 /// Somebody who comes and goes does so at most this often.
 const STAYS_MAX: usize = 1000;
 
+/// When the simulator's cameras (`true`) and microphones began, ns since the start: real ones have the same beat, so that
+/// what meets on a link in one run meets in the other.
+pub type Begun = BTreeMap<(String, bool), u64>;
+
 /// Everybody, at work.
 #[derive(Debug)]
 pub struct Crowd {
@@ -34,8 +39,8 @@ pub struct Crowd {
 
 impl Crowd {
     /// Starts them: the scenario begins at this instant.
-    pub fn start(scenario: &Scenario, mesh: &Mesh, start_unix_ms: u64) -> anyhow::Result<Self> {
-        let people = people(scenario, mesh)?;
+    pub fn start(scenario: &Scenario, begun: &Begun, mesh: &Mesh, start_unix_ms: u64) -> anyhow::Result<Self> {
+        let people = people(scenario, begun, mesh)?;
         let mut programs = Vec::new();
         for (place, node) in mesh.nodes.iter().enumerate() {
             let here: Vec<&Value> = people.iter().filter(|(at, _)| *at == place).map(|(_, person)| person).collect();
@@ -80,7 +85,7 @@ impl Crowd {
 }
 
 /// Everybody, with the node that serves them.
-fn people(scenario: &Scenario, mesh: &Mesh) -> anyhow::Result<Vec<(usize, Value)>> {
+fn people(scenario: &Scenario, begun: &Begun, mesh: &Mesh) -> anyhow::Result<Vec<(usize, Value)>> {
     let mut people = Vec::new();
     for (room_place, room) in scenario.rooms.iter().enumerate() {
         for (number, group) in room.groups.iter().enumerate() {
@@ -95,8 +100,9 @@ fn people(scenario: &Scenario, mesh: &Mesh) -> anyhow::Result<Vec<(usize, Value)
                     });
                     if let Some(media) = &group.publishes {
                         let mut dice = chance::person(scenario.seed, &name, one == 0, group.stay.join_within).dice;
-                        person["audio"] = audio(media, scenario.seed, &name, &mut dice);
-                        person["video"] = video(media, scenario, &mut dice);
+                        let beat_us = |is_picture| begun.get(&(name.clone(), is_picture)).map(|at| at / 1000);
+                        person["audio"] = audio(media, scenario.seed, &name, beat_us(false), &mut dice);
+                        person["video"] = video(media, scenario, beat_us(true), &mut dice);
                     }
                     people.push((group.node, person));
                 }
@@ -126,16 +132,17 @@ fn back_ms(seed: u64, name: &str, client: Client) -> u64 {
 }
 
 /// `person` gives what the simulator draws of this track too.
-fn audio(media: &Media, seed: u64, name: &str, person: &mut SmallRng) -> Value {
+fn audio(media: &Media, seed: u64, name: &str, beat_us: Option<u64>, person: &mut SmallRng) -> Value {
     let Some(kbps) = media.audio_kbps else { return Value::Null };
     // JSON keeps whole numbers exact up to 2^53 in every reader.
     let pauses = media.dtx.then(|| mix(hash(name.as_bytes()) ^ mix(seed)) >> 11);
-    let beat_us = chance::track(person, seed, SOUNDS_PER_S).phase / 1000;
+    let track = chance::track(person, seed, SOUNDS_PER_S);
+    let beat_us = beat_us.unwrap_or(track.phase / 1000);
     json!({ "kbps": kbps, "pauses": pauses, "beat_us": beat_us })
 }
 
 /// The same of pictures.
-fn video(media: &Media, scenario: &Scenario, person: &mut SmallRng) -> Value {
+fn video(media: &Media, scenario: &Scenario, beat_us: Option<u64>, person: &mut SmallRng) -> Value {
     if media.video.is_empty() {
         return Value::Null;
     }
@@ -147,7 +154,7 @@ fn video(media: &Media, scenario: &Scenario, person: &mut SmallRng) -> Value {
         "layers": layers, "fps": media.fps.round() as u32, "packet_bytes": PACKET_BYTES, "frame_spread": FRAME_SPREAD,
         "keyframe_weight": media.keyframe_size,
         "keyframe_every_ms": media.keyframe_every.map(|every| every.as_millis() as u64),
-        "frame_weights": frame_weights, "beat_us": track.phase / 1000,
+        "frame_weights": frame_weights, "beat_us": beat_us.unwrap_or(track.phase / 1000),
     })
 }
 

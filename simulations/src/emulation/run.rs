@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 
-use super::crowd::Crowd;
+use super::crowd::{Begun, Crowd};
 use super::measured::{LinkMeasured, Measured, of_people};
 use super::mesh::{Mesh, Options};
 use super::troubles::{self, Deed};
@@ -32,8 +32,8 @@ struct Tallies {
     again: BTreeMap<(usize, usize), u64>,
 }
 
-/// Runs a scenario.
-pub fn run(scenario: &Scenario, options: &Options, quiet: bool) -> anyhow::Result<Measured> {
+/// Runs a scenario; cameras and microphones begin as they did in the simulator.
+pub fn run(scenario: &Scenario, begun: &Begun, options: &Options, quiet: bool) -> anyhow::Result<Measured> {
     let (deeds, untold) = troubles::deeds(scenario);
     for sentence in settings::untold(scenario).iter().chain(&untold) {
         eprintln!("origo-sim: {}: {sentence}", scenario.name);
@@ -49,7 +49,7 @@ pub fn run(scenario: &Scenario, options: &Options, quiet: bool) -> anyhow::Resul
     let start_us = (SystemTime::now().duration_since(UNIX_EPOCH)? + LEAD).as_micros() as u64;
     // Scripts count in whole milliseconds.
     let start_us = start_us - start_us % 1000;
-    let mut crowd = Crowd::start(scenario, &mesh, start_us / 1000)?;
+    let mut crowd = Crowd::start(scenario, begun, &mesh, start_us / 1000)?;
     interrupt::sleep_until(start - COUNTED_BEFORE)?;
     let before = tallies(&mut mesh);
     interrupt::sleep_until(start)?;

@@ -93,6 +93,7 @@ pub(crate) fn made_by_hand() -> Outcome {
                 keyframe_requests: u64::from(at % 7 == 0),
             })
             .collect(),
+        begun: BTreeMap::new(),
         nodes: places.iter().enumerate().map(node).collect(),
         links,
         trees,

@@ -205,7 +205,7 @@ impl World<'_> {
             self.cascade(node, Input::Publish(record));
         }
         for track in tracks {
-            self.begin_track(track);
+            self.begin_track(number, track);
         }
         self.takers_changed(local);
     }
@@ -285,10 +285,13 @@ impl World<'_> {
         }
     }
 
-    fn begin_track(&mut self, track: u32) {
+    fn begin_track(&mut self, person: u32, track: u32) {
         let at = &self.tracks[track as usize];
-        let event = if at.kind == MediaKind::Audio { Event::Sound(track) } else { Event::Frame(track) };
-        self.push(self.now + at.phase, event);
+        let (first, is_picture) = (self.now + at.phase, at.kind == MediaKind::Video);
+        let identity = self.people[person as usize].identity.0.clone();
+        let since_start = first.saturating_sub(SETTLES.as_nanos() as u64);
+        self.begun.entry((identity, is_picture)).or_insert(since_start);
+        self.push(first, if is_picture { Event::Frame(track) } else { Event::Sound(track) });
     }
 
     pub(super) fn leave(&mut self, number: u32) {

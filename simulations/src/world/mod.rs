@@ -152,6 +152,8 @@ struct World<'a> {
     locals_by_place: BTreeMap<(usize, usize), usize>,
     tracks: Vec<Track>,
     tracks_by_sid: BTreeMap<TrackSid, u32>,
+    /// When the first picture and the first sound of each person began, ns since the start.
+    begun: BTreeMap<(String, bool), u64>,
     trees: Trees,
     silences: Silences,
     /// Payloads of every length that was needed.
@@ -217,6 +219,7 @@ impl<'a> World<'a> {
             awaits: Vec::new(),
             locals_by_place: BTreeMap::new(),
             tracks: Vec::new(),
+            begun: BTreeMap::new(),
             tracks_by_sid: BTreeMap::new(),
             trees: Trees::default(),
             silences: Silences::default(),

@@ -30,6 +30,7 @@ impl World<'_> {
             asserts: self.scenario.asserts.iter().map(assertion).collect(),
             metrics,
             seconds: self.seconds,
+            begun: self.begun,
             nodes,
             links,
             trees,
