@@ -38,11 +38,11 @@ pub fn run(scenario: &Scenario, begun: &Begun, options: &Options, quiet: bool) -
     for sentence in settings::untold(scenario).iter().chain(&untold) {
         eprintln!("origo-sim: {}: {sentence}", scenario.name);
     }
-    let begun = Instant::now();
+    let asked = Instant::now();
     let mut mesh = Mesh::up(scenario, options)?;
     say(
         quiet,
-        &format!("{}: {} nodes are up after {:.1} s", scenario.name, mesh.nodes.len(), begun.elapsed().as_secs_f64()),
+        &format!("{}: {} nodes are up after {:.1} s", scenario.name, mesh.nodes.len(), asked.elapsed().as_secs_f64()),
     );
     interrupt::sleep_until(Instant::now() + SETTLES)?;
     let start = Instant::now() + LEAD;

@@ -62,7 +62,7 @@ fn packets_between_namespaces_come_when_they_are_due_and_cut_links_carry_none() 
     wan.cut(vec![(0, 1)], true);
     wan.counts();
     one.send_to(b"lost", (address(1), 7000)).unwrap();
-    while wan.counts().links[1].withheld == 0 {}
+    while wan.counts().links[1].tally.lost == 0 {}
     wan.cut(vec![(0, 1)], false);
     wan.counts();
     one.send_to(b"here", (address(1), 7000)).unwrap();
