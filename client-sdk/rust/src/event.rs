@@ -61,6 +61,16 @@ pub enum Event {
     Signal(Box<proto::SignalResponse>),
     /// The server ends or moves the session.
     Leave(Box<proto::LeaveRequest>),
+    /// With [`crate::Options::dies_silently`]: the signaling socket broke without a word, and nothing follows from it.
+    SignalLost {
+        /// A sentence.
+        reason: String,
+    },
+    /// With [`crate::Options::watches`]: nothing has come of the server for some looks, though more was usual.
+    Silent {
+        /// For about so long.
+        since: Duration,
+    },
     /// Nothing more comes.
     Closed {
         /// A sentence.

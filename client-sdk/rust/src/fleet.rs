@@ -78,6 +78,7 @@ pub(crate) enum Order {
     Add(usize, Box<Member>),
     Signal(usize, Box<proto::SignalResponse>),
     SignalClosed(usize, String),
+    SignalBroken(usize, String),
     Command(usize, Command),
     Report(usize, oneshot::Sender<Report>),
     Totals(oneshot::Sender<Totals>),
@@ -203,12 +204,15 @@ impl Fleet {
 
 /// Carries signaling between the socket and the thread, until either ends.
 async fn carry_signals(fleet: Fleet, id: usize, mut socket: Socket, mut signals: Signals) {
-    let reason = loop {
+    let broken = loop {
         tokio::select! {
             response = socket.next() => match response {
                 Some(Ok(response)) => fleet.order(Order::Signal(id, Box::new(response))),
                 Some(Err(error)) => break error.to_string(),
-                None => break "the server closed the signaling socket".to_owned(),
+                None => {
+                    let reason = "the server closed the signaling socket".to_owned();
+                    return fleet.order(Order::SignalClosed(id, reason));
+                }
             },
             request = signals.recv() => match request {
                 Some(request) => if let Err(error) = socket.send(&request).await { break error.to_string() },
@@ -216,7 +220,7 @@ async fn carry_signals(fleet: Fleet, id: usize, mut socket: Socket, mut signals:
             },
         }
     };
-    fleet.order(Order::SignalClosed(id, reason));
+    fleet.order(Order::SignalBroken(id, broken));
 }
 
 async fn local_ip_toward(url: &str) -> Result<IpAddr, ConnectError> {
@@ -348,6 +352,7 @@ impl Engine {
             Order::Add(id, member) => self.add(id, member),
             Order::Signal(id, response) => self.input(id, Input::Signal(response)),
             Order::SignalClosed(id, reason) => self.input(id, Input::SignalClosed(reason)),
+            Order::SignalBroken(id, reason) => self.input(id, Input::SignalBroken(reason)),
             Order::Command(id, command) => self.input(id, Input::Command(command)),
             Order::Report(id, reply) => {
                 let report = self.members.get(&id).map(|member| report(&member.session));

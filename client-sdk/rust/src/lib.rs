@@ -29,6 +29,7 @@ mod options;
 mod participant;
 mod peer;
 mod publication;
+mod pulse;
 mod reception;
 pub mod script;
 mod sections;

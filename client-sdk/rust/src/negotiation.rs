@@ -67,6 +67,7 @@ impl Session {
         if join.ping_interval > 0 {
             self.set_ping_interval(Duration::from_secs(join.ping_interval as u64), now);
         }
+        self.ping_timeout = u64::try_from(join.ping_timeout).ok().filter(|s| *s > 0).map(Duration::from_secs);
         self.offer_wanted = !self.single_connection;
         self.tell(Event::Joined(Box::new(join)));
     }

@@ -16,6 +16,11 @@ pub struct Options {
     /// Say that this client can go on at another node with a successor of its session, and of which session (`PA_…`) the
     /// new one is the successor, if it is one.
     pub successor: Option<Successor>,
+    /// Tell when nothing comes of the server any more, as `@origo/client` finds it out.
+    pub watches: bool,
+    /// A signaling socket that breaks says nothing, as when the machine of the server has died: the session ends when
+    /// pings have stayed unanswered for as long as the server said, as those of SDKs do.
+    pub dies_silently: bool,
     /// Keep when each packet came, for [`crate::TrackReport::arrivals`].
     pub record: bool,
     /// Longest wait for the server's answer to the join and for the connection.
@@ -29,6 +34,8 @@ impl Default for Options {
             auto_subscribe: true,
             light: false,
             successor: None,
+            watches: false,
+            dies_silently: false,
             record: false,
             join_timeout: Duration::from_secs(10),
         }

@@ -15,6 +15,7 @@ use crate::event::Event;
 use crate::options::{AudioOptions, Options, VideoOptions};
 use crate::peer::{Additions, Peer, PeerOutput};
 use crate::publication::{Content, Publication};
+use crate::pulse::{self, Pulse};
 use crate::reception::{Packet, Reception, TrackReport};
 use crate::source::Source;
 use crate::totals::Totals;
@@ -36,8 +37,10 @@ pub(crate) const SUBSCRIBER: usize = 1;
 pub enum Input<'a> {
     /// A message of the server.
     Signal(Box<proto::SignalResponse>),
-    /// The signaling socket is gone.
+    /// The server has closed the signaling socket.
     SignalClosed(String),
+    /// The signaling socket broke.
+    SignalBroken(String),
     /// A datagram came on the socket of a connection.
     Datagram {
         /// Index of the connection, as in [`Session::new`]'s addresses.
@@ -107,6 +110,11 @@ pub struct Session {
     pub(crate) closed: bool,
     pub(crate) ping_interval: Option<Duration>,
     next_ping_at: Instant,
+    dies_silently: bool,
+    /// What the server says about pings that stay unanswered, and when it last said anything.
+    pub(crate) ping_timeout: Option<Duration>,
+    signal_heard_at: Instant,
+    watch: Option<Watch>,
     /// When the session ends for want of a media connection, and why.
     ends_at: Option<(Instant, String)>,
     outputs: VecDeque<Output>,
@@ -114,6 +122,14 @@ pub struct Session {
     data: VecDeque<(bool, Vec<u8>)>,
     next_sequence: u32,
     epoch: (Instant, u64),
+}
+
+/// Looks at what comes of the server.
+#[derive(Debug)]
+struct Watch {
+    pulse: Pulse,
+    came: bool,
+    next_at: Instant,
 }
 
 impl Session {
@@ -140,6 +156,10 @@ impl Session {
             closed: false,
             ping_interval: None,
             next_ping_at: now + IDLE,
+            dies_silently: options.dies_silently,
+            ping_timeout: None,
+            signal_heard_at: now,
+            watch: options.watches.then(|| Watch { pulse: Pulse::default(), came: false, next_at: now + pulse::TICK }),
             ends_at: None,
             outputs: VecDeque::new(),
             drained: VecDeque::new(),
@@ -164,9 +184,17 @@ impl Session {
     /// Takes one input. Afterwards poll until [`Output::Timeout`].
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
         match input {
-            Input::Signal(message) => self.handle_signal(now, *message),
+            Input::Signal(message) => {
+                self.signal_heard_at = now;
+                self.handle_signal(now, *message);
+            }
             Input::SignalClosed(reason) => self.close(reason),
+            Input::SignalBroken(reason) if self.dies_silently && self.joined => self.tell(Event::SignalLost { reason }),
+            Input::SignalBroken(reason) => self.close(reason),
             Input::Datagram { connection, from, datagram } => {
+                if let Some(watch) = &mut self.watch {
+                    watch.came = true;
+                }
                 if self.handle_light(connection, now, from, datagram) {
                     return;
                 }
@@ -191,8 +219,9 @@ impl Session {
         }
         let connections = self.peers.iter().map(Peer::timeout);
         let frames = self.publications.iter().filter_map(|publication| publication.source()?.next_at());
-        let end = self.ends_at.iter().map(|(at, _)| *at);
-        Output::Timeout(connections.chain(frames).chain(end).fold(self.next_ping_at, Instant::min))
+        let end = self.ends_at.iter().map(|(at, _)| *at).chain(self.unanswered_at());
+        let look = self.watch.iter().map(|watch| watch.next_at);
+        Output::Timeout(connections.chain(frames).chain(end).chain(look).fold(self.next_ping_at, Instant::min))
     }
 
     /// What came of each subscribed track so far.
@@ -286,6 +315,10 @@ impl Session {
         if let Some((_, reason)) = self.ends_at.take_if(|(at, _)| now >= *at) {
             self.close(reason);
         }
+        if self.unanswered_at().is_some_and(|at| now >= at) {
+            self.close("pings stayed unanswered".to_owned());
+        }
+        self.look(now);
         for (connection, peer) in self.peers.iter_mut().enumerate() {
             if let Some(feedback) = peer.feedback(now, &self.receptions) {
                 self.outputs.push_back(Output::Transmit(connection, feedback));
@@ -296,6 +329,21 @@ impl Session {
         }
         self.make_frames(now);
         self.flush_data();
+    }
+
+    /// When pings will have stayed unanswered for too long, with a server that may die silently.
+    fn unanswered_at(&self) -> Option<Instant> {
+        let patience = self.ping_timeout.filter(|_| self.dies_silently && !self.closed)?;
+        Some(self.signal_heard_at + patience)
+    }
+
+    fn look(&mut self, now: Instant) {
+        let Some(watch) = self.watch.as_mut().filter(|watch| now >= watch.next_at) else { return };
+        watch.next_at = now + pulse::TICK;
+        if watch.pulse.look(std::mem::take(&mut watch.came)) {
+            let since = watch.pulse.silence();
+            self.tell(Event::Silent { since });
+        }
     }
 
     fn ping(&mut self, now: Instant) {

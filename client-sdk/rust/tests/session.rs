@@ -37,6 +37,8 @@ struct World {
     channel: Option<ChannelId>,
     /// The next media packet to the client is lost.
     loses_next: bool,
+    /// The machine of the SFU has died.
+    is_dead: bool,
 }
 
 fn server(connection: usize) -> SocketAddr {
@@ -73,8 +75,9 @@ impl World {
             data: VecDeque::new(),
             channel: None,
             loses_next: false,
+            is_dead: false,
         };
-        world.say(Response::Join(proto::JoinResponse { ping_interval: 5, ..Default::default() }));
+        world.say(Response::Join(proto::JoinResponse { ping_interval: 1, ping_timeout: 3, ..Default::default() }));
         match offer {
             Some(offer) => world.answer_offer(&offer),
             None => world.offer_track(with_track),
@@ -179,6 +182,7 @@ impl World {
                 str0m::Output::Transmit(transmit) if is_media(&transmit.contents) && self.loses_next => {
                     self.loses_next = false;
                 }
+                str0m::Output::Transmit(_) if self.is_dead => {}
                 str0m::Output::Transmit(transmit) => {
                     let input = Input::Datagram { connection, from: server(connection), datagram: &transmit.contents };
                     self.client.handle_input(self.now, input);
@@ -401,4 +405,45 @@ fn a_light_receiver_counts_a_picture_that_stands_still() {
     let freezes = world.client.report(world.now)[0].freezes;
     assert_eq!(freezes.count, 1);
     assert!((400_000..600_000).contains(&freezes.longest_us), "{freezes:?}");
+}
+
+/// A client that hears sound or picture each 20 ms for two seconds, until the machine of the SFU dies; gives when.
+fn until_death(options: Options) -> (World, Instant) {
+    let mut world = World::joined(options);
+    world.run_until("the connection", |world| world.has(|event| matches!(event, Event::Connected)));
+    for counter in 0..100 {
+        world.send(counter);
+        (0..4).for_each(|_| world.step());
+    }
+    world.is_dead = true;
+    let died_at = world.now;
+    (world, died_at)
+}
+
+#[test]
+fn a_server_of_which_nothing_comes_any_more_is_doubted_within_400_ms() {
+    let is_silent = |event: &Event| matches!(event, Event::Silent { .. });
+    let (mut world, died_at) = until_death(Options { watches: true, light: true, ..Options::v1() });
+    assert!(!world.has(is_silent), "{:?}", world.events);
+    world.run_until("the silence", |world| world.has(is_silent));
+    let after = world.now - died_at;
+    assert!(after >= Duration::from_millis(300) && after <= Duration::from_millis(410), "{after:?}");
+}
+
+#[test]
+fn a_socket_that_breaks_as_the_machine_dies_ends_nothing_until_pings_have_stayed_unanswered() {
+    let is_closed = |event: &Event| matches!(event, Event::Closed { .. });
+    let (mut world, died_at) = until_death(Options { dies_silently: true, ..Options::v1() });
+    world.say(Response::PongResp(proto::Pong::default()));
+    world.client.handle_input(world.now, Input::SignalBroken("reset".to_owned()));
+    world.step();
+    assert!(world.has(|event| matches!(event, Event::SignalLost { reason } if reason == "reset")));
+    world.run_until("the end", |world| world.has(is_closed));
+    let after = world.now - died_at;
+    assert!(after >= Duration::from_secs(3) && after <= Duration::from_millis(3_020), "{after:?}");
+
+    let mut world = World::joined(Options::v1());
+    world.client.handle_input(world.now, Input::SignalBroken("reset".to_owned()));
+    world.step();
+    assert!(world.has(is_closed), "without that it is over at once");
 }

@@ -15,8 +15,7 @@ use crate::rooms::{RoomsHandle, SessionOutput, SessionStream};
 
 /// How often we ping; LiveKit's interval.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
-/// How long a client may be silent on the socket, pongs included: it pings every 5 s and answers our pings, and
-/// `ping_timeout` in its join response is 15 s.
+/// How long a client may be silent on the socket, pongs included: it is asked to ping every second and answers our pings.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
 /// How long a client may take to its first request: every SDK asks for something or pings within 5 s.
 const FIRST_REQUEST_MAX: Duration = Duration::from_secs(20);

@@ -24,6 +24,8 @@ const PACKET_BYTES: usize = 1150;
 const FRAME_SPREAD: f64 = 0.25;
 /// Two cores carry no more.
 pub const PEOPLE_MAX: usize = 400;
+/// Makes the chances of somebody who comes back others than those of its voice.
+const COMES_BACK: u64 = 1;
 /// Somebody who comes and goes does so at most this often.
 const STAYS_MAX: usize = 1000;
 
@@ -93,10 +95,11 @@ fn people(scenario: &Scenario, begun: &Begun, mesh: &Mesh) -> anyhow::Result<Vec
                 let name = format!("{}/{}/{number}/{one}", room.name, mesh.nodes[group.node].name);
                 let token = mesh.token(&room.name, &name)?;
                 let takes = takes(scenario, room_place, group);
-                let back_ms = back_ms(scenario.seed, &name, group.client);
+                // JSON keeps whole numbers exact up to 2^53 in every reader.
+                let seed = mix(hash(name.as_bytes()) ^ mix(scenario.seed ^ COMES_BACK)) >> 11;
                 for (join, leave) in stays(scenario, group, &name, one == 0) {
                     let mut person = json!({
-                        "identity": name, "urls": urls(scenario, group.node), "token": token, "back_ms": back_ms, "moves": group.client == Client::Origo, "join_ms": join, "leave_ms": leave, "takes": takes,
+                        "identity": name, "urls": urls(scenario, group.node), "token": token, "seed": seed, "moves": group.client == Client::Origo, "join_ms": join, "leave_ms": leave, "takes": takes,
                     });
                     if let Some(media) = &group.publishes {
                         let mut dice = chance::person(scenario.seed, &name, one == 0, group.stay.join_within).dice;
@@ -120,15 +123,6 @@ fn urls(scenario: &Scenario, node: usize) -> Vec<String> {
     let mut nodes: Vec<usize> = (0..scenario.topology.nodes.len()).collect();
     nodes.sort_by_key(|to| (*to != node, delay(*to)));
     nodes.into_iter().map(|node| format!("ws://{}:{HTTP_PORT}", address(node))).collect()
-}
-
-/// From the end of a session to the next join, as in the simulator.
-fn back_ms(seed: u64, name: &str, client: Client) -> u64 {
-    let between = match client {
-        Client::Origo => 300..800,
-        Client::Stock => 2000..5000,
-    };
-    dice(seed, &format!("{name} comes back")).random_range(between)
 }
 
 /// `person` gives what the simulator draws of this track too.

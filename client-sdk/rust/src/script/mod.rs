@@ -1,6 +1,7 @@
 //! Participants that do what a script says: each has its own node, media, wants and times. For tools that replay a
 //! scenario and look at every packet.
 
+mod backoff;
 mod person;
 mod record;
 
@@ -45,9 +46,9 @@ pub struct Person {
     pub urls: Vec<String>,
     /// What lets it in.
     pub token: String,
-    /// From the end of a session to the next try.
-    #[serde(default = "back")]
-    pub back_ms: u64,
+    /// Its chances: how long it waits before it tries again.
+    #[serde(default)]
+    pub seed: u64,
     /// It goes on at another node beside its session when its own asks for that, as `@origo/client` does; without, it
     /// joins anew when it is told to.
     #[serde(default)]
@@ -66,11 +67,6 @@ pub struct Person {
     /// What it takes of everybody else, and from when on, in the order of time; nothing when there is none.
     #[serde(default)]
     pub takes: Vec<Taking>,
-}
-
-/// [`Person::back_ms`] when nothing is said.
-fn back() -> u64 {
-    250
 }
 
 /// A camera.

@@ -2,12 +2,16 @@
 //! comes again when it was dropped, and goes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use livekit_protocol as proto;
 use proto::signal_request::Message;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::backoff::Backoff;
 use super::record::{PersonRecord, TrackRecord};
 use super::{Person, Stage, Taking};
 use crate::participant::Participant;
@@ -18,8 +22,10 @@ use crate::{ConnectError, Event, Join, Options, Successor};
 const JOIN_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest wait for the goodbye to be on its way.
 const GOODBYE: Duration = Duration::from_secs(2);
-/// From the word to reconnect to the next try, as SDKs have it.
-const RECONNECTS_AFTER: Duration = Duration::from_millis(300);
+/// How long SDKs wait for their half of a socket's end before they try again: `MAX_WS_CLOSE_TIME` of `livekit-client`.
+const CLOSES_WITHIN: Duration = Duration::from_millis(250);
+/// Longest wait for a node to say that it lives.
+const LIVES_WITHIN: Duration = Duration::from_secs(5);
 /// As `@origo/client`: how long what the old session gets may take to flow in its successor, and how long the old one goes
 /// on after that.
 const FLOWS_WITHIN: Duration = Duration::from_secs(6);
@@ -37,32 +43,69 @@ enum End {
     SentOn,
 }
 
-/// The life of one person.
+/// Where somebody is served: servers in the order in which they come next.
+struct Places<'a> {
+    urls: &'a [String],
+    at: usize,
+}
+
+impl<'a> Places<'a> {
+    fn here(&self) -> &'a str {
+        &self.urls[self.at]
+    }
+
+    /// Those that follow, each once.
+    fn others(&self) -> impl Iterator<Item = usize> + use<> {
+        let (at, count) = (self.at, self.urls.len());
+        (1..count).map(move |step| (at + step) % count)
+    }
+
+    fn go_on(&mut self) {
+        self.at = (self.at + 1) % self.urls.len();
+    }
+}
+
+/// The life of one person. Who lost its server comes back as `RTCEngine.ts` of `livekit-client` 2.23 does it: it asks for
+/// its session first, and joins anew once it hears that there is none. The name that it knows is of all servers, and leads
+/// to the next one from then on.
 pub(super) async fn live(stage: &Stage, person: Person) -> PersonRecord {
     let mut record = PersonRecord { identity: person.identity.clone(), ..PersonRecord::default() };
     let leaves = person.leave_ms.map_or(stage.end, |at| stage.at(at)).min(stage.end);
+    if person.urls.is_empty() {
+        return record;
+    }
     sleep_until(stage.at(person.join_ms)).await;
-    let (mut again, mut before) = (Duration::ZERO, None::<String>);
-    for url in person.urls.iter().cycle() {
-        sleep(again).await;
-        if Instant::now() >= leaves {
-            break;
-        }
-        if let Some(session) = before.as_deref().filter(|_| !person.moves) {
-            resume_in_vain(url, &person.token, session).await;
-        }
-        again = match join(stage, &person, url, before.as_deref()).await {
-            Ok(participant) => match attend(stage, &person, participant, leaves, &mut record, &mut before).await {
-                End::Leaves => break,
-                End::SentOn => RECONNECTS_AFTER,
-                End::Dropped => Duration::from_millis(person.back_ms),
-            },
-            // Who was sent on asks the next one at once: the name that SDKs know is of all nodes.
-            Err(error) => {
-                record.refused.push((unix_us(), error.to_string()));
-                if again == RECONNECTS_AFTER { again } else { Duration::from_millis(person.back_ms) }
+    let (mut places, mut backoff) = (Places { urls: &person.urls, at: 0 }, Backoff::new(person.seed));
+    let (mut before, mut resumes) = (None::<String>, false);
+    while Instant::now() < leaves {
+        let resumed = before.as_deref().filter(|_| resumes);
+        if let Some(session) = resumed {
+            if resume_in_vain(places.here(), &person.token, session).await {
+                resumes = false;
+            } else {
+                places.go_on();
             }
-        };
+        } else {
+            match join(stage, &person, places.here(), before.as_deref()).await {
+                Ok(participant) => {
+                    backoff.reset();
+                    match attend(stage, &person, participant, leaves, &mut record, &mut before, &mut places).await {
+                        End::Leaves => break,
+                        End::SentOn => {}
+                        End::Dropped => {
+                            resumes = !person.moves;
+                            sleep(CLOSES_WITHIN).await;
+                        }
+                    }
+                }
+                Err(error) => record.refused.push((unix_us(), error.to_string())),
+            }
+            places.go_on();
+        }
+        match backoff.next() {
+            Some(after) => sleep(after).await,
+            None => break,
+        }
     }
     record
 }
@@ -74,6 +117,8 @@ async fn join(stage: &Stage, person: &Person, url: &str, before: Option<&str>) -
     let options = Options {
         auto_subscribe: false,
         light: true,
+        watches: person.moves,
+        dies_silently: true,
         record: true,
         join_timeout: JOIN_TIMEOUT,
         successor: person.moves.then_some(successor),
@@ -85,18 +130,54 @@ async fn join(stage: &Stage, person: &Person, url: &str, before: Option<&str>) -
     Ok(participant)
 }
 
-/// What SDKs do first when they lose a server: ask the next one to go on with their session, which it does not have.
-async fn resume_in_vain(url: &str, token: &str, session: &str) {
+/// Asks a server to go on with a session, which it does not have. Whether it says so.
+async fn resume_in_vain(url: &str, token: &str, session: &str) -> bool {
     let options = Options { auto_subscribe: false, ..Options::v1() };
     let url = Join { url, token, options: &options, offer: None, resume: Some(session) }.signal_url();
     let asked = async {
         let mut socket = Socket::connect(&url).await.ok()?;
-        let answer = socket.next().await;
+        let answer = socket.next().await?.ok();
         socket.close().await;
         answer
     };
-    // It joins anew whatever the answer is.
-    let _ = timeout(GOODBYE, asked).await;
+    timeout(JOIN_TIMEOUT, asked).await.ok().flatten().is_some()
+}
+
+/// Opens a session at one of the next nodes, as `@origo/client` does when nothing comes of its own any more; not if its own
+/// answers before that session stands. Gives where it is.
+async fn open_elsewhere(
+    stage: &Stage,
+    person: &Person,
+    session: &str,
+    places: &Places<'_>,
+    record: &mut PersonRecord,
+) -> Option<(Participant, usize)> {
+    let lives = async {
+        if !matches!(timeout(LIVES_WITHIN, answers(places.here())).await, Ok(Ok(()))) {
+            std::future::pending::<()>().await;
+        }
+    };
+    let opened = async {
+        for place in places.others() {
+            match join(stage, person, &places.urls[place], Some(session)).await {
+                Ok(successor) => return Some((successor, place)),
+                Err(error) => record.refused.push((unix_us(), error.to_string())),
+            }
+        }
+        None
+    };
+    tokio::select! {
+        () = lives => None,
+        opened = opened => opened,
+    }
+}
+
+/// Asks a node for a sign of life.
+async fn answers(url: &str) -> io::Result<()> {
+    let authority = url.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let mut socket = TcpStream::connect(authority).await?;
+    socket.write_all(format!("HEAD / HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n").as_bytes()).await?;
+    socket.read_u8().await.map(|_| ())
 }
 
 /// Is there until it goes or the server ends it. `session` becomes the session that it had.
@@ -107,8 +188,10 @@ async fn attend(
     leaves: Instant,
     record: &mut PersonRecord,
     session: &mut Option<String>,
+    places: &mut Places<'_>,
 ) -> End {
     *session = Some(participant.sid().to_owned());
+    let mut is_lost = false;
     let mut visit = Visit::begin(participant, None, record);
     let mut former: Option<Former> = None;
     let mut takes: VecDeque<Taking> = person.takes.iter().copied().collect();
@@ -152,8 +235,27 @@ async fn attend(
                         Err(error) => record.refused.push((unix_us(), error.to_string())),
                     }
                 }
-                Some(Event::Closed { reason }) => {
+                Some(Event::SignalLost { reason }) => {
                     record.ended.push((unix_us(), reason));
+                    is_lost = true;
+                }
+                Some(Event::Silent { since }) if former.is_none() => {
+                    let fell_silent_us = unix_us() - since.as_micros() as u64;
+                    let sid = visit.participant.sid();
+                    let Some((successor, place)) = open_elsewhere(stage, person, sid, places, record).await else {
+                        continue;
+                    };
+                    if !std::mem::take(&mut is_lost) {
+                        record.ended.push((fell_silent_us, "nothing came of the server any more".to_owned()));
+                    }
+                    places.at = place;
+                    let next = Visit::begin(successor, visit.wants.takes, record);
+                    std::mem::replace(&mut visit, next).end(false, record).await;
+                }
+                Some(Event::Closed { reason }) => {
+                    if !is_lost {
+                        record.ended.push((unix_us(), reason));
+                    }
                     break if is_sent_on { End::SentOn } else { End::Dropped };
                 }
                 Some(_) => {}

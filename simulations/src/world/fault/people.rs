@@ -7,14 +7,15 @@ use super::super::World;
 use super::Happening;
 use crate::scenario::Client;
 
-/// From the end of a connection to the new join, ns: `@origo/client` goes to the node that it keeps warm, other SDKs
-/// try to resume first and then join anew.
-const ORIGO: (u64, u64) = (300_000_000, 800_000_000);
-const STOCK: (u64, u64) = (2_000_000_000, 5_000_000_000);
-/// How long a client believes in a node that is silent and has not ended the connection, ns: media that stop, or pings
-/// of the signalling connection that nobody answers.
-const ORIGO_DOUBTS: u64 = 1_000_000_000;
-const STOCK_DOUBTS: u64 = 10_000_000_000;
+/// From the end of a node, or its last word, until a client looks for the next one, ns. A machine that dies says nothing:
+/// `@origo/client` misses media at three looks, a tenth of a second apart; other SDKs miss the answer to a ping of each
+/// second for three, close their socket, and try again after half a second at most.
+const ORIGO: &[(u64, u64)] = &[(300_000_000, 400_000_000)];
+const STOCK: &[(u64, u64)] = &[(2_000_000_000, 3_000_000_000), (250_000_000, 750_000_000), (150_000_000, 450_000_000)];
+/// Round trips to the next node until media flow: TCP, the web socket, ICE, DTLS (two), and what is asked for. SDKs ask for
+/// their session in three before that, and wait once more: the last of [`STOCK`].
+const ORIGO_TRIPS: u64 = 6;
+const STOCK_TRIPS: u64 = 9;
 /// With no node to be found clients try again after this, ns.
 const TRIES_AGAIN: u64 = 1_000_000_000;
 
@@ -25,7 +26,7 @@ impl World<'_> {
 
     /// Somebody's node is gone, and the session with it.
     pub(in super::super) fn lose_session(&mut self, number: u32) {
-        let (now, client) = (self.now, self.client(number));
+        let now = self.now;
         for track in std::mem::take(&mut self.people[number as usize].tracks) {
             self.end_track(track as usize);
         }
@@ -33,9 +34,22 @@ impl World<'_> {
         (person.heir_of, person.untold) = (None, None);
         person.lost_at.get_or_insert(now);
         (person.is_in, person.sid_at, person.changed_at) = (false, None, now);
-        let (least, most) = if client == Client::Origo { ORIGO } else { STOCK };
-        let after = person.dice.random_range(least..most);
+        let after = self.way_back(number);
         self.befalls(now + after, Happening::Rejoin(number));
+    }
+
+    /// From the end of somebody's node until media may flow at the next one, ns.
+    fn way_back(&mut self, number: u32) -> u64 {
+        let (home, count) = (self.group(number).node, self.nodes.len());
+        let (waits, trips) = match self.client(number) {
+            Client::Origo => (ORIGO, ORIGO_TRIPS),
+            Client::Stock => (STOCK, STOCK_TRIPS),
+        };
+        let next = self.place_for(number).filter(|next| *next != home);
+        let trip =
+            next.map_or(0, |next| self.paths[home * count + next].delay() + self.paths[next * count + home].delay());
+        let dice = &mut self.people[number as usize].dice;
+        waits.iter().map(|(least, most)| dice.random_range(*least..*most)).sum::<u64>() + trips * trip
     }
 
     /// Somebody joins again, on the nearest node that takes people.
@@ -58,11 +72,7 @@ impl World<'_> {
             if self.people[number as usize].node != node || self.people[number as usize].joined_at.is_none() {
                 continue;
             }
-            let (patience, (least, most)) = match self.client(number) {
-                Client::Origo => (ORIGO_DOUBTS, ORIGO),
-                Client::Stock => (STOCK_DOUBTS, STOCK),
-            };
-            let after = patience + self.people[number as usize].dice.random_range(least..most);
+            let after = self.way_back(number);
             self.befalls(self.now + after, Happening::Despair { person: number, since: self.now });
         }
     }

@@ -47,7 +47,7 @@ fn a_join_response_says_all_that_clients_read() {
     let server = join.server_info.as_ref().unwrap();
     assert_eq!((server.version.as_str(), server.protocol), ("1.13.5", 17));
     assert_eq!((server.region.as_str(), &server.node_id), ("region-0", &node_id(0).to_string()));
-    assert_eq!((join.ping_interval, join.ping_timeout), (5, 15));
+    assert_eq!((join.ping_interval, join.ping_timeout), (1, 3));
     assert!(join.fast_publish && !join.subscriber_primary && world.joined(v0).subscriber_primary);
     assert!(!join.sif_trailer.is_empty() && join.sif_trailer == world.joined(v0).sif_trailer);
     assert!(join.participant.as_ref().unwrap().sid.starts_with("PA_"));
