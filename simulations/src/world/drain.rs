@@ -140,8 +140,10 @@ impl World<'_> {
         self.streams[place].held.insert(parcel.number, parcel);
         loop {
             let stream = &mut self.streams[place];
-            let Some(Parcel { kind, message, .. }) = stream.held.remove(&stream.expected) else { return };
+            let Some(parcel) = stream.held.remove(&stream.expected) else { return };
             stream.expected += 1;
+            self.tell_said(&parcel);
+            let Parcel { kind, message, .. } = parcel;
             let from = self.nodes[from].id;
             self.cascade(to, Input::Control { from, message, kind });
         }

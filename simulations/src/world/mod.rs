@@ -19,6 +19,7 @@ mod outcome;
 mod places;
 mod publish;
 mod receive;
+mod said;
 mod silence;
 mod track;
 mod tree;

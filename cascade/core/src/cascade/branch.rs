@@ -262,7 +262,7 @@ impl Cascade {
         let now = self.now;
         let planned = self.subscriptions.branches.get(key).and_then(|branch| branch.planned.clone());
         let Some(planned) = planned else { return };
-        let (feeds, steady) = (self.can_feed(&planned.parent), self.is_steady(&planned.parent));
+        let (feeds, steady) = (self.can_feed(&planned.parent), self.may_follow(&planned.parent));
         let stands = self.subscriptions.branches.get(key).is_some_and(|branch| self.can_feed(&branch.parent));
         let Some(branch) = self.subscriptions.branches.get_mut(key) else { return };
         if branch.layers.is_empty() {

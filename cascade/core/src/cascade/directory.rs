@@ -147,7 +147,7 @@ impl Cascade {
     pub(super) fn handle_exit(&mut self, from: NodeId, message: Exit) -> Result<(), Malformed> {
         let key = room_of(message.room)?;
         self.drop_as_home(from, &key);
-        self.drop_peer(from, &key);
+        self.drop_peer(from, &key, &message.gone_on.into_iter().collect());
         Ok(())
     }
 

@@ -60,6 +60,13 @@ impl Cascade {
             && !self.patience.is_held(self.now, self.me, *peer)
     }
 
+    /// Whether an origin may have its layers come over the link to a peer: it is steady, or has been for a while.
+    pub(super) fn may_follow(&self, peer: &NodeId) -> bool {
+        self.can_feed(peer)
+            && self.unheard.of(*peer) == Hearing::Well
+            && self.patience.has_proved(self.now, self.me, *peer)
+    }
+
     /// A peer is heard otherwise than before.
     pub(super) fn handle_hearing(&mut self, peer: NodeId, hearing: Hearing, quiet: Duration) {
         if peer == self.me {

@@ -4,17 +4,57 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use origo_auth::{RoomKey, TrackSid};
+use origo_auth::{NodeId, ParticipantSid, RoomKey, TrackSid};
 
 use super::Event;
 use super::machine::Cascade;
 use super::room::RemoteTrack;
 use super::timers::Timer;
+use crate::wire::message::Exit;
 use crate::{MediaKind, ParticipantRecord};
 
 /// How long the old tracks can still be had: a keyframe and a way around the world take a second, a client that is slow
 /// to answer two or three.
 const LINGERS: Duration = Duration::from_secs(5);
+
+/// Others hear of sessions that go on elsewhere for this long after that: until then the next node's word may be under way,
+/// and so may the question to which a node answers that the room is not here any more.
+const TOLD_FOR: Duration = Duration::from_secs(30);
+/// Of one room so many are told, those that have gone last.
+const TOLD_MAX: usize = 1_000;
+
+/// Sessions of this node that go on at others, by room, and since when: also of rooms that are not here any more.
+#[derive(Debug, Default)]
+pub(super) struct GoneOn(BTreeMap<RoomKey, BTreeMap<ParticipantSid, Instant>>);
+
+impl GoneOn {
+    fn note(&mut self, room: &RoomKey, sid: ParticipantSid, now: Instant) {
+        self.0.retain(|_, gone| {
+            gone.retain(|_, at| now < *at + TOLD_FOR);
+            !gone.is_empty()
+        });
+        let gone = self.0.entry(room.clone()).or_default();
+        if gone.len() >= TOLD_MAX
+            && let Some(first) = gone.iter().min_by_key(|(_, at)| **at).map(|(sid, _)| *sid)
+        {
+            gone.remove(&first);
+        }
+        gone.insert(sid, now);
+    }
+
+    /// It has come back.
+    pub(super) fn forget(&mut self, room: &RoomKey, sid: ParticipantSid) {
+        if let Some(gone) = self.0.get_mut(room) {
+            gone.remove(&sid);
+        }
+    }
+
+    /// What others are told.
+    pub(super) fn told(&self, room: &RoomKey, now: Instant) -> Vec<String> {
+        let gone = self.0.get(room).into_iter().flatten();
+        gone.filter(|(_, at)| now < **at + TOLD_FOR).map(|(sid, _)| sid.to_string()).collect()
+    }
+}
 
 /// Tracks of one room whose participant goes on elsewhere.
 #[derive(Debug, Default)]
@@ -33,6 +73,12 @@ impl Handover {
 }
 
 impl Cascade {
+    /// Says that a room is not here any more.
+    pub(super) fn send_exit(&mut self, to: NodeId, key: &RoomKey) {
+        let gone_on = self.gone_on.told(key, self.now);
+        self.send(to, &Exit { room: Some(key.into()), gone_on });
+    }
+
     /// Another node has taken a local participant over.
     pub(super) fn hand_over(&mut self, key: &RoomKey, local: ParticipantRecord) {
         let until = self.now + LINGERS;
@@ -41,6 +87,7 @@ impl Cascade {
             .local
             .extend(local.tracks.iter().map(|track| (track.sid, (until, track.kind, track.has_layers_in_stream()))));
         self.timers.set(until, Timer::Handover(key.clone()));
+        self.gone_on.note(key, local.sid, self.now);
         self.tell(Event::TakenOver { room: key.clone(), identity: local.identity, sid: local.sid });
     }
 

@@ -17,7 +17,7 @@ use crate::{LeaveReason, ParticipantRecord};
 
 /// A word is under way no longer than this: a connection over which nothing comes is over after 5.5 s. A session that is
 /// older was there when its node wrote.
-const UNDER_WAY_MAX: Duration = Duration::from_secs(6);
+pub(super) const UNDER_WAY_MAX: Duration = Duration::from_secs(6);
 /// How long ended sessions are remembered: others forget them within the time that a word is under way, and tell of them
 /// until then.
 const ENDED_STAYS: Duration = Duration::from_secs(30);
@@ -61,6 +61,16 @@ impl Room {
         let left = UNDER_WAY_MAX.checked_sub(self.age_of(record, now)).filter(|left| !left.is_zero())?;
         Some(until.unwrap_or(now + left))
     }
+
+    /// Whether a third node tells of a session that its own node had before the one that stands here. An owner's word about
+    /// another session always stands, since it may have begun anew; what others remember of it may be from before that.
+    fn is_from_before(&self, record: &ParticipantRecord, age: Duration, now: Instant) -> bool {
+        let stored = self.remote.get(&record.identity);
+        stored.is_some_and(|stored| {
+            let is_other = stored.owner == record.owner && stored.sid != record.sid;
+            is_other && (self.age_of(stored, now) < age || stored.incarnation > record.incarnation)
+        })
+    }
 }
 
 impl Cascade {
@@ -74,7 +84,7 @@ impl Cascade {
         let (identity, owner, sid) = (record.identity.clone(), record.owner, record.sid);
         let is_it = |room: &Room| room.remote.get(&identity).is_some_and(|at| (at.owner, at.sid) == (owner, sid));
         let stood_for = room.hearsay.heard.get(&identity).copied();
-        if is_it(room) && stood_for.is_none() {
+        if is_it(room) && stood_for.is_none() || room.is_from_before(&record, age, now) {
             return;
         }
         self.take_record(key, record, age);
@@ -97,6 +107,22 @@ impl Cascade {
         room.hearsay.heard.insert(record.identity.clone(), Some(until));
         self.timers.set(until, Timer::Hearsay(key.clone()));
         true
+    }
+
+    /// A node's own word: sessions that it had go on elsewhere. They stand until that node's word comes, which may have been
+    /// held up.
+    pub(super) fn expect_elsewhere(&mut self, key: &RoomKey, owner: NodeId, sids: &BTreeSet<String>) {
+        let until = self.now + UNDER_WAY_MAX;
+        let Some(room) = self.rooms.get_mut(key) else { return };
+        let expected = room.remote.values().filter(|record| record.owner == owner);
+        let expected = expected.filter(|record| sids.contains(&record.sid.to_string()));
+        let expected: Vec<Identity> = expected.map(|record| record.identity.clone()).collect();
+        if !expected.is_empty() {
+            self.timers.set(until, Timer::Hearsay(key.clone()));
+        }
+        for identity in expected {
+            room.hearsay.heard.entry(identity).or_default().get_or_insert(until);
+        }
     }
 
     /// A node's own word: of its people these sessions are there and no others.

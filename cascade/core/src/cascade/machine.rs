@@ -11,6 +11,7 @@ use super::counters::Counters;
 use super::directory::HomeRoom;
 use super::failover::Unheard;
 use super::gray::Told;
+use super::handover::GoneOn;
 use super::kept::Questions;
 use super::patience::Patience;
 use super::reach::Reaches;
@@ -91,6 +92,7 @@ pub struct Cascade {
     pub(super) kept_bytes: usize,
     pub(super) seats: Seats,
     pub(super) questions: Questions,
+    pub(super) gone_on: GoneOn,
     pub(super) outputs: VecDeque<Output>,
 }
 
@@ -124,6 +126,7 @@ impl Cascade {
             kept_bytes: 0,
             seats: Seats::default(),
             questions: Questions::default(),
+            gone_on: GoneOn::default(),
             outputs: VecDeque::new(),
         }
     }

@@ -9,7 +9,7 @@ use super::Event;
 use super::machine::Cascade;
 use super::room::supersedes;
 use crate::wire::Malformed;
-use crate::wire::message::{Exit, Leave, Record};
+use crate::wire::message::{Leave, Record};
 use crate::wire::record::{identity_of, record_of, room_of, sid_of};
 use crate::{LeaveReason, ParticipantRecord};
 
@@ -38,6 +38,7 @@ impl Cascade {
         let before = room.local.insert(record.identity.clone(), record.clone());
         room.refused.remove(&record.identity);
         room.note_begin(&record, self.now, Duration::ZERO);
+        self.gone_on.forget(&key, record.sid);
         let message = room.record_to_tell(&record, self.now);
         let peers: Vec<NodeId> = room.peers.iter().filter(|(_, peer)| peer.introduced).map(|(id, _)| *id).collect();
         for to in peers {
@@ -82,7 +83,7 @@ impl Cascade {
         let record = record_of(message, from)?;
         let (key, identity, sid) = (record.room.clone(), record.identity.clone(), record.sid);
         if !self.rooms.contains_key(&key) {
-            self.send(from, &Exit { room: Some((&key).into()) });
+            self.send_exit(from, &key);
             return Ok(());
         }
         self.add_peer(from, &key);
@@ -101,6 +102,11 @@ impl Cascade {
 
     /// `age` is how long ago the session began, at least.
     pub(super) fn take_record(&mut self, key: &RoomKey, record: ParticipantRecord, age: Duration) {
+        self.take_record_now(key, record, age, true);
+    }
+
+    /// The same; without `waits` the end of the session that stands was waited for long enough.
+    pub(super) fn take_record_now(&mut self, key: &RoomKey, record: ParticipantRecord, age: Duration, waits: bool) {
         let Some(room) = self.rooms.get_mut(key) else { return };
         match room.local.get(&record.identity) {
             Some(local) if supersedes(&record, local) => {
@@ -108,7 +114,7 @@ impl Cascade {
                 if is_other && self.raise_if_younger(key, &record.identity, record.incarnation, age) {
                     return;
                 }
-                if is_other && self.awaits_end(key, &record, age) {
+                if is_other && waits && self.awaits_end(key, &record, age) {
                     return;
                 }
                 let Some(room) = self.rooms.get_mut(key) else { return };
@@ -128,6 +134,7 @@ impl Cascade {
             return self.refuse_record(key, record);
         }
         if stored.is_some_and(|stored| stored.owner != record.owner && stored.sid != record.sid)
+            && waits
             && self.awaits_end(key, &record, age)
         {
             return;

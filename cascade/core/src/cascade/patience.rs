@@ -9,6 +9,9 @@ use origo_auth::NodeId;
 const LEAST: Duration = Duration::from_secs(2);
 /// ...up to this.
 const MOST: Duration = Duration::from_secs(60);
+/// A link that has held for this long since it came back may carry what an origin wants to come over it: the origin has a
+/// patience of its own, and asks for it where others have no place or are worse.
+const PROVED_AFTER: Duration = Duration::from_secs(12);
 /// A link that holds for this long after that is as good as one that never failed.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(60);
 /// Doublings that reach `MOST`.
@@ -60,6 +63,12 @@ impl Patience {
         self.holds.get(&pair(a, b)).is_some_and(|hold| now < hold.until)
     }
 
+    /// Whether the link has not failed lately, or has held for long enough since.
+    pub(super) fn has_proved(&self, now: Instant, a: NodeId, b: NodeId) -> bool {
+        let back_at = |hold: &Hold| hold.until.checked_sub(span(hold.failures)).unwrap_or(hold.until);
+        self.holds.get(&pair(a, b)).is_none_or(|hold| now >= hold.until.min(back_at(hold) + PROVED_AFTER))
+    }
+
     /// Forgets a node that is gone for good.
     pub(super) fn forget(&mut self, node: NodeId) {
         self.holds.retain(|(a, b), _| *a != node && *b != node);
@@ -94,6 +103,23 @@ mod tests {
         now += FORGIVEN_AFTER;
         assert_eq!(patience.come_back(now, A, B), None);
         assert_eq!(patience.fail(now, A, B) - now, LEAST);
+    }
+
+    #[test]
+    fn a_link_that_has_failed_often_is_good_enough_once_it_has_held_for_twelve_seconds() {
+        let (mut now, mut patience) = (Instant::now(), Patience::default());
+        assert!(patience.has_proved(now, A, B));
+        patience.fail(now, A, B);
+        assert!(!patience.has_proved(now, A, B) && patience.has_proved(now + LEAST, B, A));
+        for _ in 0..5 {
+            patience.fail(now, A, B);
+        }
+        now += Duration::from_secs(11);
+        assert!(!patience.has_proved(now, A, B));
+        patience.come_back(now, A, B);
+        now += Duration::from_secs(12);
+        assert!(patience.has_proved(now, A, B) && patience.is_held(now, A, B));
+        assert!(!patience.has_proved(now - Duration::from_millis(1), A, B));
     }
 
     #[test]

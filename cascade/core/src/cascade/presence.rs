@@ -12,7 +12,7 @@ use super::machine::Cascade;
 use super::room::{Entering, Peer, Room, merge_room_record};
 use super::timers::Timer;
 use crate::wire::Malformed;
-use crate::wire::message::{Announce, Exit, Members, Record, Snapshot};
+use crate::wire::message::{Announce, Members, Record, Snapshot};
 use crate::wire::record::{bytes_of, nodes_of, room_of};
 use crate::{LeaveReason, RoomRecord};
 
@@ -70,7 +70,7 @@ impl Cascade {
         let homes = self.homes(key);
         let told: BTreeSet<NodeId> = room.peers.keys().chain(&room.told_homes).chain(&homes).copied().collect();
         for to in told {
-            self.send(to, &Exit { room: Some(key.into()) });
+            self.send_exit(to, key);
         }
         self.drop_as_home(self.me, key);
     }
@@ -124,7 +124,7 @@ impl Cascade {
         let nodes = nodes_of(&message.nodes)?;
         if !self.rooms.contains_key(&key) {
             if nodes.contains(&self.me) {
-                self.send(from, &Exit { room: Some((&key).into()) });
+                self.send_exit(from, &key);
             }
             return Ok(());
         }
@@ -191,7 +191,7 @@ impl Cascade {
     /// Sends this node's participants of a room, then the word that these are all.
     fn introduce(&mut self, to: NodeId, key: &RoomKey) {
         let is_linked = self.linked.contains(&to);
-        let unheard = self.unheard_in(key);
+        let (unheard, gone_on) = (self.unheard_in(key), self.gone_on.told(key, self.now));
         let Some(room) = self.rooms.get_mut(key) else { return };
         let Some(peer) = room.peers.get_mut(&to).filter(|peer| is_linked && !peer.introduced) else { return };
         peer.introduced = true;
@@ -202,6 +202,7 @@ impl Cascade {
             record: Some((&room.record).into()),
             sids: records.iter().map(|record| record.sid.clone()).collect(),
             unheard: unheard.into_iter().filter(|node| *node != to).map(bytes_of).collect(),
+            gone_on,
         };
         for record in &records {
             self.send(to, record);
@@ -214,13 +215,15 @@ impl Cascade {
         let key = room_of(message.room)?;
         let record = RoomRecord::try_from(message.record.ok_or(Malformed("room record"))?)?;
         if !self.rooms.contains_key(&key) {
-            self.send(from, &Exit { room: Some((&key).into()) });
+            self.send_exit(from, &key);
             return Ok(());
         }
         self.learn_room_record(&key, record);
         self.add_peer(from, &key);
         let unheard = nodes_of(&message.unheard)?;
-        let sids: BTreeSet<String> = message.sids.into_iter().collect();
+        let gone_on: BTreeSet<String> = message.gone_on.into_iter().collect();
+        self.expect_elsewhere(&key, from, &gone_on);
+        let sids: BTreeSet<String> = message.sids.into_iter().chain(gone_on).collect();
         self.drop_all_but(&key, from, &sids, LeaveReason::NodeLost);
         if let Some(peer) = self.rooms.get_mut(&key).and_then(|room| room.peers.get_mut(&from)) {
             peer.known = true;
@@ -232,13 +235,14 @@ impl Cascade {
         Ok(())
     }
 
-    /// The room does not live on `node` any more.
-    pub(super) fn drop_peer(&mut self, node: NodeId, key: &RoomKey) {
+    /// The room does not live on `node` any more; sessions that it had go on at others.
+    pub(super) fn drop_peer(&mut self, node: NodeId, key: &RoomKey, gone_on: &BTreeSet<String>) {
         let Some(room) = self.rooms.get_mut(key) else { return };
         if room.peers.remove(&node).is_none() {
             return;
         }
-        self.drop_all_but(key, node, &BTreeSet::new(), LeaveReason::Left(UNKNOWN_REASON));
+        self.expect_elsewhere(key, node, gone_on);
+        self.drop_all_but(key, node, gone_on, LeaveReason::Left(UNKNOWN_REASON));
         self.try_entered(key);
         self.seek_people(key);
     }

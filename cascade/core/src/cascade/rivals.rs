@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey};
 
+use super::hearsay::UNDER_WAY_MAX;
 use super::machine::Cascade;
 use super::participants::DUPLICATE_IDENTITY;
 use super::room::{Room, supersedes};
@@ -89,20 +90,25 @@ impl Cascade {
         self.send(to, &message);
     }
 
-    /// A session that stands has to give way to one on another node. Both have just begun: the other may be the one
-    /// before, whose end is still under way, so it is waited for a moment. Says whether it is.
+    /// A session that stands has to give way to one on another node. Both have just begun, or word of the other has been
+    /// held up: it may be the one before, whose end is still under way, so it is waited for a moment. Says whether it is.
     pub(super) fn awaits_end(&mut self, key: &RoomKey, record: &ParticipantRecord, age: Duration) -> bool {
         let now = self.now;
-        let Some(room) = self.rooms.get_mut(key) else { return false };
+        let Some(room) = self.rooms.get(key) else { return false };
         let identity = &record.identity;
         let Some(stands) = room.local.get(identity).or_else(|| room.remote.get(identity)) else { return false };
-        let is_young = room.age_of(stands, now) < YOUNG && age < YOUNG;
+        let (owner, stood_for) = (stands.owner, room.age_of(stands, now));
+        let is_young = stood_for < YOUNG && age < YOUNG;
+        // Nothing comes of a node that is not heard: its people come back elsewhere.
+        let may_be_older = stood_for < age + UNDER_WAY_MAX && (owner == self.me || self.can_feed(&owner));
+        let Some(room) = self.rooms.get_mut(key) else { return false };
         let has_place = room.refused.len() < REFUSED_MAX || room.refused.contains_key(identity);
-        if is_young && has_place {
+        let waits = (is_young || may_be_older) && has_place;
+        if waits {
             room.refused.insert(identity.clone(), record.clone());
             self.timers.set(now + ENDS_WITHIN, Timer::Rival(key.clone(), identity.clone()));
         }
-        is_young && has_place
+        waits
     }
 
     /// The other session has not ended: the one that stands does.
@@ -115,14 +121,14 @@ impl Cascade {
         if let Some(local) = room.local.remove(identity) {
             self.give_up(key, Some(local), record.sid);
         }
-        self.take_record(key, record, YOUNG);
+        self.take_record_now(key, record, YOUNG, false);
     }
 
     /// A local session has given way. Others keep one that is young while they wait for the other session to end: they
     /// hear that they need not.
     pub(super) fn end_wait_for(&mut self, key: &RoomKey, local: &ParticipantRecord) {
         let Some(room) = self.rooms.get(key) else { return };
-        if room.age_of(local, self.now) >= 2 * (YOUNG + ENDS_WITHIN) {
+        if room.age_of(local, self.now) >= UNDER_WAY_MAX + 2 * (YOUNG + ENDS_WITHIN) {
             return;
         }
         let peers: Vec<NodeId> = room.peers.keys().copied().collect();

@@ -1,29 +1,26 @@
 //! The tree of this node's own tracks in one room: who takes them, and whom each taker is told to take them from.
 
+mod places;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use origo_auth::{NodeId, RoomKey};
 
 use super::machine::Cascade;
 use super::refusal::Refusal;
 use super::served::Served;
 use super::timers::Timer;
-use crate::route::{Edge, Plan, Problem};
+use crate::route::{Plan, Problem};
 use crate::wire::Malformed;
-use crate::wire::message::{Attach, Attached};
-use crate::wire::record::{bytes_of, node_of, room_of};
+use crate::wire::message::Attached;
+use crate::wire::record::{node_of, room_of};
 
 /// Joins and leaves within this time make one plan.
 const PLAN_WAITS: Duration = Duration::from_millis(200);
 /// The next plan waits for the moves of the last: moves of two plans at a time could make a circle of nodes that each
 /// wait for the next. A node tells within 5 s whether it has moved; one that says nothing is not waited for longer.
 const MOVES_WAIT: Duration = Duration::from_secs(6);
-/// A taker that does not hang where it was told to is told again after this.
-const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(5);
-/// How often it is told again; then it stays where it is until the plan changes for it.
-const TOLD_AGAIN_MAX: u8 = 3;
 /// A rate that changes by less than this share makes no new plan.
 const RATE_HYSTERESIS: f64 = 0.1;
 /// What one node is believed to take at most, bits per second.
@@ -47,6 +44,11 @@ pub(super) struct Tree {
     told: BTreeMap<NodeId, Told>,
     /// Who has not said yet that it has moved, and since when it should.
     moving: BTreeMap<NodeId, Instant>,
+    /// Who has a new place that it has not been told: somebody on its way is not yet where the plan has it, and might be
+    /// below it still.
+    untold: BTreeSet<NodeId>,
+    /// The epoch under which each node was last told its place. What it says under an older one is no answer to that.
+    asked: BTreeMap<NodeId, u64>,
     /// What nodes took for viewers of theirs last, and until when they have a place with that.
     lingering: BTreeMap<NodeId, Lingering>,
     /// Who has said that it takes nothing any more, and with that has forgotten its place.
@@ -137,15 +139,6 @@ impl Tree {
     fn knows(&self, node: NodeId) -> bool {
         self.plan.edges.contains_key(&node) || self.straight.contains_key(&node) || self.told.contains_key(&node)
     }
-
-    /// Nodes that do not take from the planned parent.
-    fn astray(&self, me: NodeId) -> Vec<NodeId> {
-        let is_astray = |(node, edge): &(&NodeId, &Edge)| {
-            let elsewhere = self.told.get(node).is_some_and(|told| told.parent != edge.parent);
-            elsewhere || edge.parent != me && self.straight.contains_key(node)
-        };
-        self.plan.edges.iter().filter(is_astray).map(|(node, _)| *node).collect()
-    }
 }
 
 impl Cascade {
@@ -231,6 +224,7 @@ impl Cascade {
         let rooms: Vec<RoomKey> = self.subscriptions.trees.keys().cloned().collect();
         for room in rooms {
             self.plan_after_moves(&room);
+            self.send_due(&room);
         }
         self.plan_trees(|nodes| nodes.contains(&peer));
     }
@@ -296,32 +290,32 @@ impl Cascade {
         })
     }
 
-    /// Puts a plan in force: tells those for whom something changes, parents before children.
+    /// Puts a plan in force: tells those for whom something changes, and those below them once they are there. (Of two that
+    /// move at a time one may stay where it is, since its link has just failed, and the other be above it.)
     fn apply_plan(&mut self, room: &RoomKey, plan: Plan, members: BTreeMap<NodeId, u64>) {
-        let (me, now, linked) = (self.me, self.now, &self.linked);
+        let now = self.now;
         let Some(tree) = self.subscriptions.trees.get_mut(room) else { return };
         let before = std::mem::replace(&mut tree.plan, plan);
         tree.planned_for = members;
-        let mut changed: Vec<(usize, NodeId)> = Vec::new();
+        let mut changed: Vec<NodeId> = Vec::new();
         for (node, edge) in &tree.plan.edges {
             let old = before.edges.get(node).filter(|_| !tree.left.contains(node));
             if old.is_some_and(|old| (old.parent, old.backup, &old.path) == (edge.parent, edge.backup, &edge.path)) {
                 continue;
             }
-            changed.push((edge.path.len(), *node));
+            changed.push(*node);
             tree.told_again.remove(node);
             if old.is_some_and(|old| old.parent != edge.parent) {
                 tree.moved.insert(*node, now);
             }
-            let stands_at = tree.told.get(node).map_or(me, |told| told.parent);
-            if stands_at != edge.parent && linked.contains(node) {
-                tree.moving.insert(*node, now);
-            }
         }
         tree.left.clear();
+        tree.untold.extend(&changed);
         let edges = &tree.plan.edges;
         tree.moved.retain(|node, _| edges.contains_key(node));
         tree.told_again.retain(|node, _| edges.contains_key(node));
+        tree.asked.retain(|node, _| edges.contains_key(node));
+        tree.untold.retain(|node| edges.contains_key(node));
         tree.moving.retain(|node, _| edges.contains_key(node));
         let straight = &tree.straight;
         tree.told.retain(|node, _| edges.contains_key(node) || straight.contains_key(node));
@@ -330,15 +324,12 @@ impl Cascade {
             self.subscriptions.epoch += 1;
             tree.epoch = self.subscriptions.epoch;
         }
-        changed.sort_unstable();
         let rests = self.policy.rests();
-        if rests > Duration::ZERO && changed.iter().any(|(_, node)| tree.moved.get(node) == Some(&now)) {
+        if rests > Duration::ZERO && changed.iter().any(|node| tree.moved.get(node) == Some(&now)) {
             // Until then who moved stays, though others had to take what was left around it.
             self.timers.set(now + rests, Timer::Rested(room.clone()));
         }
-        for (_, node) in changed {
-            self.send_attach(room, node);
-        }
+        self.send_due(room);
         self.refuse_members(room, &refused);
         self.check_places_later(room);
     }
@@ -350,62 +341,6 @@ impl Cascade {
             for flow in flows.map(|(flow, _)| flow).collect::<Vec<_>>() {
                 self.refuse(*node, flow, &Refusal::NotAllowed(why.clone()));
             }
-        }
-    }
-
-    fn send_attach(&mut self, room: &RoomKey, node: NodeId) {
-        let Some(tree) = self.subscriptions.trees.get(room) else { return };
-        let Some(edge) = tree.plan.edges.get(&node) else { return };
-        let record = self.rooms.get(room).map(|room| &room.record);
-        let message = Attach {
-            room: Some(room.into()),
-            epoch: tree.epoch,
-            parent: bytes_of(edge.parent),
-            backup: edge.backup.map(bytes_of).unwrap_or_default(),
-            path: edge.path.iter().map(|node| bytes_of(*node)).collect::<Vec<Bytes>>(),
-            countries: record.map(|record| record.settings.countries.clone()).unwrap_or_default(),
-        };
-        self.send(node, &message);
-    }
-
-    /// A link is up: its node hears of its places again.
-    pub(super) fn attach_again(&mut self, node: NodeId) {
-        let trees = self.subscriptions.trees.iter().filter(|(_, tree)| tree.plan.edges.contains_key(&node));
-        for room in trees.map(|(room, _)| room.clone()).collect::<Vec<_>>() {
-            self.send_attach(&room, node);
-        }
-    }
-
-    fn check_places_later(&mut self, room: &RoomKey) {
-        let (me, at) = (self.me, self.now + TOLD_AGAIN_AFTER);
-        let Some(tree) = self.subscriptions.trees.get_mut(room) else { return };
-        if tree.check_at.is_none() && !tree.astray(me).is_empty() {
-            tree.check_at = Some(at);
-            self.timers.set(at, Timer::Places(room.clone()));
-        }
-    }
-
-    /// Tells nodes again that do not hang where they were told to.
-    pub(super) fn check_places(&mut self, room: &RoomKey) {
-        let (me, now) = (self.me, self.now);
-        let Some(tree) = self.subscriptions.trees.get_mut(room) else { return };
-        if tree.check_at.is_none_or(|at| at > now) {
-            return;
-        }
-        tree.check_at = None;
-        let mut again = Vec::new();
-        for node in tree.astray(me) {
-            let count = tree.told_again.entry(node).or_default();
-            if *count < TOLD_AGAIN_MAX {
-                *count += 1;
-                again.push(node);
-            }
-        }
-        for node in &again {
-            self.send_attach(room, *node);
-        }
-        if !again.is_empty() {
-            self.check_places_later(room);
         }
     }
 
@@ -447,10 +382,11 @@ impl Cascade {
                 let rate_bps = message.rate_bps.min(MEMBER_RATE_MAX_BPS);
                 tree.told.insert(from, Told { parent, rate_bps });
                 let is_there = tree.plan.edges.get(&from).is_none_or(|edge| edge.parent == parent);
-                let failed = (!is_there && !message.why.is_empty())
+                let is_answer = tree.asked.get(&from).is_none_or(|epoch| message.epoch >= *epoch);
+                let failed = (is_answer && !is_there && !message.why.is_empty())
                     .then(|| tree.plan.edges.get(&from).map(|edge| edge.parent))
                     .flatten();
-                if is_there || failed.is_some() {
+                if is_answer && is_there || failed.is_some() {
                     tree.moving.remove(&from);
                 }
                 if let Some(failed) = failed {
@@ -469,6 +405,7 @@ impl Cascade {
             }
         }
         self.plan_after_moves(&room);
+        self.send_due(&room);
         self.plan_if_changed(&room);
         self.check_places_later(&room);
         Ok(())

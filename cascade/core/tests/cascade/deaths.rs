@@ -272,7 +272,7 @@ fn an_older_word_of_a_node_does_not_take_out_who_has_come_since() {
     let mut world = hearsay(SECOND);
     says(&mut world, Kind::Snapshot, snapshot(&[]));
     assert!(world.seen(2).contains("eve"), "she may have come after that was written");
-    says(&mut world, Kind::Exit, Exit { room: Some((&room()).into()) }.to_body());
+    says(&mut world, Kind::Exit, Exit { room: Some((&room()).into()), ..Exit::default() }.to_body());
     let before = Record { sid: sid_of("before").to_string(), ..told("standup", "eve") };
     says(&mut world, Kind::Record, before.to_body());
     assert_eq!(world.left(2), [], "nor does the session that she had before take her out");

@@ -117,4 +117,7 @@ pub struct Snapshot {
     /// Nodes of whose people the sender knows there, and that it cannot hear.
     #[prost(bytes = "bytes", repeated, tag = "4")]
     pub unheard: Vec<Bytes>,
+    /// `PA_…` of sessions that were here and go on at other nodes, whose word of them may be on its way yet.
+    #[prost(string, repeated, tag = "5")]
+    pub gone_on: Vec<String>,
 }

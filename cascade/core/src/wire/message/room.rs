@@ -88,4 +88,7 @@ pub struct Exit {
     /// Which room.
     #[prost(message, optional, tag = "1")]
     pub room: Option<Room>,
+    /// `PA_…` of sessions that were here and go on at other nodes, whose word of them may be on its way yet.
+    #[prost(string, repeated, tag = "2")]
+    pub gone_on: Vec<String>,
 }
