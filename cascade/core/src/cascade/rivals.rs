@@ -117,6 +117,11 @@ impl Cascade {
         let stands = room.local.get(identity).or_else(|| room.remote.get(identity));
         let is_next = |record: &&ParticipantRecord| stands.is_some_and(|stands| supersedes(record, stands));
         let Some(record) = room.refused.get(identity).filter(is_next).cloned() else { return };
+        if !self.can_feed(&record.owner) {
+            // Word of its end cannot come as long as its node is not heard.
+            return self.timers.set(self.now + ENDS_WITHIN, Timer::Rival(key.clone(), identity.clone()));
+        }
+        let Some(room) = self.rooms.get_mut(key) else { return };
         room.refused.remove(identity);
         if let Some(local) = room.local.remove(identity) {
             self.give_up(key, Some(local), record.sid);

@@ -284,6 +284,21 @@ fn an_older_word_of_a_node_does_not_take_out_who_has_come_since() {
 }
 
 #[test]
+fn who_goes_on_elsewhere_as_the_old_node_says_stays_for_as_long_as_the_next_nodes_word_may_be_under_way() {
+    for goes_on in [true, false] {
+        let mut world = hearsay(SECOND);
+        says(&mut world, Kind::Record, told("standup", "eve").to_body());
+        let gone_on = if goes_on { vec![sid_of("eve").to_string()] } else { Vec::new() };
+        says(&mut world, Kind::Exit, Exit { room: Some((&room()).into()), gone_on }.to_body());
+        assert_eq!(world.seen(2).contains("eve"), goes_on);
+        world.run_for(5 * SECOND);
+        assert_eq!(world.seen(2).contains("eve"), goes_on);
+        world.run_for(2 * SECOND);
+        assert!(!world.seen(2).contains("eve"), "no other node has told of her");
+    }
+}
+
+#[test]
 fn whom_a_node_does_not_name_in_time_or_never_could_have_forgotten_is_gone() {
     let mut world = hearsay(SECOND);
     says(&mut world, Kind::Snapshot, snapshot(&[]));

@@ -248,6 +248,25 @@ fn a_node_that_does_not_trust_the_link_to_its_planned_parent_says_so_as_often_as
 }
 
 #[test]
+fn nobody_is_told_to_go_below_a_node_before_that_one_is_in_its_place() {
+    let policy = Drawn::new(&[]);
+    let mut world = with_publisher(5, 5, 18, &policy);
+    world.want(1, 1, BASE);
+    world.want(3, 1, BASE);
+    world.run_for(Duration::from_secs(2));
+    let told = |world: &World| world.sent.iter().filter(|sent| **sent == (0, 3, Kind::Attach as u64)).count();
+    let before = told(&world);
+    world.disconnect(1, 4);
+    policy.draw(&[(1, 4), (3, 1)]);
+    world.want(4, 1, BASE);
+    run_without_gap(&mut world, Duration::from_secs(3), 3);
+    assert_eq!((world.parents(1, 1), world.parents(3, 1), told(&world) - before), (vec![0], vec![0], 0));
+    world.connect(1, 4);
+    run_without_gap(&mut world, Duration::from_secs(8), 3);
+    assert_eq!((world.parents(1, 1), world.parents(3, 1)), (vec![4], vec![1]));
+}
+
+#[test]
 fn children_hear_of_a_new_way_when_the_first_layer_comes_over_it() {
     let policy = Drawn::new(&[(3, 2), (2, 1)]);
     let mut world = with_publisher(6, 6, 17, &policy);
