@@ -13,8 +13,12 @@ const BEGIN: std::ops::Range<u64> = 2_000..14_000;
 /// After the last fault nodes need 15 s until all must be well, and what must hold then is looked at for some seconds.
 const RESTS_MS: u64 = 23_000;
 
-/// How often nodes are short of something besides.
+/// How often nodes are short of something besides, and how often of that when everything else is well again: what such a
+/// node must not do is looked at only then.
 const OVERLOADED: f64 = 0.25;
+const ALONE: f64 = 0.5;
+/// So long after the last fault everything is, ms.
+const WELL_MS: u64 = 16_000;
 /// A node that drains has ended by then, ms.
 const DRAINED_MS: u64 = 9_000;
 
@@ -87,6 +91,7 @@ impl Faults<'_> {
         let (at, nodes) = (self.dice.random_range(BEGIN), self.some_nodes(2));
         let level = self.pick(&["full", "shedding", "not_relaying", "not_relaying"]);
         let lasts = self.pick(&["1500ms", "4s", "12s"]);
+        let at = if self.dice.random_bool(ALONE) { self.ends + WELL_MS } else { at };
         let _ = write!(self.out, "\n[[fault]]\nat = \"{at}ms\"\noverload = {nodes}\nlevel = \"{level}\"\n");
         let _ = writeln!(self.out, "lasts = \"{lasts}\"");
         let lasts_ms = crate::scenario::duration(lasts).map_or(0, |lasts| lasts.as_millis() as u64);

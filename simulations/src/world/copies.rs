@@ -159,6 +159,7 @@ impl World<'_> {
         if self.trees.lose(tree, from, place, self.now) {
             self.second.moves += 1;
         }
+        self.check_hand_off(key, from, place);
     }
 
     fn end_overlap(&mut self, key: u32, old: usize, node: usize, since: u64) {

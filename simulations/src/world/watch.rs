@@ -20,6 +20,8 @@ pub(super) struct Watch {
     pub(super) since: u64,
     /// When it was last seen to have a way from the publisher's node.
     pub(super) fed_at: Option<u64>,
+    /// Since when it has none though it had, while nodes are merely short of something.
+    pub(super) lost_way_at: Option<u64>,
     /// The delay of the best path, ns.
     pub(super) best: u64,
     pub(super) is_audio: bool,
@@ -79,6 +81,7 @@ impl Watch {
             local,
             since,
             fed_at: None,
+            lost_way_at: None,
             best,
             is_audio,
             begin: None,

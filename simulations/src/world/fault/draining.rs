@@ -92,7 +92,7 @@ impl World<'_> {
             let number = self.connection(node, peer);
             self.befalls(at, Happening::Closed { node: peer as u32, peer: node as u32, number });
         }
-        self.faults.changed_at = Some(self.now);
+        self.faults.change(self.now, false);
         self.kill(node);
     }
 

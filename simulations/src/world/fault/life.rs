@@ -16,7 +16,7 @@ impl World<'_> {
         let name = self.name(node).to_owned();
         self.tell(Detail::Decisions, || format!("{name} dies"));
         let state = &mut self.faults.nodes[node];
-        (state.dead, state.died_at) = (true, self.now);
+        (state.dead, state.died_at, state.short_since) = (true, self.now, None);
         self.clear_backlog(node);
         self.drop_ends(node);
         self.lose_people(node);

@@ -99,6 +99,9 @@ impl World<'_> {
     pub(super) fn set_level(&mut self, node: usize, level: Level) {
         let state = &mut self.faults.nodes[node];
         if !state.dead {
+            let since = state.short_since.unwrap_or(self.now);
+            state.short_since = (level != Level::Calm).then_some(since);
+            state.shortage_looked_at = false;
             state.view.set_level(level);
             self.tell_members(node);
         }

@@ -9,6 +9,7 @@ mod gray;
 mod life;
 mod lines;
 mod members;
+mod overload;
 mod pause;
 mod people;
 mod rest;
@@ -101,6 +102,8 @@ pub(super) struct Faults {
     lasting: BTreeSet<u32>,
     /// When one last began or ended.
     changed_at: Option<u64>,
+    /// The same of those that are more than a shortage.
+    others_changed_at: Option<u64>,
     /// At the last look.
     was_calm: bool,
     /// When lines that were cut last came back, and rooms that have not become one since.
@@ -124,6 +127,9 @@ pub(super) struct State {
     /// Faults that hold it.
     held: u32,
     held_at: u64,
+    /// Since when it is short of something, and whether it was looked who knows of it.
+    short_since: Option<u64>,
+    shortage_looked_at: bool,
     /// It takes so many times as long, by fault.
     slow: BTreeMap<u32, f64>,
     /// By fault.
@@ -152,6 +158,8 @@ impl Faults {
             drains: 0,
             held: 0,
             held_at: 0,
+            short_since: None,
+            shortage_looked_at: false,
             slow: BTreeMap::new(),
             skews: BTreeMap::new(),
             grays: BTreeMap::new(),
@@ -168,6 +176,7 @@ impl Faults {
             gossip_losses: BTreeMap::new(),
             lasting: BTreeSet::new(),
             changed_at: None,
+            others_changed_at: None,
             was_calm: true,
             healed_at: None,
             healing: BTreeSet::new(),
@@ -193,6 +202,14 @@ impl Faults {
     /// Whether nothing has befallen anything for so long that all must be well again.
     pub(super) fn is_calm(&self, now: u64) -> bool {
         self.lasting.is_empty() && self.changed_at.is_none_or(|at| now >= at + RESTS)
+    }
+
+    /// Something has befallen the mesh, which is more than a shortage or not.
+    fn change(&mut self, now: u64, is_shortage: bool) {
+        self.changed_at = Some(now);
+        if !is_shortage {
+            self.others_changed_at = Some(now);
+        }
     }
 
     /// Since when it is calm, at the earliest.
@@ -249,7 +266,7 @@ impl World<'_> {
     fn begin_fault(&mut self, number: u32) {
         let fault = &self.scenario.faults[number as usize];
         self.tell(Detail::Decisions, || format!("fault {}: {:?}", number + 1, fault.what));
-        self.faults.changed_at = Some(self.now);
+        self.faults.change(self.now, matches!(fault.what, Trouble::Overload { .. }));
         self.begin_pauses(number);
         if fault.until.is_some() || lasts(&fault.what) {
             self.faults.lasting.insert(number);
@@ -289,7 +306,7 @@ impl World<'_> {
     fn end_fault(&mut self, number: u32) {
         let fault = &self.scenario.faults[number as usize];
         self.tell(Detail::Decisions, || format!("fault {} is over", number + 1));
-        self.faults.changed_at = Some(self.now);
+        self.faults.change(self.now, matches!(fault.what, Trouble::Overload { .. }));
         self.faults.lasting.remove(&number);
         if matches!(fault.what, Trouble::Partition(_)) {
             self.begin_healing();

@@ -24,6 +24,7 @@ impl World<'_> {
         self.look_at_grays();
         self.look_at_healing();
         self.look_at_successions();
+        self.look_at_overloads();
         if !self.faults.is_calm(self.now) {
             self.faults.was_calm = false;
             return;
@@ -31,6 +32,7 @@ impl World<'_> {
         if !std::mem::replace(&mut self.faults.was_calm, true) {
             self.end_pauses();
             self.check_views();
+            self.check_shortages();
         }
         self.check_hunger();
     }
