@@ -17,7 +17,7 @@ pub enum Egress {
     /// str0m's, for every client.
     #[default]
     Str0m,
-    /// Our own where both an AES-GCM profile was agreed on and nobody needs an estimate; str0m's everywhere else.
+    /// Our own where an AES-GCM profile was agreed on; str0m's everywhere else.
     Own,
 }
 

@@ -30,6 +30,7 @@ impl Worker {
             Some(Ok(heard)) => {
                 let more = heard.more;
                 self.take_heard(index, heard);
+                self.hear_estimator(index);
                 if !more {
                     return;
                 }
@@ -77,7 +78,10 @@ impl Worker {
             return;
         }
         match peer.tick(now) {
-            Ok(()) => self.drain_peer(index),
+            Ok(()) => {
+                self.fill_way(index);
+                self.drain_peer(index);
+            }
             Err(error) => self.fail_peer(index, &error.to_string()),
         }
     }
@@ -126,7 +130,7 @@ impl Worker {
         self.events.push_back(Event::Disconnected { session, target });
     }
 
-    fn take_peer_event(&mut self, index: usize, event: PeerEvent) {
+    pub(super) fn take_peer_event(&mut self, index: usize, event: PeerEvent) {
         let Some(peer) = self.peers.get_mut(index) else { return };
         let (id, target) = (peer.session, peer.target);
         match event {

@@ -11,6 +11,7 @@ mod cut;
 mod demux;
 mod descriptor;
 mod egress;
+mod filling;
 mod forward;
 mod gaps;
 mod ingest;

@@ -243,6 +243,9 @@ impl Worker {
 
     fn set_desired(&mut self, id: SessionId, bps: u64, missing: bool) {
         let Some(session) = self.sessions.get_mut(&id).filter(|_| self.setup.bwe) else { return };
+        if self.peers.get_mut(session.subscriber).is_some_and(|peer| peer.wish(bps, missing)) {
+            return;
+        }
         let bps = session.prober.wish(self.now, missing, bps, session.estimate_bps);
         // Rates move all the time; the estimator need not hear of every step.
         if session.desired_bps.abs_diff(bps) * 10 < bps.max(100_000) {

@@ -313,6 +313,7 @@ impl Worker {
             self.peers.indexes().filter_map(|index| self.peers.get(index)).map(Peer::data_waiting).sum();
         self.sweep_tracks();
         self.sweep_sessions();
+        self.sweep_estimators();
         if self.now >= self.quality_at {
             self.quality_at = self.now + quality::SPACING;
             self.tell_quality();

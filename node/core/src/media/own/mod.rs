@@ -4,9 +4,11 @@
 //! right and sealed anew, so that nothing that str0m sealed reaches the wire once we have the keys. See
 //! docs/decisions/0015-own-egress.md.
 
+mod estimator;
 mod feedback;
 mod header;
 mod history;
+mod pad;
 mod report;
 mod stream;
 #[cfg(test)]
@@ -21,12 +23,14 @@ use super::egress::{Outbox, Outgoing};
 use super::red;
 use super::srtp::{ControlOpener, ControlSealer, Keying, Sealer};
 use super::vp8::Vp8;
+use estimator::Estimator;
 use feedback::Feedback;
 use header::Head;
 use history::History;
 use stream::Outflow;
 
 pub(in crate::media) use header::Ids;
+pub(in crate::media) use pad::Padding;
 pub(in crate::media) use stream::{Again, Terms};
 
 /// What may be sent again at once, and of all that is sent: a client that asks for everything costs a quarter more.
@@ -90,6 +94,7 @@ pub(in crate::media) struct Own {
     destination: Option<Source>,
     streams: Vec<Outflow>,
     history: History,
+    estimator: Estimator,
     start: Instant,
     bytes: u64,
     again_bytes: usize,
@@ -105,7 +110,8 @@ impl Own {
             opener,
             destination: None,
             streams: Vec::new(),
-            history: History::new(now),
+            history: History::default(),
+            estimator: Estimator::new(),
             start: now,
             bytes: 0,
             again_bytes: AGAIN_BYTES_MAX / 4,
@@ -137,7 +143,7 @@ impl Own {
     /// Sends a packet. Gives the bytes of its payload.
     pub fn write(&mut self, now: Instant, outbox: &mut Outbox, outgoing: &Outgoing<'_>) -> Result<usize, Refused> {
         let at_us = self.at_us(now);
-        let Self { sealer, streams, history, destination, .. } = self;
+        let Self { sealer, streams, history, estimator, destination, .. } = self;
         let Outgoing { stream, packet, rewrite, .. } = *outgoing;
         let destination = destination.ok_or(Refused::NoAddress)?;
         let flow = streams.iter_mut().find(|flow| flow.terms.ssrc == stream.ssrc).ok_or(Refused::NoStream)?;
@@ -154,7 +160,7 @@ impl Own {
             ssrc: stream.ssrc,
             mid: (!flow.bound[0]).then_some(&flow.mid[..]),
             at_us,
-            transport: ids.transport.map(|_| history.note(now, payload.len())),
+            transport: number_of(history, estimator, &ids, at_us, payload.len()),
             extensions: if rewrite.blank { &nothing } else { &packet.extensions },
             dependency: outgoing.dependency(),
         };
@@ -180,10 +186,21 @@ impl Own {
         again: &Again,
         packet: &Packet,
     ) -> Result<usize, Refused> {
+        self.again_bytes = self.again_bytes.checked_sub(packet.payload.len()).ok_or(Refused::TooMuch)?;
+        self.fill(now, outbox, again, packet)
+    }
+
+    /// The same though nobody asked for it, so that the way's width shows.
+    pub fn fill(
+        &mut self,
+        now: Instant,
+        outbox: &mut Outbox,
+        again: &Again,
+        packet: &Packet,
+    ) -> Result<usize, Refused> {
         let at_us = self.at_us(now);
         let length = packet.payload.len();
-        self.again_bytes = self.again_bytes.checked_sub(length).ok_or(Refused::TooMuch)?;
-        let Self { sealer, streams, history, destination, .. } = self;
+        let Self { sealer, streams, history, estimator, destination, .. } = self;
         let destination = destination.ok_or(Refused::NoAddress)?;
         let flow = streams.iter_mut().find(|flow| flow.terms.ssrc == again.ssrc).ok_or(Refused::NoStream)?;
         let ((ssrc, payload_type), repairs) = flow.terms.repair.zip(flow.repairs.as_mut()).ok_or(Refused::NoStream)?;
@@ -198,7 +215,7 @@ impl Own {
             ssrc,
             mid: (!flow.bound[1]).then_some(&flow.mid[..]),
             at_us,
-            transport: ids.transport.map(|_| history.note(now, length)),
+            transport: number_of(history, estimator, &ids, at_us, length),
             extensions: &packet.extensions,
             dependency: again.dependency.as_deref().or(own).filter(|_| ids.descriptor.is_some()),
         };
@@ -219,18 +236,22 @@ impl Own {
         let plain = self.opener.open(sealed)?;
         // Nobody else can have made it, and it has not come before: the client is there now.
         self.destination = Some(source);
-        let now_ms = self.at_us(now) / 1_000;
+        let now_us = self.at_us(now);
+        let now_ms = now_us / 1_000;
         let mut heard = Heard::default();
-        let Self { streams, history, .. } = self;
+        let Self { streams, history, estimator, .. } = self;
         feedback::read(&plain, |feedback| match feedback {
             Feedback::Nack(ssrc, numbers) => {
                 let Some(flow) = streams.iter_mut().find(|flow| flow.terms.ssrc == ssrc) else { return };
                 heard.nacks += 1;
-                let rtt = history.rtt();
+                let rtt = history.rtt_us().map(Duration::from_micros);
                 let room = AGAIN_MAX - heard.again.len();
                 heard.again.extend(numbers.filter_map(|number| flow.asked(number, now_ms, rtt)).take(room));
             }
-            Feedback::Transport(report) => heard.idle += history.take(now, report),
+            Feedback::Transport(report) => {
+                heard.idle += history.take(now_us, report, |told| estimator.told(told));
+                estimator.judge(now_us, history.rtt_us());
+            }
             Feedback::Keyframe(ssrc) => {
                 if heard.keyframes.len() < KEYFRAMES_MAX && !heard.keyframes.contains(&ssrc) {
                     heard.keyframes.push(ssrc);
@@ -242,8 +263,10 @@ impl Own {
                     flow.bound[0] |= report.ssrc == flow.terms.ssrc;
                     flow.bound[1] |= Some(report.ssrc) == repair;
                 }
+                estimator.report(now_us, report.lost);
             }
-            Feedback::Bound(_) | Feedback::Other => heard.more = true,
+            Feedback::Bound(bps) => estimator.bound(now_us, bps),
+            Feedback::Other => heard.more = true,
         });
         Some(heard)
     }
@@ -270,12 +293,37 @@ impl Own {
 
     /// A round trip; none when the client does not tell.
     pub fn rtt(&self) -> Option<Duration> {
-        self.history.rtt()
+        self.history.rtt_us().map(Duration::from_micros)
+    }
+
+    /// What we would like to send, in bits per second, and whether the client gets less than it has use for.
+    pub fn wish(&mut self, bps: u64, missing: bool) {
+        self.estimator.wish(bps, missing);
+    }
+
+    /// Looks after what no packet sets off. True when it is to be called each millisecond for now.
+    pub fn tick(&mut self, now: Instant) -> bool {
+        let now_us = self.at_us(now);
+        self.estimator.tick(now_us);
+        self.estimator.is_probing()
+    }
+
+    /// What the way to the client carries, in bits per second, when there is something new to say of it.
+    pub fn estimate(&mut self, now: Instant) -> Option<u64> {
+        let now_us = self.at_us(now);
+        self.estimator.poll(now_us)
     }
 
     fn at_us(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.start).as_micros() as u64
     }
+}
+
+/// The transport-wide number of a packet that leaves, if its client takes one.
+fn number_of(history: &mut History, estimator: &mut Estimator, ids: &Ids, at_us: u64, bytes: usize) -> Option<u16> {
+    let number = ids.transport.map(|_| history.note(at_us, bytes));
+    estimator.sent(at_us, bytes, number);
+    number.map(|number| number as u16)
 }
 
 /// Puts a payload behind the header, its VP8 numbers as told. Gives where it ends; none when it does not fit.

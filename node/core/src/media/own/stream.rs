@@ -12,6 +12,8 @@ use crate::media::vp8::Vp8;
 
 /// Packets that can be sent again: some seconds of a picture.
 const REMEMBERED: usize = 1_024;
+/// As many of the newest fill the way by turns while its width is looked for.
+const FILLERS: u64 = 32;
 /// Descriptors that differ from the publisher's, and sources, which are remembered apart: few packets have one.
 const APART_MAX: usize = 16;
 /// A packet is not sent again within this much, or a round trip if that is longer.
@@ -45,6 +47,8 @@ pub(super) struct Outflow {
     packets: u32,
     bytes: u32,
     sent: Box<[Sent]>,
+    /// Which of the newest packets was last sent again to fill the way.
+    filled: u64,
     /// From which number on packets came from which track, with which ring.
     sources: VecDeque<(u64, u32, u32)>,
     descriptors: VecDeque<(u64, Arc<[u8]>)>,
@@ -110,9 +114,30 @@ impl Outflow {
             packets: 0,
             bytes: 0,
             sent: Box::default(),
+            filled: 0,
             sources: VecDeque::new(),
             descriptors: VecDeque::new(),
         }
+    }
+
+    /// The clock of the newest packet.
+    pub fn timestamp(&self) -> u32 {
+        self.clock.map_or(0, |(timestamp, _)| timestamp)
+    }
+
+    /// Whether it can fill the way: its client tells of single packets, and takes retransmissions.
+    pub fn fills(&self) -> bool {
+        self.terms.repair.is_some() && self.repairs.is_some() && self.terms.ids.transport.is_some()
+    }
+
+    /// Some packet that may leave again for no other reason than to fill the way: one of the newest, each in its turn.
+    pub fn any(&mut self) -> Option<Again> {
+        if self.sent.is_empty() {
+            return None;
+        }
+        self.filled = (self.filled + 1) % FILLERS;
+        let sequence = self.newest.checked_sub(self.filled)?;
+        self.again(sequence)
     }
 
     /// A number that nothing left under, for a packet.
@@ -178,12 +203,20 @@ impl Outflow {
             return None;
         }
         sent.again_ms = now_ms;
+        self.again(sequence)
+    }
+
+    fn again(&self, sequence: u64) -> Option<Again> {
+        let sent = &self.sent[sequence as usize % REMEMBERED];
+        if sent.flags & USED == 0 || sent.number != sequence as u32 {
+            return None;
+        }
         let &(_, track, ring) = self.sources.iter().rev().find(|(from, _, _)| *from <= sequence)?;
         let dependency = self.descriptors.iter().find(|(of, _)| *of == sequence).map(|(_, bytes)| Arc::clone(bytes));
         Some(Again {
             ssrc: self.terms.ssrc,
             kept: Kept { track, ring, slot: sent.slot },
-            number,
+            number: sequence as u16,
             timestamp: sent.timestamp,
             marker: sent.flags & MARKED != 0,
             numbers: (sent.flags & RENUMBERED != 0).then_some((sent.picture, sent.tl0, sent.key)),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use origo_cascade_core::link::{Extensions, Packet};
 
-use super::{AGAIN_BYTES_MAX, Heard, Ids, Own, Refused, Terms};
+use super::{AGAIN_BYTES_MAX, Heard, Ids, Own, Padding, Refused, Terms};
 use crate::media::Transport;
 use crate::media::egress::{Kept, Outbox, Outgoing, Stream};
 use crate::media::forward::Rewrite;
@@ -83,6 +83,17 @@ fn nack(first: u16, bits: u16) -> Vec<u8> {
     packet
 }
 
+/// A report that so many packets came, a millisecond apart.
+fn all_came(base: u16, count: u8) -> Vec<u8> {
+    let mut packet = vec![0x8f, 205, 0, 0, 0, 0, 0, 9, 0, 0, 0, 7];
+    packet.extend(base.to_be_bytes());
+    packet.extend([0, count, 0, 0, 1, 0, 0x20, count]);
+    packet.extend(vec![4; count.into()]);
+    packet.resize(packet.len().next_multiple_of(4), 0);
+    packet[3] = (packet.len() / 4 - 1) as u8;
+    packet
+}
+
 #[test]
 fn nothing_leaves_twice_under_one_number() {
     for profile in [Profile::Aes128Gcm, Profile::Aes256Gcm] {
@@ -153,6 +164,47 @@ fn feedback_that_lies_is_counted_and_believed_in_nothing() {
     assert_eq!(pair.says(report(40_000, 5)).idle, 5);
     assert_eq!(pair.own.loss(), Some(0.0));
     assert_eq!(pair.own.rtt(), Some(Duration::ZERO));
+}
+
+#[test]
+fn while_its_width_is_looked_for_a_way_is_filled_with_what_left_before_or_with_nothing() {
+    let mut pair = Pair::new(Profile::Aes128Gcm);
+    pair.own.wish(3_000_000, true);
+    assert!((1..=20).all(|sequence| pair.write(sequence).is_ok()));
+    assert!(!pair.own.tick(pair.now), "the client has said nothing");
+    pair.now += Duration::from_millis(50);
+    pair.says(all_came(0, 20));
+    let (packet, before, mut bytes, mut packets) = (pair.packet(), pair.left(), 0, 0);
+    let mut looks = 0;
+    for ms in 0..200 {
+        looks += u32::from(pair.own.tick(pair.now));
+        while let Some(padding) = pair.own.padding(pair.now) {
+            let filled = match padding {
+                Padding::Again(again) if ms % 2 == 0 => pair.own.fill(pair.now, &mut pair.outbox, &again, &packet),
+                _ => pair.own.pad(pair.now, &mut pair.outbox),
+            };
+            bytes += filled.unwrap();
+            packets += 1;
+        }
+        pair.now += Duration::from_millis(1);
+    }
+    assert_eq!((before, pair.left(), looks), (20, packets, 50));
+    assert!((13_782..=14_781).contains(&bytes), "{bytes} bytes are 50 ms of half as much again as is believed");
+}
+
+#[test]
+fn a_client_that_takes_no_retransmissions_is_sent_nothing_but_media() {
+    let mut pair = Pair::new(Profile::Aes128Gcm);
+    pair.own.wish(3_000_000, true);
+    let ids = Ids { transport: Some(3), ..Ids::default() };
+    assert!(pair.own.declare(Terms { ssrc: 7, repair: None, clock_rate: 90_000, ids }, "0"));
+    assert!((1..=20).all(|sequence| pair.write(sequence).is_ok()));
+    pair.says(all_came(0, 20));
+    for _ in 0..100 {
+        pair.own.tick(pair.now);
+        assert!(pair.own.padding(pair.now).is_none());
+        pair.now += Duration::from_millis(1);
+    }
 }
 
 #[test]

@@ -73,7 +73,9 @@ impl Peer {
                 rtp: feedback.sender_info.rtp_time.numer() as u32,
             },
             Event::KeyframeRequest(request) => PeerEvent::KeyframeRequest(request.mid),
-            Event::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) => PeerEvent::Estimate(estimate.as_u64()),
+            Event::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) if self.own.is_none() => {
+                PeerEvent::Estimate(estimate.as_u64())
+            }
             Event::ChannelOpen(id, label) => {
                 if !self.channels.opened(&mut self.rtc, id, &label) {
                     return None;

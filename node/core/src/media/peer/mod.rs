@@ -31,6 +31,7 @@ use super::codec::Codec;
 use super::demux::Source;
 use super::own::Own;
 use super::quality::Meter;
+use super::timer::GRID;
 use super::uplink::Uplink;
 use super::{Channel, OpenSession, Target};
 use crate::SessionId;
@@ -85,6 +86,10 @@ pub(super) struct Peer {
     /// How well packets make their way.
     pub meter: Meter,
     paced: bool,
+    /// What its way carries is estimated.
+    estimates: bool,
+    /// Our own estimator is looking for more.
+    looks: bool,
     /// In the list of connections to be polled.
     pub queued: bool,
     /// It failed or was closed; it stays until its session ends, so that its number is not given to another.
@@ -136,6 +141,8 @@ impl Peer {
             nacks: HashMap::new(),
             meter: Meter::default(),
             paced: setup.bwe && sends,
+            estimates: setup.bwe && sends,
+            looks: false,
             queued: false,
             dead: false,
             inbound: Vec::new(),
@@ -173,6 +180,7 @@ impl Peer {
     pub fn tick(&mut self, now: Instant) -> Result<(), PeerError> {
         self.pacing_steps = 0;
         self.clock = self.clock.max(now);
+        self.tick_estimator(now);
         self.rtc.handle_input(Input::Timeout(self.clock)).map_err(PeerError::new)?;
         self.take_keys(now);
         Ok(())
@@ -208,7 +216,10 @@ impl Peer {
                     return Ok(Polled::Event(PeerEvent::Closed("ICE is down")));
                 }
                 Output::Timeout(at) => {
-                    return Ok(Polled::Timeout(self.lost_at.map_or(at, |lost_at| lost_at.min(at))));
+                    let looks_at = self.looks.then_some(now + GRID);
+                    return Ok(Polled::Timeout(
+                        [Some(at), self.lost_at, looks_at].into_iter().flatten().min().unwrap_or(at),
+                    ));
                 }
             }
         }

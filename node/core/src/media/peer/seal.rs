@@ -12,7 +12,7 @@ use super::{Mid, Peer, profile};
 use crate::media::codec::Codec;
 use crate::media::demux::Source;
 use crate::media::egress::{Outbox, Outgoing, Sender, Stream, Written};
-use crate::media::own::{Again, Heard, Ids, Own, Refused, Terms};
+use crate::media::own::{Again, Heard, Ids, Own, Padding, Refused, Terms};
 
 /// Second bytes of RTCP packets that share a port with RTP (RFC 5761 4).
 fn is_rtcp(datagram: &[u8]) -> bool {
@@ -28,6 +28,7 @@ impl Peer {
         // Keys that come again would be the same ones, and a second writer.
         if self.wants_own && self.own.is_none() {
             self.own = chosen.keying.and_then(|keying| Own::new(keying, now)).map(Box::new);
+            self.paced &= self.own.is_none();
         }
     }
 
@@ -63,6 +64,42 @@ impl Peer {
     ) -> Result<usize, Refused> {
         let own = self.own.as_mut().ok_or(Refused::NoStream)?;
         own.repeat(now, outbox, again, packet)
+    }
+
+    /// What we would like to send, and whether the client gets less than it has use for. False where the estimator is
+    /// str0m's.
+    pub fn wish(&mut self, bps: u64, missing: bool) -> bool {
+        self.own.as_mut().map(|own| own.wish(bps, missing)).is_some()
+    }
+
+    /// Tells our own estimator the time. True when it wants to be told each millisecond for now.
+    pub fn tick_estimator(&mut self, now: Instant) -> bool {
+        self.looks = self.own.as_mut().filter(|_| self.estimates).is_some_and(|own| own.tick(now));
+        self.looks
+    }
+
+    /// What our own estimator says of the way to the client, when that is new.
+    pub fn estimate(&mut self, now: Instant) -> Option<u64> {
+        self.own.as_mut().filter(|_| self.estimates)?.estimate(now)
+    }
+
+    /// What is to fill the way now.
+    pub fn padding(&mut self, now: Instant) -> Option<Padding> {
+        self.own.as_mut().filter(|_| self.looks)?.padding(now)
+    }
+
+    /// Fills the way with a packet that left before, or with nothing.
+    pub fn fill(
+        &mut self,
+        now: Instant,
+        outbox: &mut Outbox,
+        kept: Option<(&Again, &Packet)>,
+    ) -> Result<usize, Refused> {
+        let own = self.own.as_mut().ok_or(Refused::NoStream)?;
+        match kept {
+            Some((again, packet)) => own.fill(now, outbox, again, packet),
+            None => own.pad(now, outbox),
+        }
     }
 
     /// The section of a stream that we send.

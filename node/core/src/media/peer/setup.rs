@@ -39,10 +39,9 @@ pub(in crate::media) struct Setup {
 }
 
 impl Setup {
-    /// Whether a connection's media leave by our own way, if its profile allows. Where they are estimated they leave by
-    /// str0m's, whose estimator knows of its own packets alone.
+    /// Whether a connection's media leave by our own way, if its profile allows.
     pub fn leaves_own_way(&self, sends: bool) -> bool {
-        self.egress == Egress::Own && sends && !self.bwe
+        self.egress == Egress::Own && sends
     }
 }
 

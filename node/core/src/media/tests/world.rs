@@ -15,7 +15,9 @@ use str0m::rtp::{RtpPacket, Ssrc};
 use str0m::{Candidate, Event as RtcEvent, Input as RtcInput, Output as RtcOutput, Rtc};
 
 use super::line::Line;
-use crate::media::{Command, Event, Input, OpenSession, Output, Redundancy, Target, Transport, Worker, WorkerConfig};
+use crate::media::{
+    Command, Egress, Event, Input, OpenSession, Output, Redundancy, Target, Transport, Worker, WorkerConfig,
+};
 use crate::spread::{Settings, Spread};
 use crate::{SessionId, worker_of};
 
@@ -28,10 +30,10 @@ pub fn server_of(worker: usize) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 7_883 + worker as u16))
 }
 
-fn worker(bwe: bool, place: (usize, usize), now: Instant) -> Worker {
+fn worker((egress, bwe): (Egress, bool), place: (usize, usize), now: Instant) -> Worker {
     let address = server_of(place.0);
     let (addresses, tcp_addresses) = (vec![address], vec![address]);
-    Worker::new(WorkerConfig { addresses, tcp_addresses, bwe, egress: super::EGRESS, place }, now)
+    Worker::new(WorkerConfig { addresses, tcp_addresses, bwe, egress, place }, now)
 }
 
 /// A room that begins on the first of so many workers.
@@ -181,18 +183,23 @@ impl World {
     /// A node of several workers, each of which has room for so much ([`Settings::at`]).
     pub fn of(workers: usize, at: usize) -> Self {
         let mut world = Self::new();
-        world.worker = worker(false, (0, workers), world.now);
-        world.others = (1..workers).map(|index| worker(false, (index, workers), world.now)).collect();
+        world.worker = worker((super::EGRESS, false), (0, workers), world.now);
+        world.others = (1..workers).map(|index| worker((super::EGRESS, false), (index, workers), world.now)).collect();
         world.spread = Spread::new(Settings { workers, at });
         world
     }
 
     pub fn with(bwe: bool) -> Self {
+        Self::on(super::EGRESS, bwe)
+    }
+
+    /// The same by a way out.
+    pub fn on(egress: Egress, bwe: bool) -> Self {
         // str0m takes the first instant it sees as the beginning of time.
         let now = Instant::now();
         Self {
             now,
-            worker: worker(bwe, (0, 1), now),
+            worker: worker((egress, bwe), (0, 1), now),
             others: Vec::new(),
             spread: Spread::new(Settings { workers: 1, at: usize::MAX }),
             handed: (0, 0),

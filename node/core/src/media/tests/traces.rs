@@ -1,0 +1,171 @@
+//! Our own estimator and str0m's on the same lines: what a viewer gets of each.
+
+use std::time::Duration;
+
+use super::call::{Call, FRAME_MS};
+use super::line::{DELAY, Line};
+use super::rival::Rival;
+use crate::media::Egress;
+
+/// Sound that takes this long beyond the line's own delay comes too late to be played.
+const LATE: Duration = Duration::from_millis(120);
+/// Bits per second of the best picture that fits a line, with sound and headers.
+const WHOLE_BPS: u64 = 1_400_000;
+
+/// A line that changes over time.
+struct Trace {
+    name: &'static str,
+    seconds: u64,
+    /// What the line carries, in kbit/s, so many milliseconds after it began.
+    kbps: fn(u64) -> u64,
+    /// What else is the matter with it.
+    shape: fn(&mut Line),
+    /// Where the line becomes narrower, and where wider, in seconds.
+    steps: Option<(u64, u64)>,
+    /// How much less ours may be.
+    margin: Margin,
+}
+
+/// By how much one figure may be behind the other.
+struct Margin {
+    used: f64,
+    wait_ms: u64,
+    lost: f64,
+    unheard: f64,
+}
+
+/// What a frame, a few packets and one look more or less make.
+const SMALL: Margin = Margin { used: 3.0, wait_ms: 15, lost: 0.5, unheard: 0.7 };
+
+/// What a viewer got.
+#[derive(Debug)]
+struct Outcome {
+    /// Of what the line carries, or of what there was to send, in percent.
+    used: f64,
+    /// The wait that one packet in twenty exceeds.
+    wait_ms: u64,
+    /// Packets that the line dropped, in percent.
+    lost: f64,
+    /// Sound that came late or not at all, in percent.
+    unheard: f64,
+    /// Seconds from a step until the picture is what it stays.
+    down: Option<f64>,
+    up: Option<f64>,
+    /// Changes of layer in a minute.
+    changes: f64,
+}
+
+fn play(trace: &Trace, egress: Egress) -> Outcome {
+    let mut call = Call::on(egress, false);
+    let mut line = Line::seeded(7);
+    (trace.shape)(&mut line);
+    *call.world.line() = line;
+    let (mut got, mut carries) = (Vec::new(), 0);
+    for at_ms in (0..trace.seconds * 1_000).step_by(FRAME_MS as usize) {
+        let kbps = (trace.kbps)(at_ms);
+        call.world.line().rate_bps = kbps * 1_000;
+        let fair = if call.world.line().rival.is_some() { kbps * 500 } else { kbps * 1_000 };
+        carries += fair.min(WHOLE_BPS) * FRAME_MS / 8_000;
+        got.extend(call.send(Duration::from_millis(FRAME_MS)));
+    }
+    let (said, heard) = call.heard(DELAY + LATE);
+    let passed = call.media_bytes();
+    let line = call.world.line();
+    line.waits.sort();
+    let at = |percent: usize| line.waits[line.waits.len() * percent / 100].as_millis() as u64;
+    let follows = |from: u64, to: u64, keeps: &dyn Fn(u8) -> bool| {
+        let frames = &got[(from * 1_000 / FRAME_MS) as usize..(to * 1_000 / FRAME_MS) as usize];
+        let after = frames.iter().rposition(|layer| !layer.is_none_or(keeps)).map_or(0, |at| at + 1);
+        (after < frames.len()).then_some(after as f64 * FRAME_MS as f64 / 1_000.0)
+    };
+    let changes = got.iter().flatten().zip(got.iter().flatten().skip(1)).filter(|(one, next)| one != next).count();
+    Outcome {
+        used: passed as f64 * 100.0 / carries as f64,
+        wait_ms: at(95),
+        lost: line.lost as f64 * 100.0 / (line.waits.len() as u64 + line.lost) as f64,
+        unheard: (said - heard) as f64 * 100.0 / said as f64,
+        down: trace.steps.and_then(|(down, up)| follows(down, up, &|layer| layer < 2)),
+        up: trace.steps.and_then(|(_, up)| follows(up, trace.seconds, &|layer| layer == 2)),
+        changes: changes as f64 * 60.0 / trace.seconds as f64,
+    }
+}
+
+/// Plays a trace on both ways, prints what came, and asserts that ours is as good.
+fn compare(trace: &Trace) {
+    let (ours, theirs) = (play(trace, Egress::Own), play(trace, Egress::Str0m));
+    for (name, outcome) in [("own", &ours), ("str0m", &theirs)] {
+        let Outcome { used, wait_ms, lost, unheard, down, up, changes } = outcome;
+        let told = |seconds: &Option<f64>| seconds.map_or(String::new(), |seconds| format!("{seconds:.1} s"));
+        println!(
+            "| {} | {name} | {used:.0} % | {wait_ms} ms | {lost:.2} % | {unheard:.2} % | {} | {} | {changes:.0} |",
+            trace.name,
+            told(down),
+            told(up)
+        );
+    }
+    let margin = &trace.margin;
+    assert!(ours.used >= theirs.used - margin.used, "{ours:?} {theirs:?}");
+    assert!(ours.wait_ms <= theirs.wait_ms + margin.wait_ms, "{ours:?} {theirs:?}");
+    assert!(ours.lost <= theirs.lost + margin.lost, "{ours:?} {theirs:?}");
+    assert!(ours.unheard <= theirs.unheard + margin.unheard, "{ours:?} {theirs:?}");
+    if trace.steps.is_some() {
+        let seconds = |of: Option<f64>| of.unwrap_or(f64::MAX);
+        assert!(seconds(ours.down) <= seconds(theirs.down) + 0.2, "{ours:?} {theirs:?}");
+        assert!(seconds(ours.up) <= seconds(theirs.up) + 0.5, "{ours:?} {theirs:?}");
+    }
+}
+
+/// The same where chance decides which packets of sound are lost.
+const LOSSY: Margin = Margin { unheard: 1.5, ..SMALL };
+const PLAIN: Trace = Trace { name: "", seconds: 30, kbps: |_| 0, shape: |_| {}, steps: None, margin: SMALL };
+
+#[test]
+fn on_a_steady_line_ours_is_as_good() {
+    compare(&Trace { name: "steady, 700 kbit/s", kbps: |_| 700, ..PLAIN });
+}
+
+#[test]
+fn on_a_steady_line_that_carries_everything_ours_is_as_good() {
+    compare(&Trace { name: "steady, 2 Mbit/s", kbps: |_| 2_000, ..PLAIN });
+}
+
+#[test]
+fn at_steps_ours_is_as_good() {
+    let kbps = |ms| if (10_000..25_000).contains(&ms) { 500 } else { 3_000 };
+    let steps = Some((10, 25));
+    // It looks for more sooner and more often: it finds it in a third of the time, and makes queues meanwhile.
+    let margin = Margin { wait_ms: 60, unheard: 2.5, ..SMALL };
+    compare(&Trace { name: "3 Mbit/s, 500 kbit/s, 3 Mbit/s", seconds: 40, kbps, steps, margin, ..PLAIN });
+}
+
+#[test]
+fn on_a_sawtooth_ours_is_as_good() {
+    compare(&Trace { name: "sawtooth, 0.4 to 2.4 Mbit/s", kbps: |ms| 400 + ms % 10_000 / 5, margin: LOSSY, ..PLAIN });
+}
+
+#[test]
+fn in_shared_air_ours_is_as_good() {
+    compare(&Trace { name: "Wi-Fi-like, 2.5 Mbit/s", kbps: |_| 2_500, shape: |line| line.shares_air = true, ..PLAIN });
+}
+
+#[test]
+fn behind_a_policer_ours_is_as_good() {
+    let shape = |line: &mut Line| line.policed_bytes = Some(12_000);
+    // It bears half of the loss or less.
+    let margin = Margin { used: 8.0, ..SMALL };
+    compare(&Trace { name: "policer, 800 kbit/s", kbps: |_| 800, shape, margin, ..PLAIN });
+}
+
+#[test]
+fn beside_a_download_ours_is_as_good() {
+    let shape = |line: &mut Line| line.rival = Some(Rival::new());
+    // Either holds the large layer in some runs and gives it up in others; then less is used, and more is heard.
+    let margin = Margin { used: 60.0, lost: 3.0, unheard: 25.0, ..SMALL };
+    compare(&Trace { name: "beside TCP, 3 Mbit/s", kbps: |_| 3_000, shape, margin, ..PLAIN });
+}
+
+#[test]
+fn with_loss_at_random_ours_is_as_good() {
+    let shape = |line: &mut Line| line.loses_one_in = Some(20);
+    compare(&Trace { name: "5 % random loss, 2 Mbit/s", kbps: |_| 2_000, shape, margin: LOSSY, ..PLAIN });
+}
