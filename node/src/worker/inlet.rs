@@ -24,12 +24,13 @@ impl Inlet {
     }
 
     /// Takes one batch from the socket and gives each datagram to `each` as (source, the address it was sent to, its
-    /// bytes). Errs with `WouldBlock` when there is nothing.
+    /// bytes). Says whether the batch was full; after one that was not, the socket is empty until it is told of anew, and
+    /// need not be asked. Errs with `WouldBlock` when there is nothing.
     pub fn receive(
         &mut self,
         socket: &Socket,
         mut each: impl FnMut(SocketAddr, Option<IpAddr>, &[u8]),
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let mut chunks = self.buffer.chunks_mut(SLOT).map(IoSliceMut::new);
         let mut slices: [IoSliceMut<'_>; SLOTS] =
             std::array::from_fn(|_| chunks.next().unwrap_or_else(|| IoSliceMut::new(&mut [])));
@@ -41,6 +42,6 @@ impl Inlet {
                 each(source, to, datagram);
             }
         }
-        Ok(())
+        Ok(count == SLOTS)
     }
 }

@@ -74,7 +74,7 @@ pub(super) fn spawn(
         place: (index, config.count.max(index + 1)),
     };
     let driver = Driver {
-        worker: Worker::new(core, now),
+        worker: Worker::new(core, now).seeded(rand::random()),
         socket,
         inlet: Inlet::new(),
         streams,
@@ -132,6 +132,8 @@ impl Driver {
             let now = Instant::now();
             self.busy.waited(before, now, &self.shared.load);
             readable |= events.iter().any(|event| event.token() == SOCKET);
+            // Now and then whether it was told or not: a batch that an error cut short looks like the last one.
+            readable |= now.saturating_duration_since(self.published) >= PUBLISH;
             if readable {
                 readable = self.receive(now);
             }
@@ -161,7 +163,8 @@ impl Driver {
                 worker.handle_input(now, Input::Datagram { source, transport: Transport::Udp, destination, contents });
             };
             match inlet.receive(socket, each) {
-                Ok(()) => {}
+                Ok(true) => {}
+                Ok(false) => return false,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(error) => {
                     // Linux reports a client's closed port (ICMP) on the next receive; the socket itself is fine.

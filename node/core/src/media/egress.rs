@@ -51,7 +51,12 @@ pub(crate) struct Outgoing<'a> {
     pub captured: Instant,
     /// Where it is kept for who loses it, if it is.
     pub kept: Option<Kept>,
+    /// How long its payload is to be made, so that it leaves with the others of its picture; none to leave it as it is.
+    pub even: Option<u16>,
 }
+
+/// Packets that are shorter than others by no more than this are made alike, so that they leave in one send.
+pub(crate) const PADDING_MAX: usize = 16;
 
 /// What became of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +65,8 @@ pub(crate) enum Written {
     Out,
     /// It leaves when the connection is next polled, a whole burst at once.
     Queued,
+    /// It leaves with the chunk that is due then.
+    Paced(Instant),
     /// It does not leave, for this reason.
     Refused(&'static str),
 }
@@ -107,9 +114,11 @@ impl Outbox {
         self.add(destination, datagram.len());
     }
 
-    /// Adds a datagram that `make` makes where it is to lie; gives its length. False when it gives nothing.
-    pub fn fill(&mut self, destination: Source, make: impl FnOnce(&mut [u8]) -> Option<usize>) -> bool {
-        let Some(length) = make(self.space(DATAGRAM_BYTES_MAX)) else { return false };
+    /// Adds a datagram that `make` makes where it is to lie; gives its length. It is told how long a datagram must be to
+    /// leave together with those before it; 0 when there are none. False when it gives nothing.
+    pub fn fill(&mut self, destination: Source, make: impl FnOnce(&mut [u8], usize) -> Option<usize>) -> bool {
+        let segment = self.runs.back().filter(|run| run.takes(destination, run.segment)).map_or(0, |run| run.segment);
+        let Some(length) = make(self.space(DATAGRAM_BYTES_MAX), segment) else { return false };
         self.add(destination, length);
         true
     }
@@ -200,13 +209,13 @@ mod tests {
     #[test]
     fn an_outbox_that_was_full_has_room_once_it_was_sent() {
         let mut outbox = Outbox::default();
-        let fill = |outbox: &mut Outbox| outbox.fill(to(1), |buffer| Some(buffer.len()));
+        let fill = |outbox: &mut Outbox| outbox.fill(to(1), |buffer, _| Some(buffer.len()));
         while !outbox.is_full() {
             assert!(fill(&mut outbox));
         }
         assert_eq!(runs(&mut outbox).iter().map(|run| run.1).sum::<usize>(), FULL_BYTES);
         assert!(!outbox.is_full());
-        assert!(!outbox.fill(to(1), |_| None) && outbox.is_empty());
+        assert!(!outbox.fill(to(1), |_, _| None) && outbox.is_empty());
     }
 
     #[test]

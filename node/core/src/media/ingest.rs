@@ -1,6 +1,7 @@
 //! What connections and links bring: datagrams become packets of tracks, reports, requests and messages.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use origo_cascade_core::TrackLayer;
 use origo_cascade_core::link::{self, Packet, Received};
@@ -14,6 +15,16 @@ use super::track::{LAYERS, Origin, Track};
 use super::worker::Worker;
 use super::{Event, Kind, Redundancy, Target, red};
 
+/// Sender reports are put off by up to this much, each connection's by another time: viewers who came with one track
+/// would all be told in the same millisecond, every second.
+const REPORTS_SPREAD: u64 = 200;
+
+/// How long the reports of a connection are put off.
+fn spread(index: usize) -> Duration {
+    // A prime apart, so that neighbours are far from each other.
+    Duration::from_millis(index as u64 * 61 % REPORTS_SPREAD)
+}
+
 /// First two bytes of a STUN binding success response (RFC 8489 5).
 const BINDING_SUCCESS: [u8; 2] = [0x01, 0x01];
 
@@ -26,7 +37,7 @@ impl Worker {
         let now = self.now;
         let Some(peer) = self.peers.get_mut(index).filter(|peer| !peer.dead) else { return };
         peer.uplink.came(contents.len());
-        match peer.hear(now, source, contents) {
+        match peer.hear(now, source, contents, &mut self.scratch) {
             Some(Ok(heard)) => {
                 let more = heard.more;
                 self.take_heard(index, heard);
@@ -98,7 +109,10 @@ impl Worker {
                     self.outbox.push(destination, &datagram);
                 }
                 Ok(Polled::Event(event)) => self.take_peer_event(index, event),
-                Ok(Polled::Timeout(at)) => return self.timer.set(now, index, at),
+                Ok(Polled::Timeout(at)) => {
+                    let at = if peer.wants_report(now, at) { at + spread(index) } else { at };
+                    return self.timer.set(now, index, at);
+                }
                 Err(error) => return self.fail_peer(index, &error.to_string()),
             }
         }
@@ -267,8 +281,12 @@ impl Worker {
         let session = self.sessions.get(&id);
         let Some(sid) = session.and_then(|session| Some(session.sent_as(session.carried(mid)?))) else { return };
         let Some(&track) = self.tracks_by_sid.get(&sid) else { return };
-        let viewer = self.tracks.get_mut(track).and_then(|track| track.viewer(id));
-        let layer = viewer.and_then(|viewer| viewer.forwarder.current().or(viewer.forwarder.target()));
+        let now = self.now;
+        let Some(viewer) = self.tracks.get_mut(track).and_then(|track| track.viewer(id)) else { return };
+        if !viewer.asks.may(now) {
+            return self.stats.count_dropped("keyframe request", "too many");
+        }
+        let layer = viewer.forwarder.current().or(viewer.forwarder.target());
         if let Some(layer) = layer {
             self.want_keyframe(track, layer);
         }

@@ -10,6 +10,8 @@ const EGRESS: Egress = Egress::Own;
 mod backup;
 #[path = "tests/bandwidth.rs"]
 mod bandwidth;
+#[path = "tests/bursts.rs"]
+mod bursts;
 #[path = "tests/call.rs"]
 #[expect(dead_code, reason = "both ways are compared in `tests`")]
 mod call;
@@ -19,6 +21,8 @@ mod data;
 mod deeds;
 #[path = "tests/forwarding.rs"]
 mod forwarding;
+#[path = "tests/hostile.rs"]
+mod hostile;
 #[path = "tests/layers.rs"]
 mod layers;
 #[path = "tests/line.rs"]

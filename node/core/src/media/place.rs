@@ -7,6 +7,7 @@ use origo_cascade_core::link::Packet;
 
 use super::codec::Codec;
 use super::descriptor::{Descriptor, Structure};
+use super::egress::PADDING_MAX;
 use super::track::LAYERS;
 use super::vp8::Vp8;
 use super::vp9::{Sizes, Vp9};
@@ -95,12 +96,28 @@ pub(crate) struct Queued {
     pub place: Place,
     /// Its dependency descriptor, where it can be read.
     pub descriptor: Option<Descriptor>,
+    /// How long the payloads of its picture are, if it is hardly shorter; its own length otherwise.
+    pub even: u16,
+}
+
+/// Lets packets know how long those of their picture are, so that all leave alike.
+pub(crate) fn even_out(burst: &mut [Queued]) {
+    for picture in burst.chunk_by_mut(|one, next| one.packet.timestamp == next.packet.timestamp) {
+        let longest = picture.iter().map(|queued| queued.packet.payload.len()).max().unwrap_or(0);
+        let last = picture.len() - 1;
+        for (at, queued) in picture.iter_mut().enumerate() {
+            let own = queued.packet.payload.len();
+            // The last one may be shorter: a send ends with it anyway.
+            let is_alike = at < last && longest - own <= PADDING_MAX;
+            queued.even = if is_alike { longest } else { own }.try_into().unwrap_or(u16::MAX);
+        }
+    }
 }
 
 impl Queued {
     /// One of a stream without layers.
     pub fn alone(packet: Packet, captured: Instant) -> Self {
-        Self { packet, captured, place: Place::ONLY, descriptor: None }
+        Self { packet, captured, place: Place::ONLY, descriptor: None, even: 0 }
     }
 }
 

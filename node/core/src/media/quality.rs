@@ -78,6 +78,11 @@ impl Meter {
         let worst = if from_client { &mut self.jitter_ms.0 } else { &mut self.jitter_ms.1 };
         *worst = worst.max(ticks as f32 * 1_000.0 / clock_rate.max(1) as f32);
     }
+
+    /// Jitter of all streams to the client, in milliseconds.
+    pub fn jitter_ms(&mut self, worst: f32) {
+        self.jitter_ms.1 = self.jitter_ms.1.max(worst);
+    }
 }
 
 impl Worker {

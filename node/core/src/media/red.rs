@@ -81,15 +81,24 @@ pub(crate) fn build<'a>(
 
 /// The same payload with its blocks of type `from` being of type `to`; as it is when there is nothing to change.
 pub(crate) fn retype(payload: &Arc<[u8]>, from: u8, to: u8) -> Arc<[u8]> {
-    let Some(last) = headers(payload).filter(|_| from != to) else { return Arc::clone(payload) };
+    if from == to || headers(payload).is_none() {
+        return Arc::clone(payload);
+    }
     let mut changed: Arc<[u8]> = Arc::from(&payload[..]);
-    let Some(bytes) = Arc::get_mut(&mut changed) else { return changed };
-    for at in (0..=last).step_by(OLDER_HEADER_BYTES) {
-        if bytes[at] & !MORE == from {
-            bytes[at] = bytes[at] & MORE | to & !MORE;
-        }
+    if let Some(bytes) = Arc::get_mut(&mut changed) {
+        retype_in_place(bytes, from, to);
     }
     changed
+}
+
+/// The same where the payload lies.
+pub(crate) fn retype_in_place(payload: &mut [u8], from: u8, to: u8) {
+    let Some(last) = headers(payload) else { return };
+    for at in (0..=last).step_by(OLDER_HEADER_BYTES) {
+        if payload[at] & !MORE == from {
+            payload[at] = payload[at] & MORE | to & !MORE;
+        }
+    }
 }
 
 /// Where the last block's header lies, which is a single byte.

@@ -6,6 +6,8 @@ use origo_cascade_core::link::{self, Received};
 use super::allocate::{Demand, Share};
 use super::codec::Codec;
 use super::egress::{Kept, Outgoing, Sender, Written};
+use super::own::Refused;
+use super::place::even_out;
 use super::serve::serve_links;
 use super::shed::trim;
 use super::stats::{Direction, Via};
@@ -38,8 +40,29 @@ impl Worker {
             let Some(track) = self.tracks.get_mut(index) else { continue };
             track.dirty = false;
             serve_links(track, &mut self.sends, &mut self.siblings, &mut self.stats);
-            self.routes.push_back(index);
+            // Sound goes first.
+            match track.kind {
+                Kind::Audio => self.routes.push_front(index),
+                Kind::Video => self.routes.push_back(index),
+            }
         }
+    }
+
+    /// Sends the chunks of those whose turn it is until it is time to send. False when it is nobody's turn.
+    pub(super) fn send_paced(&mut self) -> bool {
+        let mut any = false;
+        while !self.outbox.is_full()
+            && let Some(index) = self.paces.pop(self.now)
+        {
+            any = true;
+            let Some(peer) = self.peers.get_mut(index).filter(|peer| !peer.dead) else { continue };
+            let stats = &mut self.stats;
+            let refused = |refused: Refused| stats.count_dropped("egress", refused.reason());
+            if let Some(at) = peer.flush(self.now, &mut self.outbox, refused) {
+                self.paces.set(self.now, index, at);
+            }
+        }
+        any
     }
 
     /// Routes to one viewer after another until it is time to send, or all is routed: what is made goes out while it is
@@ -79,6 +102,7 @@ impl Worker {
             }
             if self.setup.leaves_own_way(true) && track.kind == Kind::Video && !track.viewers.is_empty() {
                 kept = Some(track.keep(index, &mut self.rings));
+                track.layers.iter_mut().for_each(|layer| even_out(&mut layer.burst));
             }
         }
         Some(Routing { track: index, viewer: 0, kept })
@@ -91,14 +115,16 @@ impl Worker {
         let Some(viewer) = track.viewers.get_mut(routing.viewer) else { return false };
         let Some(stream) = viewer.stream else { return true };
         let Some(peer) = self.peers.get_mut(viewer.peer) else { return true };
-        let form = viewer.form(track.redundancy, peer.meter.loses());
         let mut queued = false;
         let before = viewer.forwarder.current();
         for (number, state) in (0u8..).zip(&track.layers) {
             if !viewer.forwarder.takes(number) {
                 continue;
             }
-            let burst = if track.kind == Kind::Audio { track.forms.burst(form, &state.burst) } else { &state.burst };
+            let burst = match track.kind {
+                Kind::Audio => track.forms.burst(viewer.form(track.redundancy, peer.meter.loses()), &state.burst),
+                Kind::Video => &state.burst,
+            };
             let first = routing.kept.map(|kept| kept[usize::from(number)]);
             if track.kind == Kind::Audio && viewer.succeeds.is_some() {
                 viewer.hold(burst);
@@ -114,10 +140,12 @@ impl Worker {
                 }
                 let Some(rewrite) = viewer.forwarder.forward(number, item) else { continue };
                 let kept = first.map(|first| first.plus(at));
-                let outgoing = Outgoing { stream, packet, rewrite: &rewrite, captured: item.captured, kept };
+                let even = kept.map(|_| item.even);
+                let outgoing = Outgoing { stream, packet, rewrite: &rewrite, captured: item.captured, kept, even };
                 match peer.write(now, &mut self.outbox, &outgoing) {
                     Written::Out => {}
                     Written::Queued => queued = true,
+                    Written::Paced(at) => self.paces.set(now, viewer.peer, at),
                     Written::Refused(reason) => {
                         self.stats.count_dropped("egress", reason);
                         continue;

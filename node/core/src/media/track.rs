@@ -209,7 +209,7 @@ impl Track {
             state.gaps.note(&packet, now);
         }
         let captured = state.clock.captured(packet.timestamp, codec.clock_rate(), packet.arrived);
-        state.burst.push(Queued { packet, captured, place, descriptor });
+        state.burst.push(Queued { packet, captured, place, descriptor, even: 0 });
         begins
     }
 

@@ -9,6 +9,7 @@ use super::allocate::Rank;
 use super::codec::Codec;
 use super::egress::Stream;
 use super::forward::Forwarder;
+use super::keyframe::Asks;
 use super::peer::Mid;
 use super::place::Queued;
 use super::redundancy::Form;
@@ -54,6 +55,8 @@ pub(crate) struct Viewer {
     pub paused: bool,
     /// When it began to see something, since it was last hidden.
     pub begun: Option<Instant>,
+    /// The keyframes that it asks for.
+    pub asks: Asks,
 }
 
 impl Viewer {
@@ -74,6 +77,7 @@ impl Viewer {
             screen,
             paused: false,
             begun: None,
+            asks: Asks::default(),
         }
     }
 

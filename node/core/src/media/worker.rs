@@ -148,7 +148,11 @@ pub struct Worker {
     pub(super) queue: VecDeque<usize>,
     pub(super) demux: Demux,
     pub(super) timer: Timer,
+    /// When the next chunk of a burst leaves on each connection.
+    pub(super) paces: Timer,
     pub(super) outbox: Outbox,
+    /// Where RTCP is opened.
+    pub(super) scratch: Vec<u8>,
     pub(super) events: VecDeque<Event>,
     pub(super) sends: Vec<link::Send>,
     pub(super) siblings: Siblings,
@@ -186,9 +190,11 @@ impl Worker {
             rings: 0,
             touched: BTreeSet::new(),
             queue: VecDeque::new(),
-            demux: Demux::default(),
+            demux: Demux::new(0),
             timer: Timer::new(now),
+            paces: Timer::new(now),
             outbox: Outbox::default(),
+            scratch: Vec::new(),
             events: VecDeque::new(),
             sends: Vec::new(),
             siblings: Siblings::new(config.place.0, config.place.1),
@@ -199,6 +205,12 @@ impl Worker {
             sweep_at: now,
             quality_at: now + quality::SPACING,
         }
+    }
+
+    /// The same with a seed by which it finds clients, drawn by chance: nobody is to know it who may choose addresses.
+    pub fn seeded(mut self, seed: u64) -> Self {
+        self.demux = Demux::new(seed);
+        self
     }
 
     /// Takes one input.
@@ -252,6 +264,9 @@ impl Worker {
             }
             if self.is_routing() {
                 self.route_some();
+                continue;
+            }
+            if self.send_paced() {
                 continue;
             }
             let Some(index) = self.queue.pop_front() else {
@@ -325,6 +340,6 @@ impl Worker {
             return self.now;
         }
         let sweep_at = if self.sessions.is_empty() { self.now + Duration::from_secs(1) } else { self.sweep_at };
-        self.timer.next().map_or(sweep_at, |at| at.min(sweep_at))
+        [self.timer.next(), self.paces.next()].into_iter().flatten().fold(sweep_at, Instant::min)
     }
 }

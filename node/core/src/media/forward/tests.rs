@@ -23,7 +23,7 @@ fn vp8(sequence: u64, timestamp: u32, picture: u8, key: bool, at: Instant) -> Pa
 /// Forwards a packet of a stream that has its descriptor in each payload.
 fn sent(forwarder: &mut Forwarder, stream: u8, packet: Packet, captured: Instant) -> Option<Rewrite> {
     let (place, descriptor) = Reader::default().read(forwarder.codec, &packet, forwarder.layered);
-    forwarder.forward(stream, &Queued { packet, captured, place, descriptor })
+    forwarder.forward(stream, &Queued { packet, captured, place, descriptor, even: 0 })
 }
 
 #[test]

@@ -4,8 +4,14 @@
 /// Types of RTCP packets.
 pub(super) const SENDER_REPORT: u8 = 200;
 pub(super) const RECEIVER_REPORT: u8 = 201;
+const DESCRIPTION: u8 = 202;
 const TRANSPORT_FEEDBACK: u8 = 205;
 const PAYLOAD_FEEDBACK: u8 = 206;
+/// What receivers and senders say beyond their reports (RFC 3611).
+pub(super) const EXTENDED: u8 = 207;
+/// Its blocks: a receiver's time, and how long ago such a time came.
+const RECEIVER_TIME: u8 = 4;
+pub(super) const SINCE_RECEIVER_TIME: u8 = 5;
 
 const HEADER_BYTES: usize = 4;
 /// Sender and media SSRC, behind the header of feedback.
@@ -28,9 +34,12 @@ pub(super) enum Feedback<'a> {
     Keyframe(u32),
     /// The client would have us send no more than so many bits per second.
     Bound(u64),
+    /// What time it is for the client that goes by this SSRC, by the middle of its time: it wants to hear how long ago that
+    /// came, which tells it a round trip.
+    Time(u32, u32),
     /// Which packets of the whole connection came, and when.
     Transport(Transport<'a>),
-    /// Something that str0m is to see too.
+    /// Something that str0m is to see too: what a client says of what it sends, and what we do not know.
     Other,
 }
 
@@ -41,6 +50,19 @@ pub(super) struct Report {
     pub ssrc: u32,
     /// Lost since the last report, in 256ths.
     pub lost: u8,
+    /// Jitter, in ticks of the stream's clock.
+    pub jitter: u32,
+    /// The last sender report that came, by the middle of its time; 0 for none.
+    pub last: u32,
+    /// How long ago it came, in 65536ths of a second.
+    pub since: u32,
+}
+
+impl Report {
+    fn read(block: &[u8]) -> Self {
+        let (jitter, last, since) = (word(block, 12), word(block, 16), word(block, 20));
+        Self { ssrc: word(block, 0), lost: block[4], jitter, last, since }
+    }
 }
 
 /// The packets of a compound packet, as far as they are whole.
@@ -66,15 +88,15 @@ pub(super) fn read<'a>(compound: &'a [u8], mut each: impl FnMut(Feedback<'a>)) {
                 each(Feedback::Other);
                 reports(packet, HEADER_BYTES * 2 + SENDER_BYTES, &mut each);
             }
-            (RECEIVER_REPORT, _) => {
-                // str0m makes the statistics of these.
-                each(Feedback::Other);
-                reports(packet, HEADER_BYTES * 2, &mut each);
+            (RECEIVER_REPORT, _) => reports(packet, HEADER_BYTES * 2, &mut each),
+            (EXTENDED, _) => extended(packet, &mut each),
+            // The client's name, which nobody asks for.
+            (DESCRIPTION, _) => {}
+            (TRANSPORT_FEEDBACK, 1) => {
+                if let Some(list) = packet.get(FEEDBACK_BYTES..) {
+                    each(Feedback::Nack(word(packet, 8), Numbers { list, mask: None }));
+                }
             }
-            (TRANSPORT_FEEDBACK, 1) => match packet.get(FEEDBACK_BYTES..) {
-                Some(list) => each(Feedback::Nack(word(packet, 8), Numbers { list, mask: None })),
-                None => each(Feedback::Other),
-            },
             (TRANSPORT_FEEDBACK, 15) => {
                 if let Some(transport) = Transport::read(packet) {
                     each(Feedback::Transport(transport));
@@ -85,7 +107,10 @@ pub(super) fn read<'a>(compound: &'a [u8], mut each: impl FnMut(Feedback<'a>)) {
                 let entries = packet.get(FEEDBACK_BYTES..).unwrap_or_default().chunks_exact(8);
                 entries.for_each(|entry| each(Feedback::Keyframe(word(entry, 0))));
             }
-            (PAYLOAD_FEEDBACK, 15) => each(bound(packet).map_or(Feedback::Other, Feedback::Bound)),
+            (PAYLOAD_FEEDBACK, 15) => match bound(packet) {
+                Some(bps) => each(Feedback::Bound(bps)),
+                None => each(Feedback::Other),
+            },
             _ => each(Feedback::Other),
         }
     }
@@ -94,7 +119,20 @@ pub(super) fn read<'a>(compound: &'a [u8], mut each: impl FnMut(Feedback<'a>)) {
 fn reports<'a>(packet: &[u8], from: usize, each: &mut impl FnMut(Feedback<'a>)) {
     let count = usize::from(packet[0] & 0x1f);
     let blocks = packet.get(from..).unwrap_or_default().chunks_exact(REPORT_BYTES).take(count);
-    blocks.for_each(|block| each(Feedback::Report(Report { ssrc: word(block, 0), lost: block[4] })));
+    blocks.for_each(|block| each(Feedback::Report(Report::read(block))));
+}
+
+fn extended<'a>(packet: &[u8], each: &mut impl FnMut(Feedback<'a>)) {
+    let mut blocks = packet.get(HEADER_BYTES * 2..).unwrap_or_default();
+    while let [kind, _, high, low, ..] = *blocks {
+        let length = HEADER_BYTES * (usize::from(u16::from_be_bytes([high, low])) + 1);
+        let Some(block) = blocks.get(..length) else { return };
+        match kind {
+            RECEIVER_TIME => each(Feedback::Time(word(packet, 4), word(block, 6))),
+            _ => each(Feedback::Other),
+        }
+        blocks = &blocks[length..];
+    }
 }
 
 /// The draft of REMB: "REMB", count, then 6 bits of exponent and 18 of mantissa.
@@ -234,19 +272,21 @@ mod tests {
     #[test]
     fn reports_nacks_and_wishes_of_a_compound_packet_are_read() {
         let mut compound = vec![0x81, RECEIVER_REPORT, 0, 7, 0, 0, 0, 1, 0, 0, 0, 9, 51, 0, 0, 5];
-        compound.resize(32, 0);
+        compound.extend([0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 1, 2, 0, 0, 0, 4]);
+        compound.extend([0x81, DESCRIPTION, 0, 2, 0, 0, 0, 1, 1, 1, b'a', 0]);
         compound.extend([0x81, 205, 0, 4, 0, 0, 0, 1, 0, 0, 0, 9, 0xff, 0xff, 0x80, 0x01, 0, 7, 0, 0]);
         compound.extend([0x81, 206, 0, 2, 0, 0, 0, 1, 0, 0, 0, 9]);
         compound.extend([0x84, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 8, 3, 0, 0, 0]);
         compound.extend([0x8f, 206, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0, b'R', b'E', b'M', b'B', 1, 0x0b, 0xd0, 0x90]);
         compound.extend([0, 0, 0, 9]);
+        compound.extend([0x80, EXTENDED, 0, 4, 0, 0, 0, 1, RECEIVER_TIME, 0, 0, 2, 9, 9, 1, 2, 3, 4, 9, 9]);
         let all = all(&compound);
-        assert_eq!(all[0], Feedback::Other);
-        assert_eq!(all[1], Feedback::Report(Report { ssrc: 9, lost: 51 }));
-        let Feedback::Nack(9, numbers) = all[2] else { panic!("{:?}", all[2]) };
+        assert_eq!(all[0], Feedback::Report(Report { ssrc: 9, lost: 51, jitter: 3, last: 0x102, since: 4 }));
+        let Feedback::Nack(9, numbers) = all[1] else { panic!("{:?}", all[1]) };
         assert_eq!(numbers.collect::<Vec<_>>(), [0xffff, 0, 15, 7]);
-        assert_eq!(all[3..5], [Feedback::Keyframe(9), Feedback::Keyframe(8)]);
-        assert_eq!(all[5], Feedback::Bound((0x3_d090) << 2));
+        assert_eq!(all[2..4], [Feedback::Keyframe(9), Feedback::Keyframe(8)]);
+        assert_eq!(all[4], Feedback::Bound((0x3_d090) << 2));
+        assert_eq!(all[5], Feedback::Time(1, 0x0102_0304));
         assert_eq!(all.len(), 6);
     }
 
@@ -279,7 +319,7 @@ mod tests {
         #[test]
         fn whatever_a_client_says_is_read_in_bounds(
             packets in proptest::collection::vec(
-                (0_u8..32, prop::sample::select(vec![200_u8, 201, 205, 206, 203]), prop::collection::vec(any::<u8>(), 0..60)),
+                (0_u8..32, prop::sample::select(vec![200_u8, 201, 205, 206, 203, 207]), prop::collection::vec(any::<u8>(), 0..60)),
                 0..6,
             ),
             cut in 0_usize..200,

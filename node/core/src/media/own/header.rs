@@ -2,6 +2,8 @@
 
 use origo_cascade_core::link::Extensions;
 
+use crate::media::egress::PADDING_MAX;
+
 /// Which extension has which number in a section; none for those that the client does not take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::media) struct Ids {
@@ -43,13 +45,49 @@ pub(super) struct Head<'a> {
     pub dependency: Option<&'a [u8]>,
 }
 
+/// How long the extensions of a stream's packets are: few packets of a picture have one that the others have not, and
+/// all are made as long as those, so that they leave in one send.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Layout {
+    bytes: u8,
+    /// The most in the picture that is under way.
+    seen: u8,
+}
+
+impl Layout {
+    /// How long the extensions of a packet are made that has so many bytes of them; `ends` with the last one of a picture.
+    fn fit(&mut self, own: usize, ends: bool) -> usize {
+        let bytes = u8::try_from(own).unwrap_or(0);
+        self.seen = self.seen.max(bytes);
+        self.bytes = self.bytes.max(bytes);
+        let laid_out = usize::from(self.bytes);
+        if ends {
+            self.bytes = std::mem::take(&mut self.seen);
+        }
+        if laid_out <= own + LAYOUT_MAX { laid_out.max(own) } else { own }
+    }
+}
+
 const FIXED_BYTES: usize = 12;
 /// Numbers and lengths beyond which extensions need the two-byte form.
 const SHORT_ID_MAX: u8 = 14;
 const SHORT_BYTES_MAX: usize = 16;
 
+/// What extensions are made longer by at most.
+const LAYOUT_MAX: usize = 8;
+
+/// Makes a packet so long with RTP padding (RFC 3550 5.1), if it is hardly shorter. Gives where it ends.
+pub(super) fn pad(packet: &mut [u8], end: usize, to: usize) -> usize {
+    let padding = to.saturating_sub(end);
+    let (1..=PADDING_MAX, Some(space)) = (padding, packet.get_mut(end..to.max(end))) else { return end };
+    space.fill(0);
+    space[padding - 1] = padding as u8;
+    packet[0] |= 0x20;
+    to
+}
+
 /// Writes the header; gives its length, or nothing when it does not fit.
-pub(super) fn write(buffer: &mut [u8], ids: &Ids, head: &Head<'_>) -> Option<usize> {
+pub(super) fn write(buffer: &mut [u8], ids: &Ids, head: &Head<'_>, layout: &mut Layout) -> Option<usize> {
     let fixed = buffer.get_mut(..FIXED_BYTES)?;
     fixed[0] = 0x80;
     fixed[1] = u8::from(head.marker) << 7 | head.payload_type & 0x7f;
@@ -62,7 +100,8 @@ pub(super) fn write(buffer: &mut [u8], ids: &Ids, head: &Head<'_>) -> Option<usi
     if list.at == 0 {
         return Some(FIXED_BYTES);
     }
-    let padded = list.at.next_multiple_of(4);
+    let own = list.at.next_multiple_of(4);
+    let padded = layout.fit(own, head.marker);
     list.space.get_mut(list.at..padded)?.fill(0);
     let profile: u16 = if list.long { 0x1000 } else { 0xbede };
     buffer[0] |= 0x10;
@@ -150,6 +189,10 @@ mod tests {
         }
     }
 
+    fn write_alone(buffer: &mut [u8], ids: &Ids, head: &Head<'_>) -> Option<usize> {
+        write(buffer, ids, head, &mut Layout::default())
+    }
+
     const FIXED: [u8; 12] = [0x90, 0xe0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
 
     #[test]
@@ -158,7 +201,7 @@ mod tests {
         let extensions =
             Extensions { audio_level: Some((3, true)), playout_delay: Some((1, 2)), ..Extensions::default() };
         let mut buffer = [0xff; 64];
-        let length = write(&mut buffer, &ids, &Head { mid: Some(b"ab"), ..head(&extensions) }).unwrap();
+        let length = write_alone(&mut buffer, &ids, &Head { mid: Some(b"ab"), ..head(&extensions) }).unwrap();
         assert_eq!(buffer[..12], FIXED);
         let list = [0x41, b'a', b'b', 0x22, 6, 0, 0, 0x31, 0x0b, 0x0c, 0x52, 0, 0x10, 2];
         assert_eq!(buffer[12..16], [0xbe, 0xde, 0, 4]);
@@ -171,22 +214,55 @@ mod tests {
         let extensions = Extensions::default();
         let ids = Ids { descriptor: Some(7), transport: Some(3), ..Ids::default() };
         let mut buffer = [0; 64];
-        let length = write(&mut buffer, &ids, &Head { dependency: Some(&[9; 17]), ..head(&extensions) }).unwrap();
+        let head = Head { dependency: Some(&[9; 17]), ..head(&extensions) };
+        let length = write_alone(&mut buffer, &ids, &head).unwrap();
         assert_eq!(buffer[12..16], [0x10, 0, 0, 6]);
         assert_eq!(buffer[16..22], [3, 2, 0x0b, 0x0c, 7, 17]);
         assert_eq!((length, buffer[22..39] == [9; 17]), (40, true));
         let high = Ids { transport: Some(15), ..Ids::default() };
-        assert_eq!(write(&mut buffer, &high, &head(&extensions)), Some(20));
+        assert_eq!(write_alone(&mut buffer, &high, &Head { dependency: None, ..head }), Some(20));
         assert_eq!(buffer[16..20], [15, 2, 0x0b, 0x0c]);
+    }
+
+    #[test]
+    fn headers_of_a_picture_become_as_long_as_its_longest() {
+        let ids = Ids { transport: Some(3), orientation: Some(4), ..Ids::default() };
+        let turned = Extensions { orientation: Some(1), ..Extensions::default() };
+        let upright = Extensions::default();
+        let mut layout = Layout::default();
+        let mut buffer = [0xff; 64];
+        let mut lengths = Vec::new();
+        for at in 0..9 {
+            let extensions = if at == 3 { &turned } else { &upright };
+            let head = Head { marker: at % 4 == 3, ..head(extensions) };
+            lengths.push(write(&mut buffer, &ids, &head, &mut layout).unwrap());
+            if at == 7 {
+                assert_eq!(buffer[14..24], [0, 2, 0x31, 0x0b, 0x0c, 0, 0, 0, 0, 0]);
+            }
+        }
+        assert_eq!(lengths, [20, 20, 20, 24, 24, 24, 24, 24, 20], "none of the second picture needs it");
+    }
+
+    #[test]
+    fn a_packet_that_is_hardly_shorter_is_padded() {
+        let mut packet = [7; 80];
+        packet[0] = 0x90;
+        assert_eq!(pad(&mut packet, 60, 63), 63);
+        assert_eq!((packet[0], &packet[59..64]), (0xb0, &[7, 0, 0, 3, 7][..]));
+        for (end, to) in [(60, 60), (60, 50), (60, 60 + PADDING_MAX + 1), (79, 81)] {
+            let mut packet = [7; 80];
+            assert_eq!(pad(&mut packet, end, to), end);
+            assert_eq!(packet, [7; 80]);
+        }
     }
 
     #[test]
     fn a_header_without_extensions_is_short_and_one_that_does_not_fit_is_refused() {
         let extensions = Extensions::default();
         let mut buffer = [0; 40];
-        assert_eq!(write(&mut buffer, &Ids::default(), &head(&extensions)), Some(12));
+        assert_eq!(write_alone(&mut buffer, &Ids::default(), &head(&extensions)), Some(12));
         assert_eq!(buffer[0], 0x80);
         let ids = Ids { descriptor: Some(7), ..Ids::default() };
-        assert_eq!(write(&mut buffer, &ids, &Head { dependency: Some(&[9; 30]), ..head(&extensions) }), None);
+        assert_eq!(write_alone(&mut buffer, &ids, &Head { dependency: Some(&[9; 30]), ..head(&extensions) }), None);
     }
 }

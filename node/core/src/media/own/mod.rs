@@ -8,6 +8,7 @@ mod estimator;
 mod feedback;
 mod header;
 mod history;
+mod pacer;
 mod pad;
 mod report;
 mod stream;
@@ -19,14 +20,16 @@ use std::time::{Duration, Instant};
 use origo_cascade_core::link::{Extensions, Packet};
 
 use super::demux::Source;
-use super::egress::{Outbox, Outgoing};
+use super::egress::{Outbox, Outgoing, PADDING_MAX};
 use super::red;
-use super::srtp::{ControlOpener, ControlSealer, Keying, Sealer};
+use super::srtp::{ControlOpener, ControlSealer, Keying, Sealer, TAG_BYTES};
 use super::vp8::Vp8;
 use estimator::Estimator;
 use feedback::Feedback;
-use header::Head;
+use header::{Head, Layout};
 use history::History;
+use pacer::Pacer;
+use report::Asked;
 use stream::Outflow;
 
 pub(in crate::media) use header::Ids;
@@ -85,6 +88,7 @@ pub(in crate::media) struct Heard {
 /// The most that one RTCP packet may set off.
 const AGAIN_MAX: usize = 512;
 const KEYFRAMES_MAX: usize = 32;
+const TIMES_MAX: usize = 8;
 
 /// One connection's.
 pub(in crate::media) struct Own {
@@ -95,6 +99,11 @@ pub(in crate::media) struct Own {
     streams: Vec<Outflow>,
     history: History,
     estimator: Estimator,
+    pacer: Pacer,
+    /// SSRCs under which the client told its time since it was last answered, the middle of it, and when.
+    times: Vec<(u32, u32, Instant)>,
+    /// By sender and receiver reports, for clients that do not tell of every packet.
+    rtt: Option<Duration>,
     start: Instant,
     bytes: u64,
     again_bytes: usize,
@@ -112,6 +121,9 @@ impl Own {
             streams: Vec::new(),
             history: History::default(),
             estimator: Estimator::new(),
+            pacer: Pacer::new(now),
+            times: Vec::new(),
+            rtt: None,
             start: now,
             bytes: 0,
             again_bytes: AGAIN_BYTES_MAX / 4,
@@ -138,18 +150,46 @@ impl Own {
     /// A stream is over.
     pub fn forget(&mut self, ssrc: u32) {
         self.streams.retain(|stream| stream.terms.ssrc != ssrc);
+        self.pacer.forget(ssrc);
+    }
+
+    /// Sends a packet, or has it wait for its turn. Gives when it is the turn of what waits.
+    pub fn write(
+        &mut self,
+        now: Instant,
+        outbox: &mut Outbox,
+        outgoing: &Outgoing<'_>,
+    ) -> Result<Option<Instant>, Refused> {
+        if self.pacer.lets_pass(now, outgoing) {
+            return self.send(now, outbox, outgoing).map(|_| None);
+        }
+        if self.pacer.is_overrun()
+            && let Some(oldest) = self.pacer.pop(now)
+        {
+            self.send(now, outbox, &oldest.outgoing())?;
+        }
+        Ok(self.pacer.next())
+    }
+
+    /// Sends what waited and may leave now, and tells what is `refused`. Gives when it is the turn of the rest.
+    pub fn flush(&mut self, now: Instant, outbox: &mut Outbox, mut refused: impl FnMut(Refused)) -> Option<Instant> {
+        while let Some(waiting) = self.pacer.pop(now) {
+            if let Err(reason) = self.send(now, outbox, &waiting.outgoing()) {
+                refused(reason);
+            }
+        }
+        self.pacer.next()
     }
 
     /// Sends a packet. Gives the bytes of its payload.
-    pub fn write(&mut self, now: Instant, outbox: &mut Outbox, outgoing: &Outgoing<'_>) -> Result<usize, Refused> {
+    fn send(&mut self, now: Instant, outbox: &mut Outbox, outgoing: &Outgoing<'_>) -> Result<usize, Refused> {
         let at_us = self.at_us(now);
         let Self { sealer, streams, history, estimator, destination, .. } = self;
-        let Outgoing { stream, packet, rewrite, .. } = *outgoing;
+        let Outgoing { stream, packet, rewrite, even, .. } = *outgoing;
         let destination = destination.ok_or(Refused::NoAddress)?;
         let flow = streams.iter_mut().find(|flow| flow.terms.ssrc == stream.ssrc).ok_or(Refused::NoStream)?;
         let number = flow.number(outgoing).ok_or(Refused::NumberUsed)?;
-        let retyped = outgoing.retyped();
-        let payload: &[u8] = if rewrite.blank { &[] } else { retyped.as_ref().unwrap_or(&packet.payload) };
+        let payload: &[u8] = if rewrite.blank { &[] } else { &packet.payload };
         let redundant = stream.redundant_type.filter(|_| packet.redundant && !rewrite.blank);
         let (nothing, ids) = (Extensions::default(), flow.terms.ids);
         let head = Head {
@@ -164,10 +204,19 @@ impl Own {
             extensions: if rewrite.blank { &nothing } else { &packet.extensions },
             dependency: outgoing.dependency(),
         };
-        let left = outbox.fill(destination, |buffer| {
-            let at = header::write(buffer, &ids, &head)?;
-            let end = put(buffer, at, payload, rewrite.vp8.as_ref())?;
-            sealer.seal(number, buffer, at, end)
+        let layout = &mut flow.layout;
+        let left = outbox.fill(destination, |buffer, segment| {
+            let header = header::write(buffer, &ids, &head, layout)?;
+            let end = put(buffer, header, payload, rewrite.vp8.as_ref())?;
+            if redundant.is_some() {
+                red::retype_in_place(&mut buffer[header..end], red::BLOCK_TYPE, stream.payload_type);
+            }
+            let end = even.filter(|_| !rewrite.blank).map_or(end, |even| {
+                let alike = [header + usize::from(even), segment.saturating_sub(TAG_BYTES)];
+                let near = alike.into_iter().filter(|to| *to <= end + PADDING_MAX);
+                header::pad(buffer, end, near.max().unwrap_or(end))
+            });
+            sealer.seal(number, buffer, header, end)
         });
         if !left {
             return Err(Refused::TooLong);
@@ -220,8 +269,8 @@ impl Own {
             dependency: again.dependency.as_deref().or(own).filter(|_| ids.descriptor.is_some()),
         };
         let vp8 = again.vp8(&packet.payload);
-        let left = outbox.fill(destination, |buffer| {
-            let at = header::write(buffer, &ids, &head)?;
+        let left = outbox.fill(destination, |buffer, _| {
+            let at = header::write(buffer, &ids, &head, &mut Layout::default())?;
             let body = at + REPEATED_BYTES;
             buffer.get_mut(at..body)?.copy_from_slice(&again.number.to_be_bytes());
             let end = put(buffer, body, &packet.payload, vp8.as_ref())?;
@@ -231,16 +280,18 @@ impl Own {
         if left { Ok(length) } else { Err(Refused::TooLong) }
     }
 
-    /// Takes the client's RTCP from `source`; none when it is forged or came before.
-    pub fn hear(&mut self, now: Instant, source: Source, sealed: &[u8]) -> Option<Heard> {
-        let plain = self.opener.open(sealed)?;
+    /// Takes the client's RTCP from `source`; none when it is forged or came before. It is opened in `space`, which is
+    /// reused.
+    pub fn hear(&mut self, now: Instant, source: Source, sealed: &[u8], space: &mut Vec<u8>) -> Option<Heard> {
+        let plain = self.opener.open(sealed, space)?;
         // Nobody else can have made it, and it has not come before: the client is there now.
         self.destination = Some(source);
         let now_us = self.at_us(now);
         let now_ms = now_us / 1_000;
         let mut heard = Heard::default();
-        let Self { streams, history, estimator, .. } = self;
-        feedback::read(&plain, |feedback| match feedback {
+        let Self { streams, history, estimator, pacer, times, rtt, .. } = self;
+        let told = times.len();
+        feedback::read(plain, |feedback| match feedback {
             Feedback::Nack(ssrc, numbers) => {
                 let Some(flow) = streams.iter_mut().find(|flow| flow.terms.ssrc == ssrc) else { return };
                 heard.nacks += 1;
@@ -262,12 +313,26 @@ impl Own {
                     let repair = flow.terms.repair.map(|(ssrc, _)| ssrc);
                     flow.bound[0] |= report.ssrc == flow.terms.ssrc;
                     flow.bound[1] |= Some(report.ssrc) == repair;
+                    *rtt = flow.reported(now, &report).or(*rtt);
                 }
                 estimator.report(now_us, report.lost);
             }
-            Feedback::Bound(bps) => estimator.bound(now_us, bps),
+            // What the client takes its way to carry: bursts leave at a pace that it bears.
+            Feedback::Bound(bps) => {
+                estimator.bound(now_us, bps);
+                pacer.set_estimate(Some(bps));
+            }
+            Feedback::Time(ssrc, time) => {
+                if times.len() < TIMES_MAX {
+                    times.push((ssrc, time, now));
+                }
+            }
             Feedback::Other => heard.more = true,
         });
+        if heard.more {
+            // str0m answers.
+            times.truncate(told);
+        }
         Some(heard)
     }
 
@@ -275,9 +340,15 @@ impl Own {
     /// made it.
     pub fn say(&mut self, now: Instant, sealed: &[u8]) -> Option<Vec<u8>> {
         let plain = self.control.open(sealed)?;
-        let streams = &self.streams;
-        let sum = |ssrc| streams.iter().find(|flow| flow.terms.ssrc == ssrc).and_then(|flow| flow.sum(now));
+        let streams = &mut self.streams;
+        let sum = |ssrc, middle| {
+            let flow = streams.iter_mut().find(|flow| flow.terms.ssrc == ssrc)?;
+            flow.sum(now, middle)
+        };
         let mut right = report::put_right(&plain, sum);
+        let since = |at| (now.saturating_duration_since(at).as_micros() * 65_536 / 1_000_000) as u32;
+        let asked = self.times.drain(..).map(|(ssrc, time, at)| Asked { ssrc, time, since: since(at) });
+        report::answer(&mut right, feedback::word(&plain, 4), asked);
         self.control.seal(&mut right).then_some(right)
     }
 
@@ -286,14 +357,16 @@ impl Own {
         self.bytes
     }
 
-    /// Share of packets that were lost lately; none when the client does not tell.
+    /// Share of packets that were lost lately; none when the client does not tell. Where it does not tell of every packet
+    /// it is what it reports of its worst stream.
     pub fn loss(&self) -> Option<f32> {
-        self.history.loss()
+        let reported = || self.streams.iter().filter_map(|flow| Some(f32::from(flow.quality()?.0) / 256.0));
+        self.history.loss().or_else(|| reported().reduce(f32::max))
     }
 
     /// A round trip; none when the client does not tell.
     pub fn rtt(&self) -> Option<Duration> {
-        self.history.rtt_us().map(Duration::from_micros)
+        self.history.rtt_us().map(Duration::from_micros).or(self.rtt)
     }
 
     /// What we would like to send, in bits per second, and whether the client gets less than it has use for.
@@ -311,7 +384,14 @@ impl Own {
     /// What the way to the client carries, in bits per second, when there is something new to say of it.
     pub fn estimate(&mut self, now: Instant) -> Option<u64> {
         let now_us = self.at_us(now);
-        self.estimator.poll(now_us)
+        let bps = self.estimator.poll(now_us)?;
+        self.pacer.set_estimate(Some(bps));
+        Some(bps)
+    }
+
+    /// The worst jitter of what we send, in milliseconds; 0 when the client does not tell.
+    pub fn jitter_ms(&self) -> f32 {
+        self.streams.iter().filter_map(|flow| Some(flow.quality()?.1)).fold(0.0, f32::max)
     }
 
     fn at_us(&self, now: Instant) -> u64 {
@@ -337,12 +417,6 @@ fn put(buffer: &mut [u8], at: usize, payload: &[u8], vp8: Option<&Vp8>) -> Optio
 }
 
 impl Outgoing<'_> {
-    /// The payload of sound with redundancy under the client's own payload type, when that is not the mesh's.
-    fn retyped(&self) -> Option<std::sync::Arc<[u8]>> {
-        self.stream.redundant_type.filter(|_| self.packet.redundant)?;
-        Some(red::retype(&self.packet.payload, red::BLOCK_TYPE, self.stream.payload_type))
-    }
-
     /// The descriptor that goes along.
     fn dependency(&self) -> Option<&[u8]> {
         let bytes = self.rewrite.dependency.as_ref().or(self.packet.extensions.dependency.as_ref());

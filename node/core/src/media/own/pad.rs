@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::header::{self, Head};
+use super::header::{self, Head, Layout};
 use super::{Again, Outflow, Own, Refused};
 use crate::media::egress::Outbox;
 use origo_cascade_core::link::Extensions;
@@ -59,8 +59,8 @@ impl Own {
             extensions: &nothing,
             dependency: None,
         };
-        let left = outbox.fill(destination, |buffer| {
-            let at = header::write(buffer, &ids, &head)?;
+        let left = outbox.fill(destination, |buffer, _| {
+            let at = header::write(buffer, &ids, &head, &mut Layout::default())?;
             let end = at + BLANK_BYTES;
             buffer.get_mut(at..end)?.fill(0);
             buffer[0] |= PADDED;

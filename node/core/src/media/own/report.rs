@@ -3,7 +3,9 @@
 //! Its sender reports have the right time and the wrong counts, so the counts are put in. One of a stream on which
 //! nothing was sent becomes a receiver report: it would tell the client a clock that is none, and break lip sync.
 
-use super::feedback::{RECEIVER_REPORT, REPORT_BYTES, SENDER_BYTES, SENDER_REPORT, packets, word};
+use super::feedback::{
+    EXTENDED, RECEIVER_REPORT, REPORT_BYTES, SENDER_BYTES, SENDER_REPORT, SINCE_RECEIVER_TIME, packets, word,
+};
 
 /// What a stream sent, as its sender report tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,11 +18,35 @@ pub(super) struct Sum {
     pub bytes: u32,
 }
 
+/// A client that told its time, by the SSRC that it goes by: the middle of that time, and how long ago it came, in 65536ths
+/// of a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub ssrc: u32,
+    pub time: u32,
+    pub since: u32,
+}
+
+/// Tells clients how long ago their time came, behind what else is told (RFC 3611 4.5). `sender` is any SSRC of ours.
+pub(super) fn answer(compound: &mut Vec<u8>, sender: u32, asked: impl ExactSizeIterator<Item = Asked>) {
+    let words = 3 * asked.len();
+    if words == 0 {
+        return;
+    }
+    compound.extend([0x80, EXTENDED, 0, 2 + words as u8]);
+    compound.extend(sender.to_be_bytes());
+    compound.extend([SINCE_RECEIVER_TIME, 0, 0, words as u8]);
+    for Asked { ssrc, time, since } in asked {
+        [ssrc, time, since].into_iter().for_each(|word| compound.extend(word.to_be_bytes()));
+    }
+}
+
 /// Header, SSRC and what the sender tells of itself.
 const HEAD_BYTES: usize = 8 + SENDER_BYTES;
 
-/// Puts right a compound packet of str0m's. `sum` tells what a stream sent.
-pub(super) fn put_right(compound: &[u8], sum: impl Fn(u32) -> Option<Sum>) -> Vec<u8> {
+/// Puts right a compound packet of str0m's. `sum` tells what a stream sent, and hears the middle of the report's time, by
+/// which the client will name it.
+pub(super) fn put_right(compound: &[u8], mut sum: impl FnMut(u32, u32) -> Option<Sum>) -> Vec<u8> {
     let mut right = Vec::with_capacity(compound.len() + super::super::srtp::CONTROL_OVERHEAD);
     for packet in packets(compound) {
         if packet[1] != SENDER_REPORT || packet.len() < HEAD_BYTES {
@@ -28,7 +54,7 @@ pub(super) fn put_right(compound: &[u8], sum: impl Fn(u32) -> Option<Sum>) -> Ve
             continue;
         }
         let at = right.len();
-        match sum(word(packet, 4)) {
+        match sum(word(packet, 4), word(packet, 10)) {
             Some(sum) => {
                 right.extend_from_slice(packet);
                 // Behind the NTP time: clock, packets, bytes (RFC 3550 6.4.1).
@@ -65,7 +91,7 @@ mod tests {
         let sdes = [0x81, 202, 0, 2, 0, 0, 0, 3, 1, 1, b'a', 0];
         let compound = [sender_report(3, 1), sdes.to_vec()].concat();
         let sum = Sum { timestamp: 0x0102_0304, packets: 5, bytes: 6 };
-        let right = put_right(&compound, |ssrc| (ssrc == 3).then_some(sum));
+        let right = put_right(&compound, |ssrc, at| ((ssrc, at) == (3, 0x0707_0707)).then_some(sum));
         assert_eq!(right.len(), compound.len());
         assert_eq!(right[..16], compound[..16]);
         assert_eq!(right[16..28], [1, 2, 3, 4, 0, 0, 0, 5, 0, 0, 0, 6]);
@@ -73,9 +99,19 @@ mod tests {
     }
 
     #[test]
+    fn who_told_its_time_hears_how_long_ago_that_was() {
+        let mut compound = vec![1, 2, 3, 4];
+        answer(&mut compound, 9, [Asked { ssrc: 7, time: 0x0102_0304, since: 5 }].into_iter());
+        let block = [0x80, 207, 0, 5, 0, 0, 0, 9, 5, 0, 0, 3, 0, 0, 0, 7, 1, 2, 3, 4, 0, 0, 0, 5];
+        assert_eq!(compound[4..], block);
+        answer(&mut compound, 9, [].into_iter());
+        assert_eq!(compound.len(), 4 + block.len(), "nobody told");
+    }
+
+    #[test]
     fn a_stream_on_which_nothing_was_sent_tells_no_clock() {
         let compound = [sender_report(3, 2), sender_report(4, 0)].concat();
-        let right = put_right(&compound, |_| None);
+        let right = put_right(&compound, |_, _| None);
         assert_eq!(right[..8], [0x82, RECEIVER_REPORT, 0, 13, 0, 0, 0, 3]);
         assert_eq!(right[8..56], [5; 48]);
         assert_eq!(right[56..], [0x80, RECEIVER_REPORT, 0, 1, 0, 0, 0, 4]);

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::header::Ids;
+use super::feedback::Report;
+use super::header::{Ids, Layout};
 use super::report::Sum;
 use crate::media::egress::{Kept, Outgoing};
 use crate::media::srtp::{Number, Numbers};
@@ -42,10 +43,15 @@ pub(super) struct Outflow {
     pub repairs: Option<Numbers>,
     /// The client knows whose stream it is, and whose retransmissions those are.
     pub bound: [bool; 2],
+    pub layout: Layout,
     newest: u64,
     clock: Option<(u32, Instant)>,
     packets: u32,
     bytes: u32,
+    /// The last sender report: the middle of its time, and when it left.
+    told: Option<(u32, Instant)>,
+    /// What the client last reported of it: lost in 256ths, jitter in ticks.
+    reported: Option<(u8, u32)>,
     sent: Box<[Sent]>,
     /// Which of the newest packets was last sent again to fill the way.
     filled: u64,
@@ -109,10 +115,13 @@ impl Outflow {
             numbers,
             repairs,
             bound: [false; 2],
+            layout: Layout::default(),
             newest: 0,
             clock: None,
             packets: 0,
             bytes: 0,
+            told: None,
+            reported: None,
             sent: Box::default(),
             filled: 0,
             sources: VecDeque::new(),
@@ -224,12 +233,33 @@ impl Outflow {
         })
     }
 
-    /// What it sent, for its sender report; none before the first packet.
-    pub fn sum(&self, now: Instant) -> Option<Sum> {
+    /// What it sent, for a sender report that leaves now, `middle` being the middle of its time; none before the first
+    /// packet.
+    pub fn sum(&mut self, now: Instant, middle: u32) -> Option<Sum> {
         let (timestamp, captured) = self.clock?;
+        self.told = Some((middle, now));
         let since = now.saturating_duration_since(captured).as_micros() as u64;
         let ticks = since * u64::from(self.terms.clock_rate) / 1_000_000;
         Some(Sum { timestamp: timestamp.wrapping_add(ticks as u32), packets: self.packets, bytes: self.bytes })
+    }
+}
+
+impl Outflow {
+    /// The client reports how it comes. Gives a round trip, if it answers the last sender report (RFC 3550 6.4.1).
+    pub fn reported(&mut self, now: Instant, report: &Report) -> Option<Duration> {
+        if report.ssrc != self.terms.ssrc {
+            return None;
+        }
+        self.reported = Some((report.lost, report.jitter));
+        let (_, left) = self.told.filter(|(middle, _)| *middle == report.last)?;
+        let held = Duration::from_micros(u64::from(report.since) * 1_000_000 / 65_536);
+        now.saturating_duration_since(left).checked_sub(held)
+    }
+
+    /// Lost in 256ths, and jitter in milliseconds, as the client reported them last.
+    pub fn quality(&self) -> Option<(u8, f32)> {
+        let (lost, jitter) = self.reported?;
+        Some((lost, jitter as f32 * 1_000.0 / self.terms.clock_rate.max(1) as f32))
     }
 }
 

@@ -58,13 +58,14 @@ impl Pair {
         let packet = self.packet();
         let rewrite = Rewrite { sequence, timestamp: 900, marker: true, vp8: None, dependency: None, blank: false };
         let kept = Some(Kept { track: 0, ring: 1, slot: sequence as u32 });
-        let outgoing = Outgoing { stream: STREAM, packet: &packet, rewrite: &rewrite, captured: self.now, kept };
-        self.own.write(self.now, &mut self.outbox, &outgoing)
+        let outgoing =
+            Outgoing { stream: STREAM, packet: &packet, rewrite: &rewrite, captured: self.now, kept, even: None };
+        self.own.send(self.now, &mut self.outbox, &outgoing)
     }
 
     fn says(&mut self, mut compound: Vec<u8>) -> Heard {
         assert!(self.client.seal(&mut compound));
-        self.own.hear(self.now, HERE, &compound).unwrap()
+        self.own.hear(self.now, HERE, &compound, &mut Vec::new()).unwrap()
     }
 
     /// Datagrams that left since the last time.
@@ -212,15 +213,42 @@ fn only_the_clients_own_packets_move_it_to_another_address() {
     let mut pair = Pair::new(Profile::Aes128Gcm);
     let there = (Transport::Udp, SocketAddr::from(([127, 0, 0, 1], 6)));
     let mut said = nack(1, 0);
-    assert!(pair.own.hear(pair.now, there, &said).is_none(), "forged");
+    let hear = |pair: &mut Pair, source, said: &[u8]| pair.own.hear(pair.now, source, said, &mut Vec::new()).is_some();
+    assert!(!hear(&mut pair, there, &said), "forged");
     assert!(pair.client.seal(&mut said));
-    assert!(pair.own.hear(pair.now, HERE, &said).is_some());
-    assert!(pair.own.hear(pair.now, there, &said).is_none(), "replayed");
+    assert!(hear(&mut pair, HERE, &said));
+    assert!(!hear(&mut pair, there, &said), "replayed");
     pair.write(1).unwrap();
     assert_eq!(pair.outbox.pop().unwrap().0.destination, HERE.1);
     let mut said = nack(2, 0);
     assert!(pair.client.seal(&mut said));
-    assert!(pair.own.hear(pair.now, there, &said).is_some());
+    assert!(hear(&mut pair, there, &said));
     pair.write(2).unwrap();
     assert_eq!(pair.outbox.pop().unwrap().0.destination, there.1);
+}
+
+#[test]
+fn a_report_tells_loss_jitter_and_a_round_trip_where_nothing_tells_of_every_packet() {
+    let mut pair = Pair::new(Profile::Aes256Gcm);
+    assert!((1..=4).all(|sequence| pair.write(sequence).is_ok()));
+    let (_, mut str0m, _) = keying(Profile::Aes256Gcm, false).split().unwrap();
+    let mut report = vec![0x80, 200, 0, 6, 0, 0, 0, 7, 0, 0, 0x12, 0x34, 0x56, 0x78, 0, 0];
+    report.resize(28, 0);
+    assert!(str0m.seal(&mut report));
+    assert!(pair.own.say(pair.now, &report).is_some());
+    assert_eq!((pair.own.loss(), pair.own.rtt(), pair.own.jitter_ms()), (None, None, 0.0));
+    pair.now += Duration::from_millis(300);
+    let answer = |last: [u8; 4]| {
+        let mut packet = vec![0x81, 201, 0, 7, 0, 0, 0, 9, 0, 0, 0, 7, 64, 0, 0, 1, 0, 0, 0, 4];
+        packet.extend([0, 0, 0x03, 0x84]);
+        packet.extend(last);
+        // The client held it for a quarter of a second.
+        packet.extend([0, 0, 0x40, 0]);
+        packet
+    };
+    let heard = pair.says(answer([0x12, 0x34, 0x56, 0x79]));
+    assert_eq!((pair.own.rtt(), heard.more), (None, false), "that was another report, and str0m need not see it");
+    pair.says(answer([0x12, 0x34, 0x56, 0x78]));
+    assert_eq!(pair.own.rtt(), Some(Duration::from_millis(50)));
+    assert_eq!((pair.own.loss(), pair.own.jitter_ms()), (Some(0.25), 10.0));
 }

@@ -100,6 +100,7 @@ impl Peer {
             },
             Event::PeerStats(stats) => {
                 let own = self.own.as_deref();
+                self.meter.jitter_ms(own.map_or(0.0, Own::jitter_ms));
                 self.meter.measured(Measured {
                     at: stats.timestamp,
                     bytes_in: stats.bytes_rx,
@@ -111,11 +112,13 @@ impl Peer {
                 return None;
             }
             Event::MediaEgressStats(stats) => {
+                if self.own.is_some() {
+                    // We read the client's word by ourselves, and count it there.
+                    return None;
+                }
                 let jitter = stats.remote.as_ref().map_or(0, |remote| remote.jitter);
                 self.meter.jitter(false, jitter, self.clock_rate(stats.mid));
-                // Where we read them by ourselves they are counted there.
-                let nacks = if self.own.is_some() { 0 } else { stats.nacks };
-                self.new_nacks((stats.mid, stats.rid), nacks, 0)?
+                self.new_nacks((stats.mid, stats.rid), stats.nacks, 0)?
             }
             Event::MediaIngressStats(stats) => {
                 self.meter.jitter(true, stats.jitter, self.clock_rate(stats.mid));

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use origo_cascade_core::link::Packet;
+use str0m::Reason;
 use str0m::media::MediaKind;
 use str0m::net::DatagramSend;
 use str0m::rtp::Extension;
@@ -48,10 +49,27 @@ impl Peer {
         Some(datagram)
     }
 
-    /// Takes a datagram if it is RTCP that we read by ourselves; none if it is str0m's alone.
-    pub fn hear(&mut self, now: Instant, source: Source, datagram: &[u8]) -> Option<Result<Heard, &'static str>> {
+    /// Takes a datagram if it is RTCP that we read by ourselves; none if it is str0m's alone. It is opened in `space`,
+    /// which is reused.
+    pub fn hear(
+        &mut self,
+        now: Instant,
+        source: Source,
+        datagram: &[u8],
+        space: &mut Vec<u8>,
+    ) -> Option<Result<Heard, &'static str>> {
         let own = self.own.as_mut().filter(|_| is_rtcp(datagram))?;
-        Some(own.hear(now, source, datagram).ok_or("forged or replayed"))
+        Some(own.hear(now, source, datagram, space).ok_or("forged or replayed"))
+    }
+
+    /// Whether it is for a report on what we send that it would be looked at then, and for nothing more urgent.
+    pub fn wants_report(&self, now: Instant, at: Instant) -> bool {
+        self.own.is_some() && at > now && self.rtc.last_timeout_reason() == Reason::Feedback
+    }
+
+    /// Sends what waited for its turn: see [`Own::flush`].
+    pub fn flush(&mut self, now: Instant, outbox: &mut Outbox, refused: impl FnMut(Refused)) -> Option<Instant> {
+        self.own.as_mut()?.flush(now, outbox, refused)
     }
 
     /// Sends a packet again.
@@ -149,7 +167,8 @@ impl Peer {
 impl Sender for Own {
     fn write(&mut self, now: Instant, outbox: &mut Outbox, outgoing: &Outgoing<'_>) -> Written {
         match Own::write(self, now, outbox, outgoing) {
-            Ok(_) => Written::Out,
+            Ok(None) => Written::Out,
+            Ok(Some(at)) => Written::Paced(at),
             Err(refused) => Written::Refused(refused.reason()),
         }
     }

@@ -40,7 +40,9 @@ impl ControlSealer {
 
     /// Opens what str0m sealed under the same key, so that it can be sealed anew; none when it did not.
     pub fn open(&self, packet: &[u8]) -> Option<Vec<u8>> {
-        open(&self.key, packet).map(|(packet, _)| packet)
+        let mut opened = Vec::with_capacity(packet.len());
+        open(&self.key, packet, &mut opened)?;
+        Some(opened)
     }
 }
 
@@ -57,10 +59,10 @@ impl ControlOpener {
         Self { key, newest: 0, came: 0 }
     }
 
-    /// Opens a packet; none when it is forged, or came before.
-    pub fn open(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
-        let (packet, index) = open(&self.key, packet)?;
-        self.note(index).then_some(packet)
+    /// Opens a packet in `space`, which is reused; none when it is forged, or came before.
+    pub fn open<'a>(&mut self, packet: &[u8], space: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+        let index = open(&self.key, packet, space)?;
+        self.note(index).then_some(&space[..])
     }
 
     fn note(&mut self, index: u32) -> bool {
@@ -77,7 +79,8 @@ impl ControlOpener {
     }
 }
 
-fn open(key: &SessionKey, packet: &[u8]) -> Option<(Vec<u8>, u32)> {
+/// Opens a packet into `opened`. Gives its index.
+fn open(key: &SessionKey, packet: &[u8], opened: &mut Vec<u8>) -> Option<u32> {
     let end = packet.len().checked_sub(4).filter(|end| *end >= HEADER_BYTES + TAG_BYTES)?;
     let trailer: [u8; 4] = packet[end..].try_into().ok()?;
     let word = u32::from_be_bytes(trailer);
@@ -88,10 +91,11 @@ fn open(key: &SessionKey, packet: &[u8]) -> Option<(Vec<u8>, u32)> {
     let index = word & !ENCRYPTED;
     let nonce = Nonce::assume_unique_for_key(key.nonce(sender(packet), index.into()));
     let aad = associated(packet, trailer);
-    let mut opened = packet[..end].to_vec();
+    opened.clear();
+    opened.extend_from_slice(&packet[..end]);
     let length = key.key.open_in_place(nonce, Aad::from(&aad), &mut opened[HEADER_BYTES..]).ok()?.len();
     opened.truncate(HEADER_BYTES + length);
-    Some((opened, index))
+    Some(index)
 }
 
 fn sender(packet: &[u8]) -> u32 {
@@ -140,8 +144,9 @@ mod tests {
                         c84aa45896cf4d2fc5abf87245d9eade800005d4";
         let told: String = packet.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(told, expected);
-        assert_eq!(opener.open(&packet), Some(plain));
-        assert_eq!(opener.open(&packet), None, "it came before");
+        let mut space = Vec::new();
+        assert_eq!(opener.open(&packet, &mut space), Some(&plain[..]));
+        assert_eq!(opener.open(&packet, &mut space), None, "it came before");
     }
 
     #[test]
@@ -153,7 +158,7 @@ mod tests {
                 let mut packet = REPORT.to_vec();
                 assert!(sealer.seal(&mut packet));
                 assert!(seen.insert(packet[packet.len() - 4..].to_vec()));
-                assert!(opener.open(&packet).is_some());
+                assert!(opener.open(&packet, &mut Vec::new()).is_some());
             }
             sealer.index = ENCRYPTED - 1;
             assert!(!sealer.seal(&mut REPORT.to_vec()), "the key is used up");
@@ -165,12 +170,13 @@ mod tests {
         let (mut sealer, mut opener) = pair(Profile::Aes256Gcm);
         let mut packets: Vec<Vec<u8>> = vec![REPORT.to_vec(); 100];
         assert!(packets.iter_mut().all(|packet| sealer.seal(packet)));
+        let mut opens = |index: usize| opener.open(&packets[index], &mut Vec::new()).is_some();
         for index in [3, 1, 2, 80, 79] {
-            assert!(opener.open(&packets[index]).is_some(), "{index}");
-            assert!(opener.open(&packets[index]).is_none(), "{index} again");
+            assert!(opens(index), "{index}");
+            assert!(!opens(index), "{index} again");
         }
-        assert!(opener.open(&packets[4]).is_none(), "too old");
-        assert!(opener.open(&packets[40]).is_some());
+        assert!(!opens(4), "too old");
+        assert!(opens(40));
     }
 
     proptest! {
@@ -181,11 +187,11 @@ mod tests {
             flip in 1_u8..,
         ) {
             let (mut sealer, mut opener) = pair(Profile::Aes128Gcm);
-            prop_assert!(opener.open(&bytes).is_none());
+            prop_assert!(opener.open(&bytes, &mut Vec::new()).is_none());
             let mut packet = REPORT.to_vec();
             prop_assert!(sealer.seal(&mut packet));
             packet[at] ^= flip;
-            prop_assert!(opener.open(&packet).is_none());
+            prop_assert!(opener.open(&packet, &mut Vec::new()).is_none());
         }
     }
 }

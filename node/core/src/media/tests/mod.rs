@@ -13,6 +13,7 @@ mod decode;
 mod deeds;
 mod following;
 mod forwarding;
+mod hostile;
 mod layers;
 mod lies;
 mod line;

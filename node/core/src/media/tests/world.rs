@@ -50,6 +50,8 @@ pub fn sid(letter: char) -> TrackSid {
 pub struct Connection {
     pub rtc: Rtc,
     pub address: SocketAddr,
+    /// As which address others see it.
+    pub public: SocketAddr,
     pub packets: Vec<RtpPacket>,
     pub channels: BTreeMap<String, ChannelId>,
     pub messages: Vec<(String, Vec<u8>)>,
@@ -72,6 +74,7 @@ impl Connection {
         Self {
             rtc,
             address,
+            public: address,
             packets: Vec::new(),
             channels: BTreeMap::new(),
             messages: Vec::new(),
@@ -91,7 +94,7 @@ impl Connection {
         loop {
             match self.rtc.poll_output().unwrap() {
                 RtcOutput::Timeout(_) => return,
-                RtcOutput::Transmit(transmit) => out.push_back((self.address, transmit.contents.to_vec())),
+                RtcOutput::Transmit(transmit) => out.push_back((self.public, transmit.contents.to_vec())),
                 RtcOutput::Event(event) => self.event(event),
             }
         }
@@ -152,10 +155,14 @@ pub struct World {
     pub tcp_only: bool,
     /// Each so-many-th datagram to the clients is lost.
     pub lose_every: Option<usize>,
+    /// Nothing that is sent there comes.
+    pub deaf: Option<SocketAddr>,
     /// The codec of what is published, by client and section.
     pub formats: BTreeMap<(usize, Mid), str0m::format::Codec>,
     /// The index of each RTCP packet to a client, by where it went.
     pub control_indexes: BTreeMap<SocketAddr, Vec<u32>>,
+    /// Each send: when, to whom, and how many datagrams it carried.
+    pub sends_made: Vec<(Instant, SocketAddr, usize)>,
     /// RTCP of clients.
     pub control_said: Vec<(SocketAddr, Vec<u8>)>,
     delivered: usize,
@@ -212,8 +219,10 @@ impl World {
             takes_vp9: true,
             tcp_only: false,
             lose_every: None,
+            deaf: None,
             formats: BTreeMap::new(),
             control_indexes: BTreeMap::new(),
+            sends_made: Vec::new(),
             control_said: Vec::new(),
             delivered: 0,
             wire: VecDeque::new(),
@@ -222,6 +231,11 @@ impl World {
             // The estimator's probes are as long as a few large steps: those would spoil what it measures.
             tick: Duration::from_millis(if bwe { 1 } else { 5 }),
         }
+    }
+
+    /// Lets time pass in steps of a millisecond from now on.
+    pub fn slowly(&mut self) {
+        self.tick = Duration::from_millis(1);
     }
 
     /// Puts a line between the node and the connection on which a client receives.
@@ -329,7 +343,7 @@ impl World {
 
     /// The worker of a client's connection.
     fn seat(&self, address: SocketAddr) -> usize {
-        let of_it = |client: &&Client| client.connections.iter().any(|connection| connection.address == address);
+        let of_it = |client: &&Client| client.connections.iter().any(|connection| connection.public == address);
         let client = self.clients.iter().find(of_it);
         client.and_then(|client| self.spread.seat(client.id)).unwrap_or(0)
     }
@@ -400,11 +414,16 @@ impl World {
                 Output::Timeout(_) => break,
                 Output::Transmit(transmit) => {
                     let segment = transmit.segment_size.unwrap_or(transmit.contents.len());
+                    let datagrams = transmit.contents.len().div_ceil(segment);
+                    self.sends_made.push((self.now, transmit.destination, datagrams));
                     for contents in transmit.contents.chunks(segment) {
                         self.delivered += 1;
                         if let ([128..=191, 192..=223, ..], Some(index)) = (contents, contents.last_chunk()) {
                             let index = u32::from_be_bytes(*index) & !(1 << 31);
                             self.control_indexes.entry(transmit.destination).or_default().push(index);
+                        }
+                        if self.deaf == Some(transmit.destination) {
+                            continue;
                         }
                         if self.lose_every.is_some_and(|every| self.delivered.is_multiple_of(every)) {
                             continue;
@@ -516,9 +535,9 @@ fn deliver(
     wire: &mut VecDeque<(SocketAddr, Vec<u8>)>,
 ) {
     let mut connections = clients.iter_mut().flat_map(|client| &mut client.connections);
-    let Some(connection) = connections.find(|connection| connection.address == destination) else { return };
+    let Some(connection) = connections.find(|connection| connection.public == destination) else { return };
     let protocol = if transport == Transport::Udp { Protocol::Udp } else { Protocol::Tcp };
-    let receive = Receive::new(protocol, from, destination, contents).unwrap();
+    let receive = Receive::new(protocol, from, connection.address, contents).unwrap();
     connection.rtc.handle_input(RtcInput::Receive(now, receive)).unwrap();
     connection.poll(wire);
 }
