@@ -178,6 +178,8 @@ mod tests {
         let rival =
             Rival { room: room(), identity: "ada".into(), sid: "PA_23456789ABCD".into(), incarnation: 7, age_ms: 1000 };
         assert_eq!(framed(&rival), golden("rival"));
+        let exit = Exit { room: room(), gone_on: vec!["PA_23456789ABCD".into()] };
+        assert_eq!(framed(&exit), golden("exit"));
         let moved =
             Track { sid: "TR_BCDEFGHJKLMN".into(), shown_as: record.tracks[0].sid.clone(), ..record.tracks[0].clone() };
         let takeover = Record { owner_epoch: 2, version: 1, tracks: vec![moved], ..record };
