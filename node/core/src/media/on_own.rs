@@ -15,6 +15,8 @@ mod bursts;
 #[path = "tests/call.rs"]
 #[expect(dead_code, reason = "both ways are compared in `tests`")]
 mod call;
+#[path = "tests/connection.rs"]
+mod connection;
 #[path = "tests/data.rs"]
 mod data;
 #[path = "tests/deeds.rs"]

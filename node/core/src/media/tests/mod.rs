@@ -8,6 +8,7 @@ const EGRESS: Egress = Egress::Str0m;
 mod backup;
 mod bandwidth;
 mod call;
+mod connection;
 mod data;
 mod decode;
 mod deeds;

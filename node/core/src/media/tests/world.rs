@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 
 use origo_auth::{RoomKey, TrackSid};
 use origo_cascade_core::link::{self, Received};
-use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
-use str0m::channel::ChannelId;
+use str0m::Input as RtcInput;
+use str0m::change::{SdpAnswer, SdpOffer};
 use str0m::media::{Direction, MediaKind, Mid};
-use str0m::net::{Protocol, Receive, TcpType};
-use str0m::rtp::rtcp::SenderInfo;
+use str0m::net::{Protocol, Receive};
 use str0m::rtp::{RtpPacket, Ssrc};
-use str0m::{Candidate, Event as RtcEvent, Input as RtcInput, Output as RtcOutput, Rtc};
 
+use super::connection::Connection;
 use super::line::Line;
 use crate::media::{
     Command, Egress, Event, Input, OpenSession, Output, Redundancy, Target, Transport, Worker, WorkerConfig,
@@ -44,78 +43,6 @@ pub fn room_on_first(workers: usize) -> RoomKey {
 
 pub fn sid(letter: char) -> TrackSid {
     format!("TR_{}", letter.to_string().repeat(12)).parse().unwrap()
-}
-
-/// One connection of a client.
-pub struct Connection {
-    pub rtc: Rtc,
-    pub address: SocketAddr,
-    /// As which address others see it.
-    pub public: SocketAddr,
-    pub packets: Vec<RtpPacket>,
-    pub channels: BTreeMap<String, ChannelId>,
-    pub messages: Vec<(String, Vec<u8>)>,
-    pub keyframes_asked: Vec<Option<String>>,
-    pub sender_reports: Vec<SenderInfo>,
-    pub pending: Option<SdpPendingOffer>,
-    pub connected: bool,
-}
-
-impl Connection {
-    fn new(now: Instant, port: u16, transport: Transport, (redundancy, vp9): (bool, bool)) -> Self {
-        let builder = Rtc::builder().set_rtp_mode(true).enable_opus(true, redundancy).enable_vp9(vp9);
-        let mut rtc = builder.build(now);
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let candidate = match transport {
-            Transport::Udp => Candidate::host(address, "udp"),
-            Transport::Tcp => Candidate::builder().tcp().host(address).tcptype(TcpType::Active).build(),
-        };
-        rtc.add_local_candidate(candidate.unwrap());
-        Self {
-            rtc,
-            address,
-            public: address,
-            packets: Vec::new(),
-            channels: BTreeMap::new(),
-            messages: Vec::new(),
-            keyframes_asked: Vec::new(),
-            sender_reports: Vec::new(),
-            pending: None,
-            connected: false,
-        }
-    }
-
-    /// Its payload type of sound with redundancy, if that is agreed on.
-    pub fn redundant_type(&self) -> Option<u8> {
-        self.rtc.codec_config().params().iter().find_map(|params| params.red()).map(|red| *red)
-    }
-
-    fn poll(&mut self, out: &mut VecDeque<(SocketAddr, Vec<u8>)>) {
-        loop {
-            match self.rtc.poll_output().unwrap() {
-                RtcOutput::Timeout(_) => return,
-                RtcOutput::Transmit(transmit) => out.push_back((self.public, transmit.contents.to_vec())),
-                RtcOutput::Event(event) => self.event(event),
-            }
-        }
-    }
-
-    fn event(&mut self, event: RtcEvent) {
-        match event {
-            RtcEvent::Connected => self.connected = true,
-            RtcEvent::RtpPacket(packet) => self.packets.push(packet),
-            RtcEvent::ChannelOpen(id, label) => drop(self.channels.insert(label, id)),
-            RtcEvent::ChannelData(data) => {
-                let label = self.channels.iter().find(|(_, id)| **id == data.id).unwrap().0.clone();
-                self.messages.push((label, data.data));
-            }
-            RtcEvent::KeyframeRequest(request) => {
-                self.keyframes_asked.push(request.rid.map(|rid| rid.to_string()));
-            }
-            RtcEvent::SenderFeedback(feedback) => self.sender_reports.push(feedback.sender_info),
-            _ => {}
-        }
-    }
 }
 
 /// A client's session: one connection in v1, two in v0.
