@@ -231,10 +231,10 @@ fn only_the_clients_own_packets_move_it_to_another_address() {
 fn a_report_tells_loss_jitter_and_a_round_trip_where_nothing_tells_of_every_packet() {
     let mut pair = Pair::new(Profile::Aes256Gcm);
     assert!((1..=4).all(|sequence| pair.write(sequence).is_ok()));
-    let (_, mut str0m, _) = keying(Profile::Aes256Gcm, false).split().unwrap();
+    let (_, mut theirs, _) = keying(Profile::Aes256Gcm, false).split().unwrap();
     let mut report = vec![0x80, 200, 0, 6, 0, 0, 0, 7, 0, 0, 0x12, 0x34, 0x56, 0x78, 0, 0];
     report.resize(28, 0);
-    assert!(str0m.seal(&mut report));
+    assert!(theirs.seal(&mut report));
     assert!(pair.own.say(pair.now, &report).is_some());
     assert_eq!((pair.own.loss(), pair.own.rtt(), pair.own.jitter_ms()), (None, None, 0.0));
     pair.now += Duration::from_millis(300);
@@ -247,7 +247,7 @@ fn a_report_tells_loss_jitter_and_a_round_trip_where_nothing_tells_of_every_pack
         packet
     };
     let heard = pair.says(answer([0x12, 0x34, 0x56, 0x79]));
-    assert_eq!((pair.own.rtt(), heard.more), (None, false), "that was another report, and str0m need not see it");
+    assert_eq!((pair.own.rtt(), heard.more), (None, false), "that was another report, and nobody else need see it");
     pair.says(answer([0x12, 0x34, 0x56, 0x78]));
     assert_eq!(pair.own.rtt(), Some(Duration::from_millis(50)));
     assert_eq!((pair.own.loss(), pair.own.jitter_ms()), (Some(0.25), 10.0));
