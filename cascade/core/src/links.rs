@@ -3,7 +3,6 @@
 //! The link thread of a node and the simulator run this same core. A packet that other nodes take too goes on at once,
 //! in whatever order it came, and reaches the room's media worker only when somebody watches here.
 
-mod ahead;
 mod counters;
 mod counts;
 mod kept;
@@ -23,7 +22,6 @@ use origo_auth::NodeId;
 
 use crate::Forward;
 use crate::link::{self, Datagram, Flow, Hearing, Received, Send};
-pub use ahead::Ahead;
 pub use counters::Counters;
 pub use counts::{Count, Counts};
 pub use machine::Links;

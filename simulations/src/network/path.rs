@@ -115,11 +115,6 @@ impl Path {
         self.cuts == 0 && self.line.loss.mean() < 1.0
     }
 
-    /// Looks at what a datagram touches.
-    pub fn look(&self) -> u64 {
-        self.tally.packets ^ self.ack_due ^ self.last_arrival ^ u64::from(self.cuts)
-    }
-
     /// One way without jitter and queues, ns.
     pub fn delay(&self) -> u64 {
         self.delay

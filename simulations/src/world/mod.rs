@@ -3,7 +3,6 @@
 //! Everything that happens is an event in one calendar. After each event the invariants that it could have broken are
 //! looked at (`copies`, `receive`), the others ten times a second (`gauges`).
 
-mod ahead;
 mod copies;
 mod drain;
 mod event;
@@ -130,8 +129,6 @@ struct World<'a> {
     end: u64,
     calendar: Calendar<Event>,
     events: u64,
-    /// Room for what the next events lead to.
-    leads: Vec<ahead::Lead>,
     nodes: Vec<Node>,
     places: Places,
     /// By sending node times count plus receiving node.
@@ -205,7 +202,6 @@ impl<'a> World<'a> {
             end: settles + duration.as_nanos() as u64,
             calendar: Calendar::default(),
             events: 0,
-            leads: Vec::new(),
             places: nodes.iter().enumerate().map(|(place, node)| (node.id, place)).collect(),
             paths: Vec::new(),
             streams: Vec::new(),
@@ -272,9 +268,6 @@ impl<'a> World<'a> {
         while let Some(at) = self.calendar.next_at()
             && at <= self.end
         {
-            if self.calendar.has_opened() {
-                self.look_ahead();
-            }
             let Some((at, event)) = self.calendar.pop() else { return };
             self.now = self.now.max(at);
             self.instant = self.start + Duration::from_nanos(self.now);

@@ -169,16 +169,6 @@ impl Watch {
         missed
     }
 
-    /// Looks at what a packet touches.
-    pub(super) fn look(&self, number: u64) -> (u64, bool) {
-        let place = if self.seen.is_empty() { (0, 0) } else { self.place(number) };
-        let word = self.seen.get(place.0).copied().unwrap_or(0);
-        (
-            word ^ self.highest ^ self.best ^ self.key,
-            self.synced && self.arrived_at == self.usable_at && self.pause.is_none(),
-        )
-    }
-
     fn come_late(&mut self, number: u64) {
         if let Some(late) = &mut self.late {
             late.come(number);

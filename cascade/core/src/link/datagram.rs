@@ -170,14 +170,6 @@ pub(super) fn decode_head(flow: Flow, bytes: &mut &[u8]) -> Result<(Head, u8), M
     Ok((Head { flow, class, hop_seq, original, sent }, flags))
 }
 
-/// The RTP number behind the head, as far as the wire carries it.
-pub(super) fn number_of(flags: u8, mut rest: &[u8]) -> Option<u16> {
-    if flags & SKIPPED != 0 {
-        varint::read(&mut rest)?;
-    }
-    rest.try_get_u16().ok()
-}
-
 /// Reads the RTP packet behind the head; its sequence number is what the wire carries, not extended. The payload is
 /// what is left, unless it lies in a piece of its own: then that is shared.
 pub(super) fn decode_packet(

@@ -40,11 +40,6 @@ impl<T> Flows<T> {
         self.things.get_mut(place)?.as_mut()
     }
 
-    /// Looks at where a flow is found first.
-    pub(super) fn look(&self, flow: Flow) -> Option<(u32, u32)> {
-        self.index.get(self.home(flow.0)).copied()
-    }
-
     pub(super) fn contains(&self, flow: Flow) -> bool {
         self.look_up(flow).is_some()
     }

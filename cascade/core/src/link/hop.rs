@@ -54,7 +54,7 @@ pub(super) struct Hop {
     /// Of what goes, as the peer reports it.
     losses_out: Losses,
     /// The next packet from then on is timed.
-    pub(super) times_at: Instant,
+    times_at: Instant,
     told: Option<(f64, bool)>,
     sent_bps: f64,
     /// What the next layer that is left out asks for.

@@ -1,11 +1,8 @@
 //! The core of a link: packets of workers become datagrams, datagrams of the peer become packets, once each.
 
-mod ahead;
 mod arrival;
 mod intake;
 mod streams;
-
-pub(crate) use ahead::Arrival;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -437,8 +434,7 @@ impl Link {
         }
     }
 
-    /// When it wants to be woken, once all that it had to say is taken.
-    pub(crate) fn next_timeout(&mut self) -> Instant {
+    fn next_timeout(&mut self) -> Instant {
         if let Some(until) = self.plain_until {
             return until;
         }

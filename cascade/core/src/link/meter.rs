@@ -31,11 +31,6 @@ impl Meter {
         *slot = slot.saturating_add(bytes as u32);
     }
 
-    /// Looks at what [`Self::add`] touches.
-    pub(super) fn look(&self) -> usize {
-        self.slots[usize::from(self.place)] as usize
-    }
-
     fn turn(&mut self, now: Instant) {
         if now < self.ends {
             return;

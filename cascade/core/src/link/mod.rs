@@ -34,7 +34,6 @@ pub(crate) use sequence::extend;
 pub use counters::{Dropped, Stats};
 pub use input::Input;
 pub use left_out::{LeftOut, void};
-pub(crate) use machine::Arrival;
 pub use machine::Link;
 pub use outgoing::Datagram;
 pub use output::{Hearing, Output};

@@ -258,12 +258,6 @@ impl Scheduler {
         }
     }
 
-    /// Looks at what a packet that goes at once touches.
-    pub(super) fn look(&self) -> (bool, Option<Instant>, usize) {
-        let buckets = self.bucket.has_tokens() && self.urgent.has_tokens() && self.repairs.has_tokens();
-        (buckets, self.tick_at, self.offered.look() + self.sent.look() + self.quic_bytes)
-    }
-
     /// When what waits is looked at again.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         self.tick_at

@@ -46,11 +46,6 @@ impl Tally {
         }
     }
 
-    /// Looks at what [`Self::take`] touches.
-    pub(super) fn look(&self) -> u32 {
-        self.packets
-    }
-
     /// The count, if it has changed since the last.
     fn take_count(&mut self) -> Option<Count> {
         let Self { packets, newest, .. } = *self;

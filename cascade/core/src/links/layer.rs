@@ -93,14 +93,6 @@ pub(super) struct Outgoing {
     pub(super) feed: Feed,
 }
 
-impl Outgoing {
-    /// The layer by number.
-    pub(super) fn layer(&self) -> usize {
-        let (Feed::Worker { layer, .. } | Feed::Relay { layer, .. }) = self.feed;
-        layer
-    }
-}
-
 /// Where the packets of a flow that we send come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Feed {

@@ -27,11 +27,11 @@ pub struct Links {
     pub(super) now: Instant,
     pub(super) links: Vec<Peer>,
     /// When each link wants to be woken, apart from the links: all are looked at after each packet.
-    pub(super) wakes: Vec<Instant>,
+    wakes: Vec<Instant>,
     /// The earliest of them, unless it has to be looked for.
     first_wake: Option<Instant>,
     /// Ascending.
-    pub(super) links_by_peer: Vec<(NodeId, usize)>,
+    links_by_peer: Vec<(NodeId, usize)>,
     /// What links have to say, while they are asked: one for each that is asked within another.
     queues: Vec<VecDeque<link::Output>>,
     pub(super) layers: Slab<Layer>,
@@ -146,7 +146,7 @@ impl Links {
         self.counters
     }
 
-    pub(super) fn link(&self, peer: NodeId) -> Option<&Link> {
+    fn link(&self, peer: NodeId) -> Option<&Link> {
         self.find(peer).ok().map(|place| &self.links[self.links_by_peer[place].1].link)
     }
 
@@ -163,7 +163,7 @@ impl Links {
         }
     }
 
-    pub(super) fn find(&self, node: NodeId) -> Result<usize, usize> {
+    fn find(&self, node: NodeId) -> Result<usize, usize> {
         self.links_by_peer.binary_search_by_key(&node, |(peer, _)| *peer)
     }
 
@@ -195,29 +195,30 @@ impl Links {
         let link = &mut self.links[place].link;
         link.exchange_queue(&mut queue);
         with(link, self.now);
-        link.exchange_queue(&mut queue);
-        self.take_outputs(place, &mut queue);
+        let wake = self.take_outputs(place);
+        self.links[place].link.exchange_queue(&mut queue);
         self.queues.push(queue);
-        let wake = self.links[place].link.next_timeout();
         self.set_wake(place, wake);
     }
 
-    /// Takes what a link has to say. Other links may be asked meanwhile, and even the same.
-    fn take_outputs(&mut self, place: usize, queue: &mut VecDeque<link::Output>) {
-        let peer = self.links[place].node;
-        while let Some(output) = queue.pop_front() {
-            match output {
-                link::Output::Transmit(datagram) => self.outputs.push_back(Output::Transmit { to: peer, datagram }),
-                link::Output::Allow { bps, silent } => self.outputs.push_back(Output::Allow { peer, bps, silent }),
+    /// Takes what a link has to say, and gives when it wants to be woken.
+    fn take_outputs(&mut self, place: usize) -> Instant {
+        loop {
+            let peer = &mut self.links[place];
+            match peer.link.poll_output() {
+                link::Output::Transmit(datagram) => {
+                    self.outputs.push_back(Output::Transmit { to: peer.node, datagram });
+                }
+                link::Output::Allow { bps, silent } => {
+                    self.outputs.push_back(Output::Allow { peer: peer.node, bps, silent });
+                }
                 link::Output::Hearing { hearing, quiet } => {
-                    self.outputs.push_back(Output::Hearing { peer, hearing, quiet });
+                    self.outputs.push_back(Output::Hearing { peer: peer.node, hearing, quiet });
                 }
                 link::Output::Received { sink, class, received, .. } => self.take(sink, class, received),
-                link::Output::Timeout(_) => {}
+                link::Output::Timeout(at) => return at,
             }
         }
-        // The queue begins again at its first place, which the processor's cache still holds.
-        queue.clear();
     }
 
     /// Notes when a link wants to be woken. Nearly always another one is due first, and stays so.

@@ -46,11 +46,6 @@ impl Numbers {
         is_new.then_some(number)
     }
 
-    /// Looks at what the next number touches.
-    pub(super) fn look(&self) -> u64 {
-        self.newest
-    }
-
     /// Moves the window on to `number`, if it lies above: what lies between did not come yet. Gives the highest.
     fn reach(&mut self, number: u64) -> u64 {
         let highest = self.highest.unwrap_or(number);

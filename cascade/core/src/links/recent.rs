@@ -51,11 +51,6 @@ impl Recent {
         }
     }
 
-    /// Looks at what the next packet touches.
-    pub(super) fn look(&self) -> u64 {
-        self.packets.back().map_or(0, |kept| kept.age(self.newest))
-    }
-
     /// What came at `from` or later.
     pub(super) fn since(&self, from: Instant) -> impl Iterator<Item = (Class, Packet)> {
         self.begun.into_iter().flat_map(move |begun| {

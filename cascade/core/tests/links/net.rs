@@ -165,12 +165,6 @@ impl Net {
         self.take_received(at).into_iter().filter_map(of).collect()
     }
 
-    /// Datagrams on their way that are packets of a layer: from, to, what.
-    pub fn flying(&self) -> impl Iterator<Item = (usize, usize, &Bytes)> {
-        let packets = self.flying.values().filter(|(.., datagram)| datagram.first() != Some(&0));
-        packets.map(|(from, to, datagram)| (*from, *to, datagram))
-    }
-
     /// When the worker of a node got its packets.
     pub fn arrivals(&self, at: usize) -> Vec<Instant> {
         self.nodes[at].received.iter().map(|(_, at, _)| *at).collect()

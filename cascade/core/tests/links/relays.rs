@@ -1,8 +1,8 @@
 //! A chain of three nodes: the one in the middle has no participants.
 
-use origo_cascade_core::link::{Class, Flow, Received};
+use origo_cascade_core::link::{Class, Received};
 
-use crate::net::{MS, Net, layer, node, packet};
+use crate::net::{MS, Net, layer, packet};
 
 #[test]
 fn a_packet_goes_on_at_once_and_untouched_and_the_relays_worker_gets_nothing() {
@@ -101,24 +101,4 @@ fn a_relay_that_gets_viewers_of_its_own_gives_them_what_it_passes_on() {
     net.run_for(50 * MS);
     assert_eq!((net.take_numbers(1), net.take_numbers(2)), (vec![2], vec![1, 2, 3]));
     assert_eq!(net.take_flowing(1).len(), 1, "it is the same flow all along");
-}
-
-#[test]
-fn a_packet_that_is_looked_at_before_it_comes_leads_to_its_worker_or_its_child() {
-    let mut net = Net::chain(3, 20 * MS, 1);
-    let looks = |net: &Net, at: usize| {
-        let (from, _, datagram) = net.flying().find(|(_, to, _)| *to == at)?;
-        let links = net.links(at);
-        let ahead = links.look_for_layer(links.look_at_datagram(node(from), &datagram.clone().into())?)?;
-        Some((ahead.number(), links.look_at_layer(ahead)))
-    };
-    net.send(0, 1, 1, Class::Enhancement, packet(net.now(), 300));
-    assert_eq!(looks(&net, 1), Some((300, None)), "nobody watches there");
-    net.run_for(20 * MS);
-    assert_eq!(looks(&net, 2), Some((300, Some(7))));
-    net.links(2).look_at_timeouts(net.now() + 1000 * MS);
-    net.links(0).look_at_packet(node(1), Flow(1), Class::Enhancement);
-    net.links(0).look_behind_packet(node(1), Flow(1));
-    net.run_for(20 * MS);
-    assert_eq!(net.take_numbers(2), [300], "looking changes nothing");
 }
