@@ -62,6 +62,11 @@ impl Watch {
         }
     }
 
+    /// Packets that have come over a flow, if it is the one that feeds the layer now.
+    pub(super) fn packets(&self, flow: Flow) -> Option<u32> {
+        self.came.filter(|_| self.flow == Some(flow)).map(|came| came.packets)
+    }
+
     /// How often the layer has been behind, less how often not, if there is news of it.
     fn look(&mut self, now: Instant) -> Option<u8> {
         let (told, _) = self.told.take_if(|(_, at)| *at + LATE <= now)?;

@@ -21,7 +21,8 @@ const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 /// Refusals in a row after which the wait does not double any more.
 const DOUBLINGS_MAX: u32 = 5;
-/// A layer that was granted and does not come for this long is silent (a muted microphone): it counts as moved.
+/// A layer that was granted and does not come for this long is silent (a muted microphone): it counts as moved. One that
+/// still comes from the old parent is not, if the new one has sent nothing at all yet: that one does not pass things on.
 const SILENT_AFTER: Duration = Duration::from_secs(1);
 /// Packets that are missing for longer are not asked for: nobody keeps them, and a part of them is no use.
 const MISSING_MAX: Duration = Duration::from_millis(900);
@@ -58,6 +59,8 @@ pub(super) struct Intake {
     pub(super) current: Feed,
     /// From another parent, until it flows.
     pub(super) next: Option<Feed>,
+    /// Packets that had come from the present one when it was last looked whether the layer is silent.
+    came_before: Option<u32>,
     /// From the backup too, while somebody speaks: see `second`.
     pub(super) second: Option<Feed>,
     pub(super) voice: Voice,
@@ -143,6 +146,7 @@ impl Cascade {
             falls_at: None,
             current,
             next: None,
+            came_before: None,
             second: None,
             voice: Voice::default(),
             watch: Watch::default(),
@@ -288,6 +292,7 @@ impl Cascade {
             (feed.refusals, feed.granted) = (0, true);
         }
         if is_next {
+            intake.came_before = intake.watch.packets(intake.current.flow);
             self.timers.set(self.now + SILENT_AFTER, Timer::Silent(flow));
         }
         let owes_its_rate = intake.current.flow == flow && intake.owes_its_rate();
@@ -381,10 +386,24 @@ impl Cascade {
     /// A new feed that was granted has had its time to begin.
     pub(super) fn take_as_silent(&mut self, flow: Flow) {
         let Some(layer) = self.subscriptions.layers_by_flow.get(&flow).copied() else { return };
-        let next = self.subscriptions.intakes.get(&layer).and_then(|intake| intake.next);
-        if next.is_some_and(|next| next.flow == flow && next.granted) {
-            self.move_layer(layer, flow);
+        let Some(intake) = self.subscriptions.intakes.get_mut(&layer) else { return };
+        if !intake.next.is_some_and(|next| next.flow == flow && next.granted) {
+            return;
         }
+        let came = intake.watch.packets(intake.current.flow);
+        let is_silent = std::mem::replace(&mut intake.came_before, came) == came;
+        let (key, to) = (intake.source.tree(), intake.next.map(|next| next.from));
+        if is_silent || to.is_some_and(|to| self.has_begun(&key, to)) {
+            return self.move_layer(layer, flow);
+        }
+        self.timers.set(self.now + SILENT_AFTER, Timer::Silent(flow));
+    }
+
+    /// Whether a peer has begun to send anything of a tree.
+    fn has_begun(&self, key: &TreeKey, peer: NodeId) -> bool {
+        let layers = self.subscriptions.branches.get(key).into_iter().flat_map(|branch| &branch.layers);
+        let intakes = layers.filter_map(|layer| self.subscriptions.intakes.get(layer));
+        intakes.flat_map(Intake::feeds).any(|feed| feed.from == peer && feed.flows)
     }
 
     /// The new feed takes the old one's place, which ends.

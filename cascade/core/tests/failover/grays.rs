@@ -52,6 +52,21 @@ fn a_relay_that_forwards_nothing_or_little_or_late_is_avoided_within_ten_seconds
 }
 
 #[test]
+fn a_relay_that_stays_gray_makes_one_pause_however_often_it_is_tried_again() {
+    for (mut mesh, relay, children) in with_relays(&BOTH, 1, 4) {
+        mesh.gray.insert(relay, Gray { loses: 1.0, late: Duration::ZERO, towards: None });
+        avoided_after(&mut mesh, relay, 10 * SECOND).expect("it is left");
+        mesh.run_for(2 * SECOND);
+        let well_since = mesh.now();
+        mesh.run_for(40 * SECOND);
+        for child in children {
+            let gaps = [PICTURE, VOICE].map(|track| mesh.viewer(child, track).gap(well_since, mesh.now()));
+            assert!(gaps.iter().all(|gap| *gap < 200 * MS), "{child}, whose parent was {relay}: {gaps:?}");
+        }
+    }
+}
+
+#[test]
 fn a_relay_that_forwards_to_some_alone_is_left_by_the_others_alone() {
     let (mut mesh, relay, children) = with_relays(&BOTH, 2, 4).remove(0);
     mesh.gray.insert(relay, Gray { loses: 1.0, late: Duration::ZERO, towards: Some(children[0]) });
