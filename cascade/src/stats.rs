@@ -26,6 +26,8 @@ pub struct MeshStats {
     /// Packets that the link thread sent by itself: passed on from one link to another, and sent to a peer that lacks
     /// what its failed parent did not send.
     pub relayed: [(&'static str, u64); 2],
+    /// Packets of layers that no worker of this node takes.
+    pub passed: u64,
     /// What was dropped and why, such as (`datagram`, `unknown flow`).
     pub dropped: Vec<(&'static str, &'static str, u64)>,
 }
@@ -180,6 +182,7 @@ impl Shared {
             rescues: lock(&self.cascade).rescues,
             seconds: lock(&self.seconds).clone(),
             relayed: [("relay", links.relayed), ("refill", links.refilled)],
+            passed: links.passed,
             dropped: dropped.into_iter().map(|((what, why), count)| (what, why, count)).collect(),
         }
     }

@@ -90,8 +90,10 @@ impl Checks {
         let dropped: f64 =
             looks.iter().flat_map(|look| LINK_LOSSES.iter().filter_map(|why| look.dropped.get(*why))).sum();
         let relayed: f64 = looks.iter().map(|look| look.relayed).sum();
-        let sent = to_links + relayed - dropped;
-        self.near("workers get what workers and relays send, less what nodes say they dropped", sent, from_links);
+        let passed: f64 = looks.iter().map(|look| look.passed).sum();
+        let sent = to_links + relayed - dropped - passed;
+        let what = "workers get what workers and relays send, less what nodes say they dropped or had for others alone";
+        self.near(what, sent, from_links);
         let received = (summary.received.unique + summary.foreign) as f64;
         self.near("participants receive what nodes send", to_clients, received);
     }

@@ -22,11 +22,12 @@ const TRACES: [&str; 9] = [
 ];
 
 /// What only grows.
-const COUNTERS: [&str; 8] = [
+const COUNTERS: [&str; 9] = [
     "origo_rtp_packets_total",
     "origo_rtp_bytes_total",
     "origo_link_packets_total",
     "origo_relayed_packets_total",
+    "origo_passed_packets_total",
     "origo_nacks_total",
     "origo_keyframe_requests_total",
     "origo_datagrams_total",
@@ -48,6 +49,8 @@ pub struct Look {
     pub packets: [f64; 4],
     /// Packets that went from link to link.
     pub relayed: f64,
+    /// Packets that no worker got: they came for other nodes alone, or for nobody any more.
+    pub passed: f64,
     /// Messages that were not acted upon, by reason.
     pub dropped: BTreeMap<String, f64>,
 }
@@ -80,6 +83,7 @@ fn one(node: &Node) -> Result<Look> {
         counters: sums(&COUNTERS),
         packets: [packets("in", "client"), packets("out", "client"), packets("in", "link"), packets("out", "link")],
         relayed: metrics.sum("origo_relayed_packets_total", &[]),
+        passed: metrics.sum("origo_passed_packets_total", &[]),
         dropped: metrics.by_label("origo_dropped_total", "reason"),
     })
 }

@@ -59,6 +59,7 @@ fn describe() {
     describe_counter!("origo_rtp_bytes_total", "Payload bytes of origo_rtp_packets_total");
     describe_counter!("origo_link_packets_total", "Datagrams of links by peer, direction and class; rtx are repairs");
     describe_counter!("origo_relayed_packets_total", "Packets that went from link to link without a media worker");
+    describe_counter!("origo_passed_packets_total", "Packets from links whose layer no media worker here takes");
     describe_counter!("origo_link_bytes_total", "Bytes of origo_link_packets_total, before QUIC");
     describe_gauge!("origo_link_rtt_seconds", "Smoothed round trip to the peer");
     describe_gauge!("origo_link_jitter_seconds", "Smoothed deviation of the one-way delay from the peer");
@@ -197,6 +198,7 @@ fn mesh(stats: &MeshStats) {
     for (why, packets) in stats.relayed {
         counter!("origo_relayed_packets_total", "why" => why).absolute(packets);
     }
+    counter!("origo_passed_packets_total").absolute(stats.passed);
     gauge!("origo_failover_gap_seconds").set(stats.rescues.gap_sum().as_secs_f64());
     for (peer, seconds) in &stats.seconds {
         gauge!("origo_link_second_copies", "peer" => peer.to_string()).set(*seconds as f64);

@@ -5,6 +5,8 @@
 pub struct Counters {
     /// Packets passed on from one link to another, each copy counted.
     pub relayed: u64,
+    /// Packets that came for other nodes alone, or for nobody any more: no worker of this node takes their layer.
+    pub passed: u64,
     /// Packets that two peers sent while a parent changed: the second of each.
     pub doubled: u64,
     /// Packets sent once more to peers that came from a parent that failed.

@@ -270,8 +270,12 @@ impl Links {
             self.counters.relayed += 1;
             self.give_packet(link, flow, class, packet.clone());
         }
-        if let Some(sink) = local {
-            self.outputs.push_back(Output::Received { sink, received: Received::Packet { layer: id, packet } });
+        match local {
+            Some(sink) => {
+                let received = Received::Packet { layer: id, packet };
+                self.outputs.push_back(Output::Received { sink, received });
+            }
+            None => self.counters.passed += 1,
         }
     }
 
