@@ -31,7 +31,7 @@ export const CASES = [
 
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
-/** Runs one case; gives its figures by phase, and everything that was sampled. */
+/** Runs one case; gives its figures by phase, what was concealed over all phases, and everything that was sampled. */
 export async function runCase({ name, side, dynacast, camera = CAMERA, phases }) {
   const call = await startCall({ dynacast, camera });
   try {
@@ -46,7 +46,9 @@ export async function runCase({ name, side, dynacast, camera = CAMERA, phases })
     }
     const samples = await call.samples();
     const result = ran.map((phase) => summary(phase, samples.bob, camera));
-    return { name, side, dynacast: Boolean(dynacast), phases: result, ran, samples, estimates: call.estimates() };
+    const whole = figures(samples.bob, ran[0].from, ran.at(-1).to);
+    const told = { name, side, dynacast: Boolean(dynacast), concealed_percent: whole?.concealed_percent, phases: result };
+    return { ...told, ran, samples, estimates: call.estimates() };
   } finally {
     await call.close();
   }

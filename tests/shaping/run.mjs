@@ -28,21 +28,23 @@ for (const shaped of CASES.filter(({ name }) => wanted.length === 0 || wanted.in
   const load = loadavg()[0];
   const result = await runCase(shaped);
   writeFileSync(`${folder}/${shaped.name}.svg`, plot(result));
-  results.push({ name: result.name, side: result.side, dynacast: result.dynacast, load, phases: result.phases });
-  for (const phase of result.phases) misses += tell(result.name, phase);
+  const { name, side, dynacast, concealed_percent, phases } = result;
+  results.push({ name, side, dynacast, load, concealed_percent, phases });
+  for (const phase of phases) misses += tell(result, phase);
 }
 const machine = { cpu: cpus()[0].model, cores: cpus().length, kernel: release(), at: new Date().toISOString() };
 writeFileSync(`${folder}/shaping.json`, `${JSON.stringify({ machine, results }, null, 2)}\n`);
 console.log(misses === 0 ? '\nevery goal is met' : `\n${misses} goals are missed`);
 
 /** One line of the table; gives how many goals were missed. */
-function tell(name, phase) {
+function tell({ name, concealed_percent: whole }, phase) {
   const { followed } = phase;
   const missing = missed(phase);
   const cells = [
     name.padEnd(14),
     phase.name.padEnd(15),
     `${phase.concealed_percent} % concealed`.padStart(17),
+    `${whole} % in all`.padStart(13),
     `${phase.settled?.height ?? 0} px`.padStart(7),
     `${phase.settled?.video_kbps ?? 0} kbit/s`.padStart(12),
     `${phase.settled?.fps ?? 0} fps`.padStart(9),
