@@ -1,5 +1,4 @@
-//! The tests of the whole worker on our own way out: those of `tests` that it could break, and its own. Not `following`:
-//! a look in the seconds after a step still makes a picture late by a frame (docs/decisions/0016-estimator.md).
+//! The tests of the whole worker on our own way out: those of `tests` that it could break, and its own.
 #![allow(clippy::duplicate_mod, reason = "the same tests on the other way out")]
 
 use super::Egress;
@@ -21,6 +20,8 @@ mod connection;
 mod data;
 #[path = "tests/deeds.rs"]
 mod deeds;
+#[path = "tests/following.rs"]
+mod following;
 #[path = "tests/forwarding.rs"]
 mod forwarding;
 #[path = "tests/hostile.rs"]

@@ -37,6 +37,10 @@ struct Margin {
 /// What a frame, a few packets and one look more or less make.
 const SMALL: Margin = Margin { used: 3.0, wait_ms: 15, lost: 0.5, unheard: 0.7 };
 
+/// Each trace is played so often on either way, and the median counts: a figure of one call hangs on where a frame was
+/// when the line changed.
+const PLAYS: u64 = 7;
+
 /// What a viewer got.
 #[derive(Debug)]
 struct Outcome {
@@ -55,14 +59,16 @@ struct Outcome {
     changes: f64,
 }
 
-fn play(trace: &Trace, egress: Egress) -> Outcome {
+/// Plays a trace. Each number has chance of its own, its line changes some milliseconds earlier, and carries a percent or
+/// two more or less.
+fn play(trace: &Trace, egress: Egress, number: u64) -> Outcome {
     let mut call = Call::on(egress, false);
-    let mut line = Line::seeded(7);
+    let mut line = Line::seeded(7 + number);
     (trace.shape)(&mut line);
     *call.world.line() = line;
     let (mut got, mut carries) = (Vec::new(), 0);
     for at_ms in (0..trace.seconds * 1_000).step_by(FRAME_MS as usize) {
-        let kbps = (trace.kbps)(at_ms);
+        let kbps = (trace.kbps)(at_ms + number * 13) * (98 + number % 5) / 100;
         call.world.line().rate_bps = kbps * 1_000;
         let fair = if call.world.line().rival.is_some() { kbps * 500 } else { kbps * 1_000 };
         carries += fair.min(WHOLE_BPS) * FRAME_MS / 8_000;
@@ -90,19 +96,66 @@ fn play(trace: &Trace, egress: Egress) -> Outcome {
     }
 }
 
+/// One figure of several plays.
+struct Figure(Vec<f64>);
+
+impl Figure {
+    /// What never came stands behind everything that did.
+    fn of(plays: &[Outcome], figure: impl Fn(&Outcome) -> f64) -> Self {
+        let mut all: Vec<f64> = plays.iter().map(figure).collect();
+        all.sort_by(f64::total_cmp);
+        Self(all)
+    }
+
+    fn median(&self) -> f64 {
+        self.0[self.0.len() / 2]
+    }
+
+    /// The median and between what it is, where that differs as it is told.
+    fn told(&self, digits: usize, unit: &str) -> String {
+        let tell = |value: f64| format!("{value:.digits$}");
+        let [median, least, most] = [self.median(), self.0[0], self.0[self.0.len() - 1]].map(tell);
+        if least == most { format!("{median} {unit}") } else { format!("{median} {unit} ({least} to {most})") }
+    }
+}
+
+/// Plays a trace on one way; prints what came, and gives the medians.
+fn medians(trace: &Trace, egress: Egress) -> Outcome {
+    let plays: Vec<_> = (0..PLAYS).map(|number| play(trace, egress, number)).collect();
+    let figure = |of: &dyn Fn(&Outcome) -> f64| Figure::of(&plays, of);
+    let never = f64::INFINITY;
+    let (used, wait) = (figure(&|play| play.used), figure(&|play| play.wait_ms as f64));
+    let (lost, unheard) = (figure(&|play| play.lost), figure(&|play| play.unheard));
+    let (down, up) = (figure(&|play| play.down.unwrap_or(never)), figure(&|play| play.up.unwrap_or(never)));
+    let changes = figure(&|play| play.changes);
+    let followed = |of: &Figure| trace.steps.map_or(String::new(), |_| of.told(1, "s"));
+    println!(
+        "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+        trace.name,
+        if egress == Egress::Own { "own" } else { "str0m" },
+        used.told(0, "%"),
+        wait.told(0, "ms"),
+        lost.told(1, "%"),
+        unheard.told(1, "%"),
+        followed(&down),
+        followed(&up),
+        changes.told(0, "").replace("  ", " ").trim_end(),
+    );
+    let seconds = |of: &Figure| Some(of.median()).filter(|seconds| seconds.is_finite());
+    Outcome {
+        used: used.median(),
+        wait_ms: wait.median() as u64,
+        lost: lost.median(),
+        unheard: unheard.median(),
+        down: seconds(&down),
+        up: seconds(&up),
+        changes: changes.median(),
+    }
+}
+
 /// Plays a trace on both ways, prints what came, and asserts that ours is as good.
 fn compare(trace: &Trace) {
-    let (ours, theirs) = (play(trace, Egress::Own), play(trace, Egress::Str0m));
-    for (name, outcome) in [("own", &ours), ("str0m", &theirs)] {
-        let Outcome { used, wait_ms, lost, unheard, down, up, changes } = outcome;
-        let told = |seconds: &Option<f64>| seconds.map_or(String::new(), |seconds| format!("{seconds:.1} s"));
-        println!(
-            "| {} | {name} | {used:.0} % | {wait_ms} ms | {lost:.2} % | {unheard:.2} % | {} | {} | {changes:.0} |",
-            trace.name,
-            told(down),
-            told(up)
-        );
-    }
+    let (ours, theirs) = (medians(trace, Egress::Own), medians(trace, Egress::Str0m));
     let margin = &trace.margin;
     assert!(ours.used >= theirs.used - margin.used, "{ours:?} {theirs:?}");
     assert!(ours.wait_ms <= theirs.wait_ms + margin.wait_ms, "{ours:?} {theirs:?}");
@@ -133,9 +186,7 @@ fn on_a_steady_line_that_carries_everything_ours_is_as_good() {
 fn at_steps_ours_is_as_good() {
     let kbps = |ms| if (10_000..25_000).contains(&ms) { 500 } else { 3_000 };
     let steps = Some((10, 25));
-    // It looks for more sooner and more often: it finds it in a third of the time, and makes queues meanwhile.
-    let margin = Margin { wait_ms: 60, unheard: 2.5, ..SMALL };
-    compare(&Trace { name: "3 Mbit/s, 500 kbit/s, 3 Mbit/s", seconds: 40, kbps, steps, margin, ..PLAIN });
+    compare(&Trace { name: "3 Mbit/s, 500 kbit/s, 3 Mbit/s", seconds: 40, kbps, steps, ..PLAIN });
 }
 
 #[test]
@@ -149,19 +200,17 @@ fn in_shared_air_ours_is_as_good() {
 }
 
 #[test]
-#[ignore = "chance decides by more than any margin: run it by name to see both"]
 fn behind_a_policer_ours_is_as_good() {
     let shape = |line: &mut Line| line.policed_bytes = Some(12_000);
-    // It bears half of the loss or less.
+    // Either tries the large layer more often in some plays than in others.
     let margin = Margin { used: 8.0, ..SMALL };
     compare(&Trace { name: "policer, 800 kbit/s", kbps: |_| 800, shape, margin, ..PLAIN });
 }
 
 #[test]
-#[ignore = "chance decides by more than any margin: run it by name to see both"]
 fn beside_a_download_ours_is_as_good() {
     let shape = |line: &mut Line| line.rival = Some(Rival::new());
-    // Either holds the large layer in some runs and gives it up in others; then less is used, and more is heard.
+    // Either holds the large layer in some plays and gives it up in others; then less is used, and more is heard.
     let margin = Margin { used: 60.0, lost: 3.0, unheard: 25.0, ..SMALL };
     compare(&Trace { name: "beside TCP, 3 Mbit/s", kbps: |_| 3_000, shape, margin, ..PLAIN });
 }

@@ -49,10 +49,21 @@ pub(super) struct Loss {
     round_at_us: u64,
     /// What the way loses by itself, in thousandths, and until when that is believed.
     own: Option<(u32, u64)>,
-    /// The rate was lowered: when, at which loss, and what was sent.
-    asked: Option<(u64, u32, u64)>,
+    /// The rate was lowered for the first time, or again after that had helped.
+    asked: Option<Asked>,
     /// When it was last lowered.
     lowered_us: u64,
+}
+
+/// What was asked by sending less.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    at_us: u64,
+    /// What was lost then, in thousandths, and what was sent.
+    share: u32,
+    sent_bps: u64,
+    /// Less was lost. What is lost later, such as by a look for more, is no answer to this any more.
+    helped: bool,
 }
 
 impl Loss {
@@ -104,8 +115,8 @@ impl Loss {
         let certain = (f64::from(self.lost) - f64::from(self.lost).sqrt()) * 1_000.0 / f64::from(self.told.max(1));
         let may_lower = self.asked.is_none() || now_us.saturating_sub(self.lowered_us) >= AGAIN_US;
         Some(if may_lower && self.lost > 3 && certain > f64::from(high + own) {
-            if self.asked.is_none() {
-                self.asked = Some((now_us, self.share(), sent_bps));
+            if self.asked.is_none_or(|asked| asked.helped) {
+                self.asked = Some(Asked { at_us: now_us, share: self.share(), sent_bps, helped: false });
             }
             (self.told, self.lost, self.lowered_us) = (0, 0, now_us);
             Verdict::TooMuch
@@ -117,17 +128,19 @@ impl Loss {
     }
 
     fn answer(&mut self, now_us: u64, sent_bps: u64) -> Option<Verdict> {
-        let (at_us, share, before_bps) = self.asked?;
-        let is_less = sent_bps * 100 < before_bps * LESS_PERCENT;
-        if !is_less || now_us.saturating_sub(at_us) < ANSWER_US || self.told < ROUND_PACKETS * 2 {
+        let asked = self.asked.as_mut()?;
+        let is_less = sent_bps * 100 < asked.sent_bps * LESS_PERCENT;
+        let is_early = now_us.saturating_sub(asked.at_us) < ANSWER_US;
+        if asked.helped || !is_less || is_early || self.told < ROUND_PACKETS * 2 {
             // After so long the way is another one.
-            if now_us.saturating_sub(at_us) > OWN_US {
+            if now_us.saturating_sub(asked.at_us) > OWN_US {
                 self.asked = None;
             }
             return None;
         }
-        let now = self.share();
-        if now * 10 < share * 6 {
+        let (now, before_bps) = ((self.lost * 1_000) / self.told, asked.sent_bps);
+        if now * 10 < asked.share * 6 {
+            asked.helped = true;
             return None;
         }
         self.own = Some((now, now_us + OWN_US));
@@ -174,6 +187,22 @@ mod tests {
         let (sent_bps, verdicts) = run(20, 1_000_000, |_| 200.0);
         assert!(verdicts.contains(&Verdict::TooMuch) && verdicts.contains(&Verdict::NotOurs(1_000_000)));
         assert_eq!(sent_bps, 1_000_000);
+    }
+
+    #[test]
+    fn what_a_look_loses_long_after_less_has_helped_is_not_the_ways_own() {
+        let mut loss = Loss::default();
+        let mut verdicts = Vec::new();
+        // Too much, then 20 s of what passes, then a look: what leaves on average is less than at first, and much is lost.
+        for (rounds, lost, sent_bps) in [(5, 8, 1_300_000), (100, 0, 400_000), (15, 8, 1_000_000)] {
+            let from = verdicts.len() as u64;
+            for round in from + 1..=from + rounds {
+                (0..20).for_each(|number| loss.note(round * ROUND_US, number < lost));
+                verdicts.push(loss.judge(round * ROUND_US, sent_bps).unwrap_or(Verdict::Borne));
+            }
+        }
+        assert!(!verdicts.iter().any(|verdict| matches!(verdict, Verdict::NotOurs(_))), "{verdicts:?}");
+        assert!(verdicts[105..].contains(&Verdict::TooMuch), "{:?}", &verdicts[105..]);
     }
 
     #[test]
