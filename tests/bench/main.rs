@@ -17,7 +17,6 @@ mod ceiling;
 mod flame;
 mod hop;
 mod joins;
-mod memory;
 mod report;
 mod rig;
 mod sink;
@@ -31,6 +30,7 @@ use clap::Parser;
 use alone::Alone;
 use ceiling::{Ceiling, Profile};
 use origo_tests::allocator::Counting;
+use origo_tests::stage::memory;
 use report::{Load, Point, Report, Way};
 use rig::Rig;
 
@@ -83,6 +83,9 @@ struct Cli {
     /// Measure a hop of the cascade alone: no node is needed
     #[arg(long)]
     hop: bool,
+    /// Measure what a viewer takes in memory alone: no node is needed
+    #[arg(long)]
+    memory: bool,
     /// Draw a flame graph of a loaded worker there, by perf, and measure nothing
     #[arg(long, value_name = "SVG")]
     flame: Option<PathBuf>,
@@ -98,6 +101,12 @@ fn main() -> Result<()> {
     }
     if cli.ceiling {
         return measure_ceiling(&cli);
+    }
+    if cli.memory {
+        let memory = memory::measure()?;
+        let [above, bare] = [memory.above(), memory.bare].map(|bytes| bytes as f64 / 1000.0);
+        println!("memory of a viewer over a bare connection: {above:.1} kB; that connection: {bare:.1} kB");
+        return Ok(());
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if let Some(to) = &cli.flame {

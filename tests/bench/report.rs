@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use origo_tests::figure::{self, Figure, Goal, median};
 use origo_tests::joins::Joins;
+use origo_tests::stage::memory::Memory;
 use serde_json::{Map, Value};
 
 use crate::ceiling::Profile;
-use crate::memory::Memory;
 
 /// A section with less delivered does not count.
 const DELIVERY_MIN: f64 = 0.995;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use origo_node_core::media::{Direction, Egress, Kind, Via};
 use origo_tests::allocator::{Counting, Counts, counted};
-use origo_tests::stage::{Phase, Stage};
+use origo_tests::stage::{Phase, Stage, memory};
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
@@ -60,6 +60,16 @@ fn a_steady_second_allocates_nothing_for_a_packet_sent_and_at_most_once_for_one_
 
 fn sent(stage: &Stage) -> u64 {
     stage.stats().rtp(Direction::Out, Kind::Video, Via::Client).packets
+}
+
+/// What is asked of a viewer's memory beyond that of a connection that carries nothing.
+const VIEWER_BYTES_MAX: i64 = 30_000;
+
+#[test]
+fn a_viewer_of_a_camera_takes_no_more_than_thirty_kilobytes_beyond_a_bare_connection() {
+    let memory = memory::measure().expect("everybody connects");
+    println!("a viewer takes {} bytes beyond the {} of a bare connection", memory.above(), memory.bare);
+    assert!(memory.bare > 10_000 && memory.above() <= VIEWER_BYTES_MAX, "{memory:?}");
 }
 
 #[test]

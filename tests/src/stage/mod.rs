@@ -4,6 +4,7 @@
 //! connected by ICE and DTLS in memory. What the worker is asked is told apart by [`Phase`].
 
 pub mod bare;
+pub mod memory;
 mod viewer;
 
 use std::collections::{BTreeMap, VecDeque};

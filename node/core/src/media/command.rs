@@ -228,7 +228,7 @@ impl Worker {
             }
             return;
         }
-        session.wanted.insert(record.name(), Wanted::new(subscription.clone()));
+        session.wanted.insert(record.name(), Box::new(Wanted::new(subscription.clone())));
         self.add_viewer(&subscription, &record);
     }
 

@@ -31,8 +31,8 @@ pub(crate) struct Session {
     pub reserved: BTreeSet<TrackSid>,
     /// Sections on which the client sends.
     pub published: Vec<Published>,
-    /// Tracks that the client is to receive.
-    pub wanted: BTreeMap<TrackSid, Wanted>,
+    /// Tracks that the client is to receive. Boxed: a node of the map has room for eleven, and most clients take few.
+    pub wanted: BTreeMap<TrackSid, Box<Wanted>>,
     /// Sections on which the client can receive.
     pub sections: Vec<Receiving>,
     /// The client's offer that is to be answered.
@@ -260,7 +260,8 @@ impl Session {
                 section.carries = Carries::Nothing;
                 continue;
             }
-            let waits = |wanted: &&mut Wanted| wanted.mid.is_none() && wanted.subscription.track.kind == section.kind;
+            let waits =
+                |wanted: &&mut Box<Wanted>| wanted.mid.is_none() && wanted.subscription.track.kind == section.kind;
             let Some(wanted) = self.wanted.values_mut().find(waits) else { continue };
             wanted.mid = Some(section.mid);
             wanted.ready_at = None;
@@ -281,7 +282,8 @@ impl Session {
                 continue;
             }
             section.carries = Carries::Nothing;
-            let waits = |wanted: &&mut Wanted| wanted.mid.is_none() && wanted.subscription.track.kind == section.kind;
+            let waits =
+                |wanted: &&mut Box<Wanted>| wanted.mid.is_none() && wanted.subscription.track.kind == section.kind;
             let Some(wanted) = self.wanted.values_mut().find(waits) else { continue };
             (wanted.mid, wanted.ready_at) = (Some(section.mid), Some(now));
             section.carries = Carries::Track(wanted.subscription.track.name());
@@ -410,7 +412,7 @@ mod tests {
             redundancy: Default::default(),
             home: None,
         };
-        session.wanted.insert(sid(letter), Wanted::new(subscription));
+        session.wanted.insert(sid(letter), Box::new(Wanted::new(subscription)));
     }
 
     #[test]

@@ -2,8 +2,11 @@
 
 use super::feedback::Transport;
 
-/// Packets that are remembered: some seconds of a picture, and a round trip of a stage.
-const REMEMBERED: usize = 1_024;
+/// Packets that are remembered at first, and at most: some seconds of a picture. Both are powers of two.
+const REMEMBERED: (usize, usize) = (64, 1_024);
+/// There is room for so many times what is under way: what the client has not told of yet, a round trip and the time
+/// between its reports. A report that comes late tells of what is older.
+const ROOM: u64 = 2;
 /// The share of lost packets is taken over so many reports' packets, halved each time.
 const WINDOW: u32 = 256;
 
@@ -45,7 +48,10 @@ pub(super) struct Told {
 #[derive(Debug, Default)]
 pub(super) struct History {
     next: u64,
+    /// Each at its number modulo the length, which grows with what is under way.
     sent: Box<[Sent]>,
+    /// The number after the newest that was told of.
+    heard: u64,
     /// Told of lately: all, and lost.
     told: (u32, u32),
     rtt_us: Option<u64>,
@@ -54,14 +60,29 @@ pub(super) struct History {
 impl History {
     /// A packet leaves, so many microseconds after the beginning. Gives its number.
     pub fn note(&mut self, now_us: u64, bytes: usize) -> u64 {
-        if self.sent.is_empty() {
-            self.sent = vec![Sent::default(); REMEMBERED].into();
-        }
         let number = self.next;
+        let under_way = (number - self.heard) * ROOM;
+        if self.sent.is_empty() || under_way >= self.sent.len() as u64 && self.sent.len() < REMEMBERED.1 {
+            self.grow();
+        }
         self.next += 1;
         let bytes = u16::try_from(bytes).unwrap_or(u16::MAX).max(1);
-        self.sent[number as usize % REMEMBERED] = Sent { at_us: now_us as u32, bytes, fate: Fate::Unknown };
+        let place = self.place(number);
+        self.sent[place] = Sent { at_us: now_us as u32, bytes, fate: Fate::Unknown };
         number
+    }
+
+    fn grow(&mut self) {
+        let old = std::mem::take(&mut self.sent);
+        self.sent = vec![Sent::default(); (old.len() * 2).max(REMEMBERED.0)].into();
+        for number in self.next.saturating_sub(old.len() as u64)..self.next {
+            let place = self.place(number);
+            self.sent[place] = old[number as usize % old.len()];
+        }
+    }
+
+    fn place(&self, number: u64) -> usize {
+        number as usize & (self.sent.len() - 1)
     }
 
     /// Takes a report; gives `each` what is new in it. Gives how many packets it tells of that were never sent, or that it
@@ -75,12 +96,14 @@ impl History {
             return report.flatten().count() as u32;
         };
         for (number, came_us) in (base..).zip(report) {
-            let is_known = number < self.next && self.next - number <= REMEMBERED as u64;
-            let sent = &mut self.sent[number as usize % REMEMBERED];
+            let is_known = number < self.next && self.next - number <= self.sent.len() as u64;
+            let place = self.place(number);
+            let sent = &mut self.sent[place];
             if !is_known || sent.fate == Fate::Came {
                 idle += u32::from(came_us.is_some());
                 continue;
             }
+            self.heard = self.heard.max(number + 1);
             let found = sent.fate == Fate::Lost;
             if found && came_us.is_none() {
                 continue;
@@ -109,5 +132,59 @@ impl History {
     /// From the sending of the newest packet that a report told of to that report, in microseconds.
     pub fn rtt_us(&self) -> Option<u64> {
         self.rtt_us
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::own::feedback::{self, Feedback};
+
+    /// A report that all of so many packets came, from that number on.
+    fn all_came(base: u16, count: u8) -> Vec<u8> {
+        let mut packet = vec![0x8f, 205, 0, 0, 0, 0, 0, 9, 0, 0, 0, 7];
+        packet.extend(base.to_be_bytes());
+        packet.extend([0, count, 0, 0, 1, 0, 0x20, count]);
+        packet.extend(vec![4; count.into()]);
+        packet.resize(packet.len().next_multiple_of(4), 0);
+        packet[3] = (packet.len() / 4 - 1) as u8;
+        packet
+    }
+
+    /// Gives how many packets it was told of for the first time.
+    fn tell(history: &mut History, base: u64, count: u8) -> u32 {
+        let (compound, mut told) = (all_came(base as u16, count), 0);
+        feedback::read(&compound, |feedback| {
+            let Feedback::Transport(report) = feedback else { panic!("{feedback:?}") };
+            assert_eq!(history.take(9_000_000, report, |_| told += 1), u32::from(count) - told);
+        });
+        told
+    }
+
+    #[test]
+    fn it_remembers_as_much_as_is_under_way_and_twice_that() {
+        let mut history = History::default();
+        for burst in 0..2_000 {
+            (0..24).for_each(|at| assert_eq!(history.note(burst, 1_000), burst * 24 + at));
+            assert_eq!(tell(&mut history, burst * 24, 24), 24);
+        }
+        assert_eq!(history.sent.len(), 64);
+        // The way becomes longer: reports come after nine bursts.
+        for burst in 2_000..4_000 {
+            (0..24).for_each(|_| drop(history.note(burst, 1_000)));
+            if burst >= 2_008 {
+                assert_eq!(tell(&mut history, (burst - 8) * 24, 24), 24);
+            }
+        }
+        assert_eq!(history.sent.len(), 512);
+    }
+
+    #[test]
+    fn whatever_a_client_leaves_untold_has_a_bound() {
+        let mut history = History::default();
+        (0..100_000).for_each(|at| drop(history.note(at, 1_000)));
+        assert_eq!(history.sent.len(), REMEMBERED.1);
+        assert_eq!(tell(&mut history, 100_000 - 100, 100), 100);
+        assert_eq!(tell(&mut history, 100_000 - 1_100, 100), 24, "the others are forgotten");
     }
 }

@@ -11,6 +11,7 @@ mod history;
 mod pacer;
 mod pad;
 mod report;
+mod sent;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -221,7 +222,7 @@ impl Own {
         if !left {
             return Err(Refused::TooLong);
         }
-        flow.note(outgoing, payload.len());
+        flow.note(outgoing, payload.len(), at_us / 1_000);
         self.bytes += payload.len() as u64;
         self.again_bytes = (self.again_bytes + payload.len() / AGAIN_SHARE).min(AGAIN_BYTES_MAX);
         Ok(payload.len())

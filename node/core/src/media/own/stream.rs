@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 use super::feedback::Report;
 use super::header::{Ids, Layout};
 use super::report::Sum;
+use super::sent::{Memory, Sent};
 use crate::media::egress::{Kept, Outgoing};
 use crate::media::srtp::{Number, Numbers};
 use crate::media::vp8::Vp8;
 
-/// Packets that can be sent again: some seconds of a picture.
-const REMEMBERED: usize = 1_024;
 /// As many of the newest fill the way by turns while its width is looked for.
 const FILLERS: u64 = 32;
 /// Descriptors that differ from the publisher's, and sources, which are remembered apart: few packets have one.
@@ -52,32 +51,13 @@ pub(super) struct Outflow {
     told: Option<(u32, Instant)>,
     /// What the client last reported of it: lost in 256ths, jitter in ticks.
     reported: Option<(u8, u32)>,
-    sent: Box<[Sent]>,
+    sent: Memory,
     /// Which of the newest packets was last sent again to fill the way.
     filled: u64,
     /// From which number on packets came from which track, with which ring.
     sources: VecDeque<(u64, u32, u32)>,
     descriptors: VecDeque<(u64, Arc<[u8]>)>,
 }
-
-/// How a packet left, beside what the ring has of it.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sent {
-    number: u32,
-    slot: u32,
-    timestamp: u32,
-    picture: u16,
-    /// Milliseconds, wrapping, when it was last sent again; 0 for never.
-    again_ms: u16,
-    tl0: u8,
-    key: u8,
-    flags: u8,
-}
-
-/// The entry is in use, its packet had the marker, its VP8 numbers differ from the publisher's.
-const USED: u8 = 1;
-const MARKED: u8 = 2;
-const RENUMBERED: u8 = 4;
 
 /// How a packet that is asked for again left before.
 #[derive(Clone, Debug)]
@@ -122,7 +102,7 @@ impl Outflow {
             bytes: 0,
             told: None,
             reported: None,
-            sent: Box::default(),
+            sent: Memory::default(),
             filled: 0,
             sources: VecDeque::new(),
             descriptors: VecDeque::new(),
@@ -154,8 +134,8 @@ impl Outflow {
         self.numbers.take(outgoing.rewrite.sequence)
     }
 
-    /// A packet left.
-    pub fn note(&mut self, outgoing: &Outgoing<'_>, bytes: usize) {
+    /// A packet left, so many milliseconds after the beginning.
+    pub fn note(&mut self, outgoing: &Outgoing<'_>, bytes: usize, now_ms: u64) {
         let rewrite = outgoing.rewrite;
         self.packets = self.packets.wrapping_add(1);
         self.bytes = self.bytes.wrapping_add(bytes as u32);
@@ -164,31 +144,17 @@ impl Outflow {
             self.clock = Some((rewrite.timestamp, outgoing.captured));
         }
         if let Some(kept) = outgoing.kept.filter(|_| self.terms.repair.is_some() && !rewrite.blank) {
-            self.keep(outgoing, kept);
+            self.keep(outgoing, kept, now_ms);
         }
     }
 
-    fn keep(&mut self, outgoing: &Outgoing<'_>, kept: Kept) {
+    fn keep(&mut self, outgoing: &Outgoing<'_>, kept: Kept, now_ms: u64) {
         let rewrite = outgoing.rewrite;
-        if self.sent.is_empty() {
-            self.sent = vec![Sent::default(); REMEMBERED].into();
-        }
         let numbers = rewrite.vp8.map(|vp8| {
             (vp8.picture_id.map_or(0, |(id, _)| id), vp8.tl0_index.unwrap_or(0), vp8.key_index.unwrap_or(0))
         });
-        let (picture, tl0, key) = numbers.unwrap_or_default();
-        let marked = if rewrite.marker { MARKED } else { 0 };
-        let renumbered = if numbers.is_some() { RENUMBERED } else { 0 };
-        self.sent[rewrite.sequence as usize % REMEMBERED] = Sent {
-            number: rewrite.sequence as u32,
-            slot: kept.slot,
-            timestamp: rewrite.timestamp,
-            picture,
-            again_ms: 0,
-            tl0,
-            key,
-            flags: USED | marked | renumbered,
-        };
+        let sent = Sent::new(kept.slot, rewrite.timestamp, rewrite.marker, numbers);
+        self.sent.keep(rewrite.sequence, now_ms, sent);
         let source = (kept.track, kept.ring);
         if self.sources.back().is_none_or(|&(_, track, ring)| (track, ring) != source) {
             push(&mut self.sources, (rewrite.sequence, kept.track, kept.ring));
@@ -201,25 +167,13 @@ impl Outflow {
     /// The client asks for a packet again; none when it is not remembered, or was sent again just now.
     pub fn asked(&mut self, number: u16, now_ms: u64, rtt: Option<Duration>) -> Option<Again> {
         let behind = u64::from((self.newest as u16).wrapping_sub(number));
-        let sequence = self.newest.checked_sub(behind).filter(|_| !self.sent.is_empty())?;
-        let sent = &mut self.sent[sequence as usize % REMEMBERED];
-        if sent.flags & USED == 0 || sent.number != sequence as u32 {
-            return None;
-        }
-        let pause = rtt.unwrap_or(AGAIN_MIN).clamp(AGAIN_MIN, AGAIN_MAX).as_millis() as u16;
-        let now_ms = (now_ms as u16).max(1);
-        if sent.again_ms != 0 && now_ms.wrapping_sub(sent.again_ms) < pause {
-            return None;
-        }
-        sent.again_ms = now_ms;
-        self.again(sequence)
+        let sequence = self.newest.checked_sub(behind)?;
+        let pause_ms = rtt.unwrap_or(AGAIN_MIN).clamp(AGAIN_MIN, AGAIN_MAX).as_millis() as u16;
+        if self.sent.ask(sequence, now_ms, pause_ms) { self.again(sequence) } else { None }
     }
 
     fn again(&self, sequence: u64) -> Option<Again> {
-        let sent = &self.sent[sequence as usize % REMEMBERED];
-        if sent.flags & USED == 0 || sent.number != sequence as u32 {
-            return None;
-        }
+        let sent = self.sent.get(sequence)?;
         let &(_, track, ring) = self.sources.iter().rev().find(|(from, _, _)| *from <= sequence)?;
         let dependency = self.descriptors.iter().find(|(of, _)| *of == sequence).map(|(_, bytes)| Arc::clone(bytes));
         Some(Again {
@@ -227,8 +181,8 @@ impl Outflow {
             kept: Kept { track, ring, slot: sent.slot },
             number: sequence as u16,
             timestamp: sent.timestamp,
-            marker: sent.flags & MARKED != 0,
-            numbers: (sent.flags & RENUMBERED != 0).then_some((sent.picture, sent.tl0, sent.key)),
+            marker: sent.marker(),
+            numbers: sent.numbers(),
             dependency,
         })
     }

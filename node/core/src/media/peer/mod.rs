@@ -60,7 +60,8 @@ const PACING_STEPS_MAX: usize = 512;
 
 /// A connection.
 pub(super) struct Peer {
-    rtc: Rtc,
+    /// Boxed, so that what is looked up for each packet lies close together.
+    rtc: Box<Rtc>,
     /// Whose it is.
     pub session: SessionId,
     /// Which of the session's.
@@ -125,7 +126,7 @@ impl Peer {
     /// A fresh connection. `sends` when tracks will be sent on it.
     pub fn new(setup: &Setup, open: &OpenSession, target: Target, sends: bool, now: Instant) -> Self {
         Self {
-            rtc: setup::build(setup, open, sends, now),
+            rtc: Box::new(setup::build(setup, open, sends, now)),
             session: open.session,
             target,
             channels: Channels::default(),

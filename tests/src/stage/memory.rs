@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use origo_node_core::media::{Direction, Egress, Via};
-use origo_tests::stage::{Phase, Stage, bare};
+
+use super::{Phase, Stage, bare};
 
 const VIEWERS: u16 = 50;
 const FRAMES_PER_SECOND: u32 = 30;
@@ -30,7 +31,7 @@ impl Memory {
     }
 }
 
-/// Measures both; this program has the counting allocator.
+/// Measures both, in a program that has the counting allocator.
 pub fn measure() -> Result<Memory> {
     let addresses: Vec<SocketAddr> = (0..VIEWERS).map(|at| SocketAddr::from(([127, 0, 0, 1], 20_000 + at))).collect();
     let mut stage = Stage::start(&addresses, Egress::Own, false)?;
