@@ -20,6 +20,9 @@ const PORT_DEFAULT: u16 = 7880;
 const WORKERS_MAX: u16 = 64;
 /// A worker sends a few thousand tracks; what is left is for those who are there, who will watch more.
 const MEDIA_SPREAD_AT_DEFAULT: u16 = 1000;
+/// More voices at once than anybody follows, with room for those who laugh, clap or take a breath meanwhile. Calls of up
+/// to eleven people are as if there was no such bound.
+const AUDIO_LOUDEST_DEFAULT: u16 = 10;
 /// What rolling upgrades are planned with. A unit of systemd has to allow some seconds more (`TimeoutStopSec`).
 const DRAIN_DEADLINE_DEFAULT: Duration = Duration::from_secs(120);
 /// Placeholders for a first try, on loopback alone.
@@ -93,6 +96,7 @@ fn read(reader: &mut Reader, machine: &Machine<'_>) -> Config {
         demo: read_demo(reader, bind),
         bwe: reader.switch("bwe").unwrap_or(true),
         egress: read_egress(reader),
+        audio_loudest: reader.whole("audio_loudest", 0, u16::MAX).unwrap_or(AUDIO_LOUDEST_DEFAULT).into(),
         media_spread_at: reader.whole("media_spread_at", 1, u16::MAX).unwrap_or(MEDIA_SPREAD_AT_DEFAULT).into(),
         ice_tcp: reader.switch("ice_tcp").unwrap_or(true),
         log: read_log(reader, machine),

@@ -74,6 +74,7 @@ fn describe() {
     describe_gauge!("origo_link_receiving", "Track layers that this node has asked the peer for");
     describe_counter!("origo_nacks_total", "Packets asked for again; out: asked by this node");
     describe_counter!("origo_keyframe_requests_total", "Keyframes asked for; out: asked by this node");
+    describe_counter!("origo_sound_withheld_total", "Packets of sounds that a client did not get: others were louder");
     describe_gauge!("origo_overload_level", "What the node does without: 1 newcomers, 2 upper layers, 3 relaying too");
     describe_gauge!("origo_overload_shed_parts", "How many of three parts of the upper layers are shed");
     describe_gauge!(
@@ -146,6 +147,7 @@ fn workers(workers: &[(media::Stats, f64)]) {
     }
     counter!("origo_datagrams_total", "direction" => "out").absolute(all().map(|stats| stats.datagrams_out).sum());
     counter!("origo_sends_total").absolute(all().map(|stats| stats.sends_out).sum());
+    counter!("origo_sound_withheld_total").absolute(all().map(|stats| stats.sound_withheld).sum());
     for (direction, way) in [(Direction::Out, "out"), (Direction::In, "in")] {
         for (via, end) in [(Via::Client, "client"), (Via::Link, "link"), (Via::Sibling, "sibling")] {
             for kind in [MediaKind::Audio, MediaKind::Video] {

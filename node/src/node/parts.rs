@@ -216,7 +216,8 @@ fn start_workers(
     let start = |(index, &bind): (usize, &SocketAddr)| {
         let (advertise, tcp) = (config.media_advertise.clone(), tcp_addresses(config));
         let (count, bwe, egress) = (config.media.len(), config.bwe, config.egress);
-        let worker = worker::Config { index, count, bind, advertise, tcp, bwe, egress };
+        let loudest = config.audio_loudest;
+        let worker = worker::Config { index, count, bind, advertise, tcp, bwe, egress, loudest };
         worker::start(worker, events.clone())
     };
     let workers: Vec<WorkerHandle> = config.media.iter().enumerate().map(start).collect::<Result<_, _>>()?;

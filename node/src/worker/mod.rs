@@ -49,6 +49,8 @@ pub struct Config {
     pub bwe: bool,
     /// Which way media leave to clients.
     pub egress: media::Egress,
+    /// How many sounds a client gets at once, the loudest; 0 for all.
+    pub loudest: usize,
 }
 
 /// What takes a worker's packets for other nodes; must not block.

@@ -71,6 +71,7 @@ pub(super) fn spawn(
         tcp_addresses: config.tcp.clone(),
         bwe: config.bwe,
         egress: config.egress,
+        loudest: config.loudest,
         place: (index, config.count.max(index + 1)),
     };
     let driver = Driver {

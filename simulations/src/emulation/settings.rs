@@ -34,6 +34,8 @@ pub fn file(scenario: &Scenario, node: usize, estimates: bool) -> String {
     set("port", &HTTP_PORT.to_string());
     set("workers", "1");
     set("bwe", &estimates.to_string());
+    // The simulator tells of every sound, and its people are all equally loud.
+    set("audio_loudest", "0");
     let seeds = (0..scenario.topology.nodes.len()).filter(|seed| *seed != node).take(SEEDS);
     set("seeds", &list(seeds.map(|seed| format!("{}:{QUIC_PORT}", address(seed)))));
     set("link_rates", &list(rates(scenario, node)));
@@ -115,6 +117,7 @@ mod tests {
         assert_eq!(file["seeds"].to_string(), "[\"10.86.0.2:7881\", \"10.86.0.3:7881\"]");
         assert_eq!(file["link_rates"].to_string(), "[\"uksouth=40Mbps\"]");
         assert_eq!(file["relay_policy"].as_str(), Some("direct"));
+        assert_eq!(file["audio_loudest"].as_integer(), Some(0), "the simulator tells of every sound");
         assert_eq!(file["prices"]["ocean"].as_float(), Some(9.0));
         assert_eq!(file["prices"]["links"][0]["price"].as_float(), Some(2.0));
         assert_eq!(file["residency"][0]["countries"].to_string(), "[\"US\"]");

@@ -161,6 +161,9 @@ impl Worker {
         let sid = expected.sid;
         track.siblings = self.siblings.takers.get(&sid).cloned().unwrap_or_default();
         track.follow_serves();
+        if let Some(&old) = self.tracks_by_sid.get(&sid) {
+            self.leave_places(old);
+        }
         if let Some(old) = self.tracks_by_sid.get(&sid).and_then(|&index| self.tracks.get_mut(index)) {
             track.viewers = std::mem::take(&mut old.viewers);
         }
@@ -184,6 +187,7 @@ impl Worker {
     /// Forgets a track and all its packets. Its viewers' sections stay until they unsubscribe.
     pub(super) fn remove_track(&mut self, sid: TrackSid) {
         let Some(index) = self.tracks_by_sid.remove(&sid) else { return };
+        self.leave_places(index);
         let Some(track) = self.tracks.remove(index) else { return };
         self.let_successors_begin(&track);
         match track.origin {
@@ -262,6 +266,9 @@ impl Worker {
         viewer.settings = settings;
         if kind == Kind::Audio {
             viewer.forwarder.set_target((!settings.disabled).then_some(0));
+            if settings.disabled {
+                self.leave_place(id, index);
+            }
             self.update_want(index);
         }
         self.touched.insert(id);
@@ -298,6 +305,7 @@ impl Worker {
     /// Stops sending a track to a session. A track from elsewhere goes with the last who takes it.
     pub(super) fn remove_viewer(&mut self, id: SessionId, sid: TrackSid) {
         let Some(&index) = self.tracks_by_sid.get(&sid) else { return };
+        self.leave_place(id, index);
         let Some(track) = self.tracks.get_mut(index) else { return };
         track.viewers.retain(|viewer| viewer.session != id);
         self.update_want(index);

@@ -62,6 +62,8 @@ pub(crate) struct Forwarder {
     seam: Option<u32>,
     /// Another one goes on in its place: only what comes late still leaves.
     closed: bool,
+    /// A sound of which something was sent, and of which nothing is sent for now.
+    rests: bool,
     vp8: Vp8Run,
     /// The viewer's decoder does not know yet which layers are left.
     unsaid: bool,
@@ -100,6 +102,7 @@ impl Forwarder {
             step: USUAL_STEP,
             seam: None,
             closed: false,
+            rests: false,
             vp8: Vp8Run::default(),
             unsaid: false,
         }
@@ -130,6 +133,7 @@ impl Forwarder {
     /// right after that, so that nothing of a sound leaves twice.
     pub fn go_on_from(&mut self, end: End, seam: Option<u32>) {
         (self.last, self.step, self.vp8, self.seam) = (end.last, end.step, end.vp8, seam);
+        self.rests = false;
     }
 
     /// The timestamp that the newest packet that left had when it came, and the ticks of one packet.
@@ -162,6 +166,13 @@ impl Forwarder {
         }
     }
 
+    /// Nothing of a sound is sent for now. It goes on with the next number, and by the clock of its publisher, so that
+    /// its client sees a silence and nothing that is missing.
+    pub fn rest(&mut self) {
+        self.current = None;
+        self.rests = self.last.is_some();
+    }
+
     /// Sets the highest temporal layer to be sent.
     pub fn set_temporal(&mut self, temporal: u8) {
         self.temporal = temporal.min(TEMPORAL_LAYERS - 1);
@@ -191,7 +202,8 @@ impl Forwarder {
     /// Whether a viewer that has nothing can begin with a packet.
     pub fn may_begin_with(&self, queued: &Queued) -> bool {
         let follows = self.seam.is_none_or(|seam| self.ticks_after(seam, queued) >= i64::from(self.step.div_ceil(2)));
-        follows && (queued.packet.key || matches!(self.codec, Codec::Opus | Codec::Other))
+        let is_old = self.ticks_on(queued).is_some_and(|ticks| ticks <= 0);
+        follows && !is_old && (queued.packet.key || matches!(self.codec, Codec::Opus | Codec::Other))
     }
 
     /// How much later than another timestamp a packet was captured.
@@ -204,6 +216,17 @@ impl Forwarder {
     fn ticks_over(&self, seam: u32, queued: &Queued) -> u32 {
         let (ticks, step) = (self.ticks_after(seam, queued).max(1) as u32, self.step);
         if ticks < step + step / 2 { step } else { ticks.min(10 * self.codec.clock_rate()) }
+    }
+
+    /// Ticks from the newest packet of a sound that rests to another one by its publisher's clock, where that has gone on;
+    /// none where its source has begun anew.
+    fn ticks_on(&self, queued: &Queued) -> Option<i64> {
+        let last = self.last.filter(|_| self.rests)?;
+        let timestamp = queued.packet.timestamp.wrapping_add(self.timestamp_shift);
+        let elapsed = queued.captured.saturating_duration_since(last.captured);
+        let expected = elapsed.as_micros() as u64 * u64::from(self.codec.clock_rate()) / 1_000_000;
+        let apart = timestamp.wrapping_sub(last.timestamp).wrapping_sub(expected as u32) as i32;
+        (apart.unsigned_abs() <= self.codec.clock_rate()).then(|| expected as i64 + i64::from(apart))
     }
 
     /// The layers to be taken within the stream.
@@ -219,11 +242,13 @@ impl Forwarder {
             None => (FIRST_SEQUENCE, packet.timestamp),
             Some(last) => {
                 let seam = self.seam.take().map(|seam| self.ticks_over(seam, queued));
-                let ticks = seam.unwrap_or_else(|| self.ticks(last.captured, queued.captured));
+                let on = self.ticks_on(queued).and_then(|ticks| u32::try_from(ticks).ok()).filter(|_| seam.is_none());
+                let ticks = seam.or(on).unwrap_or_else(|| self.ticks(last.captured, queued.captured));
                 (last.sequence + 1, last.timestamp.wrapping_add(ticks))
             }
         };
         self.current = Some((stream, choice));
+        self.rests = false;
         self.numbers.begin(Source::of(&queued.packet), sequence, Taken { choice, picture: 0 });
         self.timestamp_shift = timestamp.wrapping_sub(packet.timestamp);
         self.course = Course::default();

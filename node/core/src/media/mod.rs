@@ -17,6 +17,7 @@ mod gaps;
 mod ingest;
 mod keyframe;
 mod layer;
+mod loudest;
 mod negotiate;
 mod numbers;
 mod own;

@@ -31,6 +31,8 @@ mod layers;
 #[path = "tests/line.rs"]
 #[expect(dead_code, reason = "both ways are compared in `tests`")]
 mod line;
+#[path = "tests/loudest.rs"]
+mod loudest;
 #[path = "tests/negotiation.rs"]
 mod negotiation;
 #[path = "tests/redundancy.rs"]

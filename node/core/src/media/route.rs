@@ -92,8 +92,13 @@ impl Worker {
     fn begin_routing(&mut self) -> Option<Routing> {
         let index = self.routes.pop_front()?;
         self.begin_successors(index);
+        self.seat_sound(index);
         let mut kept = None;
         if let Some(track) = self.tracks.get_mut(index) {
+            if let Some(packets) = track.withhold() {
+                self.stats.sound_withheld += packets;
+                return Some(Routing { track: index, viewer: track.viewers.len(), kept });
+            }
             let (redundancy, peers) = (track.redundancy, &self.peers);
             let loses = |viewer: &Viewer| peers.get(viewer.peer).is_some_and(|peer| peer.meter.loses());
             let malformed = track.make_forms(|viewer| viewer.form(redundancy, loses(viewer)));
@@ -113,6 +118,11 @@ impl Worker {
         let now = self.now;
         let Some(track) = self.tracks.get_mut(routing.track) else { return false };
         let Some(viewer) = track.viewers.get_mut(routing.viewer) else { return false };
+        if viewer.is_withheld() {
+            viewer.forwarder.rest();
+            self.stats.sound_withheld += track.layers[0].burst.len() as u64;
+            return true;
+        }
         let Some(stream) = viewer.stream else { return true };
         let Some(peer) = self.peers.get_mut(viewer.peer) else { return true };
         let mut queued = false;
@@ -176,7 +186,9 @@ impl Worker {
             let Some(&index) = self.tracks_by_sid.get(&wanted.sent_as) else { continue };
             let Some(track) = self.tracks.get(index) else { continue };
             let Some(viewer) = track.viewers.iter().find(|viewer| viewer.session == id) else { continue };
-            if track.kind == Kind::Audio {
+            if viewer.is_withheld() {
+                continue;
+            } else if track.kind == Kind::Audio {
                 audio_bps += track.bitrate_bps(0).min(AUDIO_BPS_MAX);
             } else if viewer.settings.disabled {
                 hidden.push(index);
@@ -383,7 +395,7 @@ impl Worker {
         for index in self.tracks.indexes() {
             self.end_slow_successions(index);
             let Some(track) = self.tracks.get_mut(index) else { continue };
-            let level = track.level.take().filter(|_| track.sibling().is_none());
+            let level = track.loudness.tell().filter(|_| track.sibling().is_none());
             levels.extend(level.map(|(level, voice)| (track.sid, level, voice)));
             track.choose_temporal();
             if track.find_silent(now) | track.bar_silent(now) {

@@ -33,6 +33,8 @@ pub(crate) struct Session {
     pub published: Vec<Published>,
     /// Tracks that the client is to receive. Boxed: a node of the map has room for eleven, and most clients take few.
     pub wanted: BTreeMap<TrackSid, Box<Wanted>>,
+    /// Sounds that it gets by a place of their own, by the numbers of their tracks: see [`super::loudest`].
+    pub sounds: Vec<usize>,
     /// Sections on which the client can receive.
     pub sections: Vec<Receiving>,
     /// The client's offer that is to be answered.
@@ -137,6 +139,7 @@ impl Session {
             reserved: BTreeSet::new(),
             published: Vec::new(),
             wanted: BTreeMap::new(),
+            sounds: Vec::new(),
             sections: Vec::new(),
             offer: None,
             offering: Pace::default(),

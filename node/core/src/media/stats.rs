@@ -65,6 +65,8 @@ pub struct Stats {
     pub entries: Entries,
     /// TCP streams of clients without UDP, right now; the driver's to fill in.
     pub tcp_streams: u64,
+    /// Packets of sounds that clients did not get, because others were louder: one for each client and packet.
+    pub sound_withheld: u64,
     /// Datagrams to clients, retransmissions and RTCP included.
     pub datagrams_out: u64,
     /// Their bytes, before UDP.

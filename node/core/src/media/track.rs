@@ -10,6 +10,7 @@ use super::Redundancy;
 use super::allocate::Demand;
 use super::codec::Codec;
 use super::layer::{Layer, RETRY};
+use super::loudest::Loudness;
 use super::place::{Queued, TEMPORAL_LAYERS};
 use super::redundancy::{Form, Forms, Needed};
 use super::ring::Ring;
@@ -67,8 +68,8 @@ pub(crate) struct Track {
     pub wanted: LayerSet,
     /// In the list of tracks with packets to route.
     pub dirty: bool,
-    /// The loudest that came since levels were last told: see [`super::Event::Levels`].
-    pub level: Option<(u8, bool)>,
+    /// How loud it is.
+    pub loudness: Loudness,
     /// What viewers may ask for again.
     pub ring: Ring,
     /// What may be done with sound on its way.
@@ -96,7 +97,7 @@ impl Track {
             servings: Vec::new(),
             wanted: LayerSet::NONE,
             dirty: false,
-            level: None,
+            loudness: Loudness::default(),
             ring: Ring::default(),
             redundancy: Redundancy::default(),
             forms: Forms::default(),
@@ -183,9 +184,7 @@ impl Track {
         // Nobody can begin with a packet whose successors have passed.
         let goes_on = self.layers[usize::from(stream)].goes_on(packet.sequence);
         packet.key &= goes_on;
-        if let Some((level, voice)) = packet.extensions.audio_level {
-            self.level = Some(self.level.filter(|(loudest, _)| *loudest <= level).unwrap_or((level, voice)));
-        }
+        self.loudness.came(packet.extensions.audio_level, now);
         if !self.layers.iter().any(|layer| layer.flows || layer.stalled) {
             // The whole track was silent, so the silence of its layers says nothing about them.
             self.layers.iter_mut().for_each(|layer| layer.barred_until = None);

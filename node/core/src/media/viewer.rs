@@ -10,6 +10,7 @@ use super::codec::Codec;
 use super::egress::Stream;
 use super::forward::Forwarder;
 use super::keyframe::Asks;
+use super::loudest::Place;
 use super::peer::Mid;
 use super::place::Queued;
 use super::redundancy::Form;
@@ -57,6 +58,8 @@ pub(crate) struct Viewer {
     pub begun: Option<Instant>,
     /// The keyframes that it asks for.
     pub asks: Asks,
+    /// Of a sound: whether it is among those that its session gets.
+    pub place: Place,
 }
 
 impl Viewer {
@@ -78,6 +81,7 @@ impl Viewer {
             paused: false,
             begun: None,
             asks: Asks::default(),
+            place: Place::default(),
         }
     }
 

@@ -41,6 +41,8 @@ pub struct WorkerConfig {
     pub bwe: bool,
     /// Which way packets leave to clients.
     pub egress: Egress,
+    /// How many sounds that tell how loud they are a client gets at once, the loudest; 0 for all.
+    pub loudest: usize,
     /// Its number among the workers of its node, and how many there are.
     pub place: (usize, usize),
 }
@@ -176,6 +178,7 @@ impl Worker {
                 tcp_addresses: config.tcp_addresses,
                 bwe: config.bwe,
                 egress: config.egress,
+                loudest: config.loudest,
             },
             now,
             sessions: BTreeMap::new(),

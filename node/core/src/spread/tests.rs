@@ -26,6 +26,7 @@ impl Node {
             tcp_addresses: Vec::new(),
             bwe: false,
             egress: Egress::Str0m,
+            loudest: 0,
             place: (index, workers),
         };
         let spread = Spread::new(Settings { workers, at });

@@ -233,6 +233,7 @@ fn config(demo: bool) -> Config {
         demo,
         bwe: true,
         egress: Default::default(),
+        audio_loudest: 10,
         ice_tcp: true,
         log: LogConfig::new(LogFormat::Text, "info"),
     }

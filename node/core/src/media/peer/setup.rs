@@ -36,6 +36,8 @@ pub(in crate::media) struct Setup {
     pub bwe: bool,
     /// Which way packets leave.
     pub egress: Egress,
+    /// Sounds that a client gets at once; 0 for all.
+    pub loudest: usize,
 }
 
 impl Setup {

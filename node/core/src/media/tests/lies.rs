@@ -30,6 +30,7 @@ fn offered(single_connection: bool, offers: &[String]) -> (Worker, Vec<Event>) {
         tcp_addresses: vec![],
         bwe: true,
         egress: super::EGRESS,
+        loudest: 0,
         place: (0, 1),
     };
     let (mut worker, session) = (Worker::new(config, now), SessionId(1));

@@ -18,6 +18,8 @@ mod hostile;
 mod layers;
 mod lies;
 mod line;
+mod loudest;
+mod many;
 mod negotiation;
 mod redundancy;
 mod rival;
