@@ -51,7 +51,9 @@ impl Rig {
     pub async fn start(origo: &Path, way: Way, cli: &Cli) -> Result<Self> {
         let estimator = if matches!(way, Way::Estimated | Way::OwnEstimated) { "--bwe=true" } else { "--bwe=false" };
         let egress = if matches!(way, Way::Str0m | Way::Estimated) { "--egress=str0m" } else { "--egress=own" };
-        let node = Node::start(origo, &["--workers", "1", "--log", "warn", "--overload=false", estimator, egress])?;
+        let sockets = format!("--sockets-per-address={}", STAGE.0 * 2);
+        let settings = ["--workers", "1", "--log", "warn", "--overload=false", estimator, egress, &sockets];
+        let node = Node::start(origo, &settings)?;
         let watching = Fleet::start()?;
         let mut rig = Self {
             node,

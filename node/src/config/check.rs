@@ -20,6 +20,10 @@ const PORT_DEFAULT: u16 = 7880;
 const WORKERS_MAX: u16 = 64;
 /// A worker sends a few thousand tracks; what is left is for those who are there, who will watch more.
 const MEDIA_SPREAD_AT_DEFAULT: u16 = 1000;
+/// An office behind one address, and a load generator. A stranger at one address takes a sixteenth of the node's sockets.
+const SOCKETS_PER_ADDRESS_DEFAULT: u16 = 1_024;
+/// All sockets that a node has.
+const SOCKETS_PER_ADDRESS_MAX: u16 = 16_384;
 /// More voices at once than anybody follows, with room for those who laugh, clap or take a breath meanwhile. Calls of up
 /// to eleven people are as if there was no such bound.
 const AUDIO_LOUDEST_DEFAULT: u16 = 10;
@@ -96,6 +100,10 @@ fn read(reader: &mut Reader, machine: &Machine<'_>) -> Config {
         demo: read_demo(reader, bind),
         bwe: reader.switch("bwe").unwrap_or(true),
         egress: read_egress(reader),
+        sockets_per_address: reader
+            .whole("sockets_per_address", 1, SOCKETS_PER_ADDRESS_MAX)
+            .unwrap_or(SOCKETS_PER_ADDRESS_DEFAULT)
+            .into(),
         audio_loudest: reader.whole("audio_loudest", 0, u16::MAX).unwrap_or(AUDIO_LOUDEST_DEFAULT).into(),
         media_spread_at: reader.whole("media_spread_at", 1, u16::MAX).unwrap_or(MEDIA_SPREAD_AT_DEFAULT).into(),
         ice_tcp: reader.switch("ice_tcp").unwrap_or(true),

@@ -97,6 +97,8 @@ pub struct Config {
     pub bwe: bool,
     /// Which way media leave to clients.
     pub egress: origo_node_core::media::Egress,
+    /// Signaling sockets that one address may have open.
+    pub sockets_per_address: u32,
     /// How many sounds a client gets at once, the loudest; 0 for all.
     pub audio_loudest: usize,
     /// How to log.

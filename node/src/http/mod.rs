@@ -66,7 +66,7 @@ pub struct Surface {
 impl Surface {
     /// Puts the surface before a node.
     pub fn new(app: AppState, geo: Geo) -> Arc<Self> {
-        let sockets = Census::new(signal::SOCKETS_PER_ADDRESS_MAX, signal::SOCKETS_MAX);
+        let sockets = Census::new(app.config.sockets_per_address, signal::SOCKETS_MAX);
         Arc::new(Self {
             app,
             geo,

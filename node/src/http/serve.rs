@@ -21,8 +21,8 @@ use super::{Census, Counted, Surface, ice, router};
 
 /// Open HTTP connections in all. Each takes some 10 KB, so a full house takes 160 MB.
 const CONNECTIONS_MAX: u32 = 16_384;
-/// Open HTTP connections of one address: an office behind one address, and a load generator.
-const CONNECTIONS_PER_ADDRESS_MAX: u32 = 2_048;
+/// Open HTTP connections of one address for each signaling socket that it may have: a page asks for other things too.
+const CONNECTIONS_PER_SOCKET: u32 = 2;
 /// How long a client may take to send the head of a request, and may idle between two.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// The largest head of a request: a join's request line may have 64 KiB (more than `http::Uri` takes), and its token
@@ -34,7 +34,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves until `shutdown` completes; then no connection is accepted and open ones finish the request at hand.
 /// Signaling sockets end when the rooms close them.
 pub async fn serve(listener: TcpListener, surface: Arc<Surface>, shutdown: impl Future<Output = ()>) {
-    let census = Census::new(CONNECTIONS_PER_ADDRESS_MAX, CONNECTIONS_MAX);
+    let per_address = surface.app.config.sockets_per_address * CONNECTIONS_PER_SOCKET;
+    let census = Census::new(per_address, CONNECTIONS_MAX);
     let (stop, stopped) = watch::channel(());
     let router = router(surface.clone());
     tokio::pin!(shutdown);

@@ -31,8 +31,6 @@ use crate::http::Surface;
 
 /// Open signaling sockets in all. Each takes some 20 KB, so a full house takes 320 MB.
 pub const SOCKETS_MAX: u32 = 16_384;
-/// Open signaling sockets of one address: an office behind one address, and a load generator.
-pub const SOCKETS_PER_ADDRESS_MAX: u32 = 1_024;
 
 /// All signaling endpoints.
 pub fn router() -> Router<Arc<Surface>> {
