@@ -19,7 +19,6 @@ mod layers;
 mod lies;
 mod line;
 mod loudest;
-mod many;
 mod negotiation;
 mod redundancy;
 mod rival;
