@@ -98,7 +98,9 @@ impl Layer {
         if packet.key {
             (self.broken, self.stalled) = (None, false);
         }
-        self.flows = !self.stalled;
+        // What comes of a barred one may have waited in its publisher's own queue, with nothing behind it: nobody is to
+        // wait for its keyframe until one is there.
+        self.flows = !self.stalled && (self.barred_until.is_none() || packet.key);
         if self.flows {
             self.barred_until = None;
         }

@@ -165,7 +165,8 @@ impl Worker {
                 self.stats.count_rtp(Direction::Out, track.kind, Via::Client, bytes);
             }
         }
-        if before.is_none() && viewer.forwarder.current().is_some() {
+        let current = viewer.forwarder.current();
+        if current.is_some() && current != before {
             // It sees something, so it may wait for something better.
             viewer.begun.get_or_insert(now);
             self.touched.insert(viewer.session);

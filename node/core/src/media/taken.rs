@@ -32,6 +32,13 @@ impl Track {
         layers.fold(LayerSet::NONE, LayerSet::with)
     }
 
+    /// Whether a viewer is to go on with what is there, because it sees nothing, or nothing any more. Not with what flows
+    /// above the layer that was chosen alone: its way was too narrow for that, and the lower one takes a moment to come.
+    pub fn goes_on_with_what_flows(&self, viewer: &Viewer, useful: usize) -> bool {
+        let chosen = viewer.forwarder.target().map_or(useful, |target| useful.min(target.into()));
+        !self.is_layered() && !self.sees(viewer) && (0..=chosen).any(|layer| self.layers[layer].flows)
+    }
+
     /// Layers behind a link that a viewer has use for and that were barred for their silence. They stay wanted, so that
     /// their keyframe is not missed when their publisher sends them again.
     fn missed(&self, viewer: &Viewer) -> impl Iterator<Item = u8> {
@@ -66,5 +73,71 @@ impl Track {
             let temporal = self.temporal_for(layer, viewer.settings.fps);
             self.viewers[number].forwarder.set_temporal(temporal);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use origo_cascade_core::MediaKind;
+    use origo_cascade_core::link::Packet;
+
+    use super::super::forward::Forwarder;
+    use super::super::track::Origin;
+    use super::*;
+    use crate::SessionId;
+
+    fn far() -> Track {
+        let origin = Origin::Link { publisher: "PA_abcdefghjkmn".parse().unwrap(), sibling: None };
+        let sid = "TR_abcdefghjkmn".parse().unwrap();
+        Track::new(sid, origin, MediaKind::Video, "video/VP8", &[100_000, 250_000, 1_200_000])
+    }
+
+    fn viewer(target: u8) -> Viewer {
+        let mut forwarder = Forwarder::new(Codec::Vp8, false);
+        forwarder.set_target(Some(target));
+        Viewer::new(SessionId(2), "TR_abcdefghjkmn".parse().unwrap(), 1, forwarder, false)
+    }
+
+    fn come(track: &mut Track, layer: u8, sequence: u64, key: bool, now: Instant) {
+        let (extensions, payload) = (Default::default(), [0x10, 0x01].into());
+        let packet = Packet {
+            sequence,
+            timestamp: 0,
+            marker: true,
+            key,
+            redundant: false,
+            skipped: 0,
+            extensions,
+            payload,
+            arrived: now,
+        };
+        track.take(layer, packet, now);
+    }
+
+    #[test]
+    fn who_was_cut_off_does_not_climb_back_while_the_lower_layer_is_on_its_way() {
+        let now = Instant::now();
+        let mut track = far();
+        come(&mut track, 2, 1, true, now);
+        assert!(track.demand(&viewer(1)).bitrates_bps[1].is_some(), "it may wait for what was chosen");
+        come(&mut track, 0, 1, true, now);
+        assert_eq!(track.demand(&viewer(1)).bitrates_bps[1], None, "something lower is there meanwhile");
+    }
+
+    #[test]
+    fn what_was_left_behind_in_a_publishers_queue_does_not_make_a_barred_layer_flow() {
+        let now = Instant::now();
+        let later = now + Duration::from_millis(300);
+        let mut track = far();
+        come(&mut track, 0, 1, true, now);
+        come(&mut track, 1, 1, true, now);
+        track.layers[1].flows = false;
+        track.layers[1].barred_until = Some(now + Duration::from_secs(3));
+        come(&mut track, 1, 2, false, later);
+        assert!(!track.layers[1].flows && track.layers[1].barred_until.is_some());
+        come(&mut track, 1, 3, true, later);
+        assert!(track.layers[1].flows && track.layers[1].barred_until.is_none());
     }
 }

@@ -200,6 +200,7 @@ impl Track {
         }
         // A repaired packet is no sign that its publisher still sends the layer.
         if goes_on {
+            self.layers[layer].barred_until = self.layers[layer].barred_until.filter(|_| !layered);
             self.layers[layer].came(&packet, place.starts.then_some(place.temporal), now);
         }
         begins |= self.layers[layer].flows && !flowed;
@@ -253,8 +254,7 @@ impl Track {
     pub fn demand(&self, viewer: &Viewer) -> Demand {
         let mut bitrates_bps = [None; LAYERS];
         let useful = self.useful(viewer);
-        // Who sees nothing, or nothing any more, goes on with what is there.
-        let flowing = !self.is_layered() && !self.sees(viewer) && (0..=useful).any(|layer| self.layers[layer].flows);
+        let flowing = self.goes_on_with_what_flows(viewer, useful);
         let takes = |layer: usize| if flowing { self.layers[layer].flows } else { self.can_flow(layer) };
         for (layer, rate) in bitrates_bps.iter_mut().enumerate().take(useful + 1) {
             *rate = takes(layer).then(|| self.bitrate_bps(layer));
@@ -344,7 +344,7 @@ impl Track {
     }
 
     /// Whether the layer that a viewer is sent flows.
-    fn sees(&self, viewer: &Viewer) -> bool {
+    pub fn sees(&self, viewer: &Viewer) -> bool {
         viewer.forwarder.current().is_some_and(|layer| self.layers[usize::from(layer)].flows)
     }
 
