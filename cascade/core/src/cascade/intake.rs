@@ -59,7 +59,7 @@ pub(super) struct Intake {
     pub(super) current: Feed,
     /// From another parent, until it flows.
     pub(super) next: Option<Feed>,
-    /// Packets that had come from the present one when it was last looked whether the layer is silent.
+    /// Packets that had come from the present one when that other one granted the layer.
     came_before: Option<u32>,
     /// From the backup too, while somebody speaks: see `second`.
     pub(super) second: Option<Feed>,
@@ -390,13 +390,12 @@ impl Cascade {
         if !intake.next.is_some_and(|next| next.flow == flow && next.granted) {
             return;
         }
-        let came = intake.watch.packets(intake.current.flow);
-        let is_silent = std::mem::replace(&mut intake.came_before, came) == came;
+        let is_silent = intake.watch.packets(intake.current.flow) == intake.came_before;
         let (key, to) = (intake.source.tree(), intake.next.map(|next| next.from));
         if is_silent || to.is_some_and(|to| self.has_begun(&key, to)) {
             return self.move_layer(layer, flow);
         }
-        self.timers.set(self.now + SILENT_AFTER, Timer::Silent(flow));
+        self.abandon_move(&key, "the planned parent sends nothing of what it grants");
     }
 
     /// Whether a peer has begun to send anything of a tree.
