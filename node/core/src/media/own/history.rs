@@ -139,17 +139,7 @@ impl History {
 mod tests {
     use super::*;
     use crate::media::own::feedback::{self, Feedback};
-
-    /// A report that all of so many packets came, from that number on.
-    fn all_came(base: u16, count: u8) -> Vec<u8> {
-        let mut packet = vec![0x8f, 205, 0, 0, 0, 0, 0, 9, 0, 0, 0, 7];
-        packet.extend(base.to_be_bytes());
-        packet.extend([0, count, 0, 0, 1, 0, 0x20, count]);
-        packet.extend(vec![4; count.into()]);
-        packet.resize(packet.len().next_multiple_of(4), 0);
-        packet[3] = (packet.len() / 4 - 1) as u8;
-        packet
-    }
+    use crate::media::own::tests::all_came;
 
     /// Gives how many packets it was told of for the first time.
     fn tell(history: &mut History, base: u64, count: u8) -> u32 {

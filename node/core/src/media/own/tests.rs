@@ -85,7 +85,7 @@ fn nack(first: u16, bits: u16) -> Vec<u8> {
 }
 
 /// A report that so many packets came, a millisecond apart.
-fn all_came(base: u16, count: u8) -> Vec<u8> {
+pub(super) fn all_came(base: u16, count: u8) -> Vec<u8> {
     let mut packet = vec![0x8f, 205, 0, 0, 0, 0, 0, 9, 0, 0, 0, 7];
     packet.extend(base.to_be_bytes());
     packet.extend([0, count, 0, 0, 1, 0, 0x20, count]);
