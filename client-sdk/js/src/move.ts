@@ -153,9 +153,10 @@ async function succeed(
   const data = new DataBridge(before.room, room);
   try {
     // What a dead node sent stands still: each track goes over as soon as it is here.
-    if (isDead) adopt(before.room, room);
+    const keep = isDead ? adopt(before.room, room) : null;
     const token = newestToken(before.room) ?? options.token;
     await begin(before.room, room, node.url, token, options.connectOptions, lives);
+    keep?.();
     if (!isDead) pairs = await flows(before.room, room);
   } catch (thrown) {
     data.end();
