@@ -15,6 +15,8 @@ mod recent;
 mod refill;
 mod slab;
 mod stream;
+mod tables;
+mod wakes;
 
 use std::time::{Duration, Instant};
 

@@ -78,7 +78,7 @@ impl Hop {
         let is_known_bound = rate_bps.is_some() || worked.is_some_and(|worked| worked.was_bounded);
         let start = if is_known_bound { start } else { start.max(unknown) };
         Self {
-            rings: Default::default(),
+            rings: std::array::from_fn(|_| Ring::new(now)),
             retransmissions: 0,
             receivers: Default::default(),
             received_again: Receiver::default(),

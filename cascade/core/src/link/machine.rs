@@ -2,6 +2,7 @@
 
 mod arrival;
 mod intake;
+mod serving;
 mod streams;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use origo_auth::TrackSid;
 
+pub(crate) use self::arrival::Came;
 use super::counters::{Dropped, OUT, Stats};
 use super::flows::Flows;
 use super::hop::{CLASSES, Hop, Worked, place_of};
@@ -35,6 +37,7 @@ const IDLE: Duration = Duration::from_secs(3600);
 
 /// A layer that comes over this link.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Receiving {
     layer: TrackLayer,
     sink: usize,
@@ -43,15 +46,16 @@ struct Receiving {
     keyframes: Upstream,
 }
 
-/// A layer that goes over this link.
+/// A layer that goes over this link. What each packet needs is the second line of the processor's cache.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct Serving {
-    pub(super) layer: TrackLayer,
+    keyframes: Downstream,
+    pub(super) load: Load,
     sink: usize,
     /// It is one of several layers within one stream.
     in_stream: bool,
-    keyframes: Downstream,
-    pub(super) load: Load,
+    pub(super) layer: TrackLayer,
 }
 
 /// One link. Handle one input, then poll until [`Output::Timeout`].
@@ -103,29 +107,48 @@ impl Link {
     /// Takes one input. Afterwards poll until [`Output::Timeout`].
     pub fn handle_input(&mut self, now: Instant, input: Input) {
         match input {
-            Input::Packet { flow, class, packet } => self.send(now, flow, class, packet),
-            Input::Datagram(datagram) => self.take_datagram(now, &datagram),
+            Input::Packet { flow, class, packet } => {
+                let plain = self.send(now, flow, class, packet);
+                self.outputs.extend(plain.map(Output::Transmit));
+            }
+            Input::Datagram(datagram) => {
+                let plain = self.take_datagram(now, &datagram);
+                self.outputs.extend(plain.map(Output::from));
+            }
             input => {
                 self.pass_time(now);
                 self.change(input);
-                self.finish(false);
+                self.finish();
             }
         }
     }
 
-    /// What [`Input::Packet`] does.
-    pub(crate) fn send(&mut self, now: Instant, flow: Flow, class: Class, packet: Packet) {
+    /// What [`Input::Packet`] does. If nothing else comes of it than a datagram, and the link wants to be woken when it
+    /// wanted to be before, that is given back; else poll.
+    pub(crate) fn send(&mut self, now: Instant, flow: Flow, class: Class, packet: Packet) -> Option<Datagram> {
         self.pass_time(now);
-        let is_plain = self.send_packet(flow, class, packet);
-        self.finish(is_plain);
+        let plain = self.send_packet(flow, class, packet);
+        if plain.is_some() && self.is_plain() {
+            return plain;
+        }
+        self.outputs.extend(plain.map(Output::Transmit));
+        self.finish();
+        None
     }
 
-    /// What [`Input::Datagram`] does.
-    pub(crate) fn take_datagram(&mut self, now: Instant, datagram: &Datagram) {
+    /// What [`Input::Datagram`] does. If nothing else comes of it than a packet, and the link wants to be woken when it
+    /// wanted to be before, that is given back; else poll.
+    pub(crate) fn take_datagram(&mut self, now: Instant, datagram: &Datagram) -> Option<Came> {
         self.pass_time(now);
-        let is_plain = self.handle_datagram(datagram);
-        self.dropped.malformed += u64::from(is_plain.is_err());
-        self.finish(is_plain.unwrap_or(false));
+        let came = self.handle_datagram(datagram);
+        self.dropped.malformed += u64::from(came.is_err());
+        let plain = came.unwrap_or_default();
+        if plain.is_some() && self.is_plain() {
+            return plain;
+        }
+        self.outputs.extend(plain.map(Output::from));
+        self.finish();
+        None
     }
 
     /// Exchanges the queue of what is to be done for another: many links that are asked one after the other can share
@@ -139,12 +162,18 @@ impl Link {
         self.now = self.now.max(now);
     }
 
-    /// Does what is due, unless what came was plain: then nothing is.
-    fn finish(&mut self, is_plain: bool) {
-        if is_plain && self.plain_until.is_some_and(|until| self.now < until) {
-            debug_assert_eq!(self.plain_until, self.up.as_ref().map(Hop::due_at), "a plain packet changed what is due");
-            return;
-        }
+    /// Whether nothing is due after a plain packet.
+    fn is_plain(&self) -> bool {
+        let is_plain = self.plain_until.is_some_and(|until| self.now < until);
+        debug_assert!(
+            !is_plain || self.plain_until == self.up.as_ref().map(Hop::due_at),
+            "a plain packet changed what is due"
+        );
+        is_plain
+    }
+
+    /// Does what is due.
+    fn finish(&mut self) {
         self.plain_until = None;
         self.do_due();
     }
@@ -246,47 +275,20 @@ impl Link {
         self.hear(hearing, quiet);
     }
 
-    fn serve(&mut self, flow: Flow, layer: TrackLayer, in_stream: bool, sink: usize) {
-        let serving = Serving { layer, sink, in_stream, keyframes: Downstream::default(), load: Load::default() };
-        if let Some(before) = self.serving.insert(flow, serving) {
-            self.leave_stream(before.layer.track, flow);
-        }
-        if in_stream {
-            self.streams.entry(layer.track).or_default().add(layer.layer, flow);
-        }
-        self.stats.copies = self.serving.len() as u64;
-    }
-
-    fn stop_serve(&mut self, flow: Flow) {
-        let stopped = self.serving.remove(flow);
-        self.stats.copies = self.serving.len() as u64;
-        let removed = self.remove_waiting(flow);
-        if let Some(Serving { layer, .. }) = stopped {
-            self.leave_stream(layer.track, flow);
-            self.tell_left_out(layer.track, removed.into_iter().flatten().collect());
-        }
-    }
-
-    /// Takes away what waits of a flow, by class.
-    fn remove_waiting(&mut self, flow: Flow) -> [Vec<Packet>; CLASSES.len()] {
-        let up = &mut self.up;
-        std::array::from_fn(|place| up.as_mut().map_or(Vec::new(), |hop| hop.scheduler.remove(place, flow)))
-    }
-
-    /// Whether nothing else has come of it than that it went.
-    fn send_packet(&mut self, flow: Flow, class: Class, packet: Packet) -> bool {
+    /// Gives the datagram if nothing else has come of it than that it goes.
+    fn send_packet(&mut self, flow: Flow, class: Class, packet: Packet) -> Option<Datagram> {
         let Some(hop) = &mut self.up else {
             self.dropped.link_down += 1;
-            return false;
+            return None;
         };
         let serving = self.serving.get_mut(flow);
         let (Some(place), Some(serving)) = (place_of(class), serving) else {
             self.dropped.unknown_flow += 1;
-            return false;
+            return None;
         };
         if packet.arrived < self.now && packet.arrived + EXPIRES < self.now {
             self.dropped.expired += 1;
-            return false;
+            return None;
         }
         let bytes = packet.payload.len() + WRAP_BYTES;
         let goes = serving.load.pass(self.now, class, bytes, &packet);
@@ -297,18 +299,25 @@ impl Link {
         if serving.in_stream {
             let layer = serving.layer;
             self.send_of_stream(layer, flow, place, packet, goes);
-            return false;
+            return None;
         }
-        goes && self.offer(place, flow, packet)
+        if !goes || !hop.scheduler.offer(self.now, place, flow, &packet) {
+            return None;
+        }
+        if !hop.encoder.is_idle() {
+            self.transmit(place, flow, &packet);
+            return None;
+        }
+        let sent = hop.encode(self.now, place, flow, &packet);
+        self.stats.count_packet(OUT, CLASSES[place], false, sent.len());
+        Some(sent)
     }
 
-    /// A packet is sent now or when its turn comes. Says whether nothing else has come of it than that it went.
-    fn offer(&mut self, place: usize, flow: Flow, packet: Packet) -> bool {
-        let Some(hop) = &mut self.up else { return false };
-        let Some(packet) = hop.scheduler.offer(self.now, place, flow, packet) else { return false };
-        let is_plain = hop.encoder.is_idle();
-        self.transmit(place, flow, &packet);
-        is_plain
+    /// A packet is sent now or when its turn comes.
+    fn offer(&mut self, place: usize, flow: Flow, packet: &Packet) {
+        if self.up.as_mut().is_some_and(|hop| hop.scheduler.offer(self.now, place, flow, packet)) {
+            self.transmit(place, flow, packet);
+        }
     }
 
     /// A packet's turn has come.

@@ -29,6 +29,7 @@ mod sequence;
 mod shedding;
 mod stream;
 
+pub(crate) use machine::Came;
 pub(crate) use sequence::extend;
 
 pub use counters::{Dropped, Stats};

@@ -14,20 +14,31 @@ const TIDIES_AFTER: u64 = 16;
 const RESENDS_MAX: u8 = 3;
 
 /// The sent packets of one class, with the number of the first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ring {
-    first: u64,
     sent: VecDeque<Sent>,
+    first: u64,
+    begun: Instant,
 }
 
+/// A line of the processor's cache.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Sent {
-    at: Instant,
     datagram: Datagram,
+    /// ns since the ring began.
+    at: u64,
     resends: u8,
 }
 
+const _: () = assert!(size_of::<Sent>() == 64);
+
 impl Ring {
+    /// Nothing is kept.
+    pub(super) fn new(now: Instant) -> Self {
+        Self { sent: VecDeque::new(), first: 0, begun: now }
+    }
+
     /// The number of the next packet.
     pub(super) fn next(&self) -> u64 {
         self.first + self.sent.len() as u64
@@ -36,26 +47,31 @@ impl Ring {
     /// Keeps the packet with the number [`Self::next`], and lets go of those that are older than `keeps`: their memory
     /// is wanted for packets to come.
     pub(super) fn push(&mut self, now: Instant, datagram: Datagram, keeps: Duration) {
+        let (at, keeps) = (self.clock(now), keeps.as_nanos() as u64);
         if self.next().is_multiple_of(TIDIES_AFTER) || self.sent.len() >= PACKETS_MAX {
             let most = PACKETS_MAX - 1;
-            while self.sent.len() > most || self.sent.front().is_some_and(|sent| sent.at + keeps < now) {
+            while self.sent.len() > most || self.sent.front().is_some_and(|sent| sent.at + keeps < at) {
                 self.sent.pop_front();
                 self.first += 1;
             }
         }
-        self.sent.push_back(Sent { at: now, datagram, resends: 0 });
+        self.sent.push_back(Sent { datagram, at, resends: 0 });
+    }
+
+    fn clock(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.begun).as_nanos() as u64
     }
 
     /// When the packet with that number was first sent, and what was sent, if it is kept, not older than `age_max` and has not been sent too often.
     pub(super) fn take_again(&mut self, now: Instant, number: u16, age_max: Duration) -> Option<(Instant, Datagram)> {
-        let number = extend(self.next(), number)?;
+        let (clock, number) = (self.clock(now), extend(self.next(), number)?);
         let place = number.checked_sub(self.first)?;
         let sent = self.sent.get_mut(usize::try_from(place).ok()?)?;
-        if now - sent.at > age_max || sent.resends >= RESENDS_MAX {
+        if u128::from(clock.saturating_sub(sent.at)) > age_max.as_nanos() || sent.resends >= RESENDS_MAX {
             return None;
         }
         sent.resends += 1;
-        Some((sent.at, sent.datagram.clone()))
+        Some((self.begun + Duration::from_nanos(sent.at), sent.datagram.clone()))
     }
 }
 
@@ -71,7 +87,8 @@ mod tests {
 
     #[test]
     fn a_packet_is_found_by_its_number_until_it_is_too_old_or_was_asked_for_too_often() {
-        let (start, mut ring) = (Instant::now(), Ring::default());
+        let start = Instant::now();
+        let mut ring = Ring::new(start);
         let age_max = Duration::from_millis(300);
         for number in 0..70_000_u32 {
             ring.push(start, datagram(number), age_max);

@@ -192,8 +192,8 @@ impl Scheduler {
         self.offered.add(now, bytes);
     }
 
-    /// Takes a packet, and gives it back if it may go at once.
-    pub(super) fn offer(&mut self, now: Instant, place: usize, flow: Flow, packet: Packet) -> Option<Packet> {
+    /// Whether a packet may go at once; else it is kept until its turn.
+    pub(super) fn offer(&mut self, now: Instant, place: usize, flow: Flow, packet: &Packet) -> bool {
         let bytes = packet.payload.len() + WRAP_BYTES + 12;
         self.want(now, bytes);
         self.fill(now);
@@ -204,15 +204,15 @@ impl Scheduler {
         };
         // Whatever waits does so for a tick.
         if passes && (self.tick_at.is_none() || self.is_first(place)) {
-            return Some(packet);
+            return true;
         }
         if self.waiting[place].len() >= WAITING_MAX {
             self.drop_first(place);
         }
         self.waiting_bytes += bytes;
-        self.waiting[place].push_back(Waiting { since: now, bytes, flow, packet });
+        self.waiting[place].push_back(Waiting { since: now, bytes, flow, packet: packet.clone() });
         self.tick_at.get_or_insert(now + TICK);
-        None
+        false
     }
 
     /// Sound takes from its own share first, and goes on the common tokens beyond it.

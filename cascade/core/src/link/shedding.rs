@@ -27,19 +27,20 @@ const TOO_SOON: Duration = Duration::from_secs(3);
 /// A layer that is to come back waits so long for a keyframe; there may be no telling which packet begins one.
 const KEYFRAME_WAIT: Duration = Duration::from_secs(1);
 
-/// What one flow brings.
+/// What one flow brings. What each packet needs comes last, side by side.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Load {
-    bytes: usize,
+    back_at: Option<Instant>,
+    away: Duration,
+    bps: Option<f64>,
     /// Of keyframes, as far as they have not been counted yet.
     key_bytes: f64,
+    state: State,
     /// RTP timestamp of the newest keyframe.
     keyframe: Option<u32>,
-    bps: Option<f64>,
+    bytes: u32,
     class: Option<Class>,
-    state: State,
-    away: Duration,
-    back_at: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -76,7 +77,7 @@ impl Load {
         if self.keyframe == Some(packet.timestamp) {
             self.key_bytes += bytes as f64;
         } else {
-            self.bytes += bytes;
+            self.bytes = self.bytes.saturating_add(bytes as u32);
         }
         self.class = Some(class);
         match self.state {
@@ -113,7 +114,7 @@ impl Load {
 
     fn look(&mut self, span: Duration) {
         let span = span.as_secs_f64().max(0.001);
-        let bytes = std::mem::take(&mut self.bytes) as f64;
+        let bytes = f64::from(std::mem::take(&mut self.bytes));
         let counted = self.key_bytes * (span / KEYFRAME_SPREAD).min(1.0);
         let now = (bytes + counted) * 8.0 / span;
         self.bps = match self.bps {

@@ -15,8 +15,9 @@ const ORIENTATION: u8 = 0x40;
 /// In the byte of a level.
 const VOICE: u8 = 0x80;
 
-/// See the module: 64 bytes, of which a packet itself takes 104.
+/// See the module: 64 bytes, a line of the processor's cache, of which a packet itself takes 104.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Kept {
     payload: Arc<[u8]>,
     dependency: Option<Arc<[u8]>>,

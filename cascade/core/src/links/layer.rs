@@ -14,26 +14,28 @@ pub(super) const LINGERS: Duration = Duration::from_secs(10);
 /// way, and some of them are being repaired.
 pub(super) const DRAINS: Duration = Duration::from_secs(1);
 
-/// See the module.
+/// See the module. What each packet needs comes first: there are thousands of layers, and the processor's cache holds few
+/// of them until their next packet.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct Layer {
-    pub(super) id: TrackLayer,
+    pub(super) numbers: Numbers,
+    pub(super) recent: Recent,
     /// The worker that takes it, if somebody watches here.
     pub(super) local: Option<usize>,
-    /// Flows that bring it, by number among the incoming; the newest last.
-    pub(super) sources: Vec<usize>,
-    /// Peers that take it from us as it is.
-    pub(super) children: Vec<Child>,
     /// The stream that it is a part of, by number, while peers take parts of that.
     pub(super) stream: Option<usize>,
+    /// Peers that take it from us as it is.
+    pub(super) children: Vec<Child>,
+    pub(super) id: TrackLayer,
+    /// What this node's worker sends.
+    pub(super) tally: Tally,
+    /// Flows that bring it, by number among the incoming; the newest last.
+    pub(super) sources: Vec<usize>,
     /// Flows that carry it as a part of its stream.
     pub(super) streamed: usize,
     /// Flows that carry it from this node's worker.
     pub(super) worked: usize,
-    pub(super) numbers: Numbers,
-    pub(super) recent: Recent,
-    /// What this node's worker sends.
-    pub(super) tally: Tally,
     /// NTP time of the newest sender report, which two sources bring twice.
     pub(super) report: Option<u64>,
     /// Since when nobody sends it and nobody takes it.
@@ -72,8 +74,9 @@ pub(super) struct Child {
     pub(super) flow: Flow,
 }
 
-/// A flow that a peer sends.
+/// A flow that a peer sends: a line of the processor's cache.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Incoming {
     pub(super) link: usize,
     pub(super) flow: Flow,
@@ -85,6 +88,8 @@ pub(super) struct Incoming {
     /// It was ended; what still comes until then counts.
     pub(super) ended: Option<Instant>,
 }
+
+const _: () = assert!(size_of::<Option<Incoming>>() == 64);
 
 /// A flow that we send.
 #[derive(Debug)]

@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 use origo_auth::{NodeId, TrackSid};
 
 use super::counters::Counters;
-use super::counts::Tally;
-use super::layer::{Child, DRAINS, Feed, Incoming, LINGERS, Layer, Outgoing};
+use super::layer::{Child, Feed, Incoming, LINGERS, Layer, Outgoing};
 use super::refill::Pending;
 use super::slab::Slab;
 use super::stream::Stream;
+use super::wakes::Wakes;
 use super::{Input, Output};
-use crate::link::{self, Class, Datagram, Flow, Link, Packet, Received, Send};
+use crate::link::{self, Came, Class, Datagram, Flow, Link, Packet, Received, Send};
 use crate::metric::LinkMetric;
-use crate::{Forward, MediaKind, TrackLayer};
+use crate::{Places, TrackLayer};
 
 /// How often it is told what passes.
 const COUNTS_EVERY: Duration = Duration::from_millis(250);
@@ -24,14 +24,16 @@ const IDLE: Duration = Duration::from_secs(3600);
 /// All links of one node. Handle one input, then poll until [`Output::Timeout`].
 #[derive(Debug)]
 pub struct Links {
+    /// Where the clock of what is kept begins.
+    pub(super) begun: Instant,
     pub(super) now: Instant,
+    /// The same by that clock, ns.
+    pub(super) clock: u64,
     pub(super) links: Vec<Peer>,
-    /// When each link wants to be woken, apart from the links: all are looked at after each packet.
-    wakes: Vec<Instant>,
-    /// The earliest of them, unless it has to be looked for.
-    first_wake: Option<Instant>,
-    /// Ascending.
-    links_by_peer: Vec<(NodeId, usize)>,
+    wakes: Wakes,
+    /// When the next thing is due, unless it has to be looked for: plain packets change nothing of it.
+    due_at: Option<Instant>,
+    links_by_peer: Places,
     /// What links have to say, while they are asked: one for each that is asked within another.
     queues: Vec<VecDeque<link::Output>>,
     pub(super) layers: Slab<Layer>,
@@ -40,11 +42,11 @@ pub struct Links {
     pub(super) streams: Slab<Stream>,
     pub(super) streams_by_track: BTreeMap<TrackSid, usize>,
     pub(super) incoming: Slab<Incoming>,
-    incoming_by_flow: BTreeMap<(usize, Flow), usize>,
+    pub(super) incoming_by_flow: BTreeMap<(usize, Flow), usize>,
     pub(super) outgoing: Slab<Outgoing>,
     pub(super) outgoing_by_flow: BTreeMap<(usize, Flow), usize>,
     /// Ended flows whose last packets still count, in the order of their end.
-    ending: VecDeque<(Instant, usize)>,
+    pub(super) ending: VecDeque<(Instant, usize)>,
     /// Layers that became idle, in that order.
     idle: VecDeque<(Instant, TrackLayer)>,
     /// Streams that peers are to be refilled with, in the order of their instants.
@@ -65,11 +67,13 @@ impl Links {
     /// A node without links.
     pub fn new(now: Instant) -> Self {
         Self {
+            begun: now,
             now,
+            clock: 0,
             links: Vec::new(),
-            wakes: Vec::new(),
-            first_wake: None,
-            links_by_peer: Vec::new(),
+            wakes: Wakes::default(),
+            due_at: None,
+            links_by_peer: Places::default(),
             queues: Vec::new(),
             layers: Slab::default(),
             layers_by_id: BTreeMap::new(),
@@ -90,7 +94,8 @@ impl Links {
 
     /// Takes one input. Afterwards poll until [`Output::Timeout`].
     pub fn handle_input(&mut self, now: Instant, input: Input) {
-        self.now = self.now.max(now);
+        self.pass_time(now);
+        self.due_at = None;
         match input {
             Input::Link { peer, input } => self.link_input(peer, input),
             Input::Forward { forward, sink } => self.apply(forward, sink),
@@ -101,15 +106,26 @@ impl Links {
 
     /// What [`Input::Send`] does with a packet.
     pub fn handle_packet(&mut self, now: Instant, to: NodeId, flow: Flow, class: Class, packet: Packet) {
-        self.now = self.now.max(now);
+        self.pass_time(now);
         self.send_packet(to, flow, class, packet);
     }
 
     /// What [`link::Input::Datagram`] of a peer does.
     pub fn handle_datagram(&mut self, now: Instant, peer: NodeId, datagram: &Datagram) {
-        self.now = self.now.max(now);
+        self.pass_time(now);
         let link = self.place_of(peer);
-        self.with_link(link, |link, now| link.take_datagram(now, datagram));
+        self.take_datagram(link, datagram);
+    }
+
+    fn pass_time(&mut self, now: Instant) {
+        if now > self.now {
+            (self.now, self.clock) = (now, self.clock_at(now));
+        }
+    }
+
+    /// An instant by the clock of what is kept, ns.
+    pub(super) fn clock_at(&self, at: Instant) -> u64 {
+        if at == self.now { self.clock } else { at.saturating_duration_since(self.begun).as_nanos() as u64 }
     }
 
     /// The next thing to do.
@@ -118,12 +134,13 @@ impl Links {
             return output;
         }
         self.outputs.clear();
-        Output::Timeout(self.next_timeout())
+        self.due_at = self.due_at.or_else(|| self.find_due());
+        Output::Timeout(self.due_at.unwrap_or_else(|| self.now + IDLE))
     }
 
     /// Everybody to whom there is or was a link.
     pub fn peers(&self) -> impl Iterator<Item = NodeId> {
-        self.links_by_peer.iter().map(|(peer, _)| *peer)
+        self.links_by_peer.ids()
     }
 
     /// What was sent to and received from a peer so far.
@@ -147,24 +164,20 @@ impl Links {
     }
 
     fn link(&self, peer: NodeId) -> Option<&Link> {
-        self.find(peer).ok().map(|place| &self.links[self.links_by_peer[place].1].link)
+        self.links_by_peer.get(&peer).map(|place| &self.links[place].link)
     }
 
     pub(super) fn place_of(&mut self, node: NodeId) -> usize {
-        match self.find(node) {
-            Ok(place) => self.links_by_peer[place].1,
-            Err(place) => {
-                self.links.push(Peer { node, link: Link::new(self.now) });
-                self.wakes.push(self.now);
-                self.first_wake = None;
-                self.links_by_peer.insert(place, (node, self.links.len() - 1));
-                self.links.len() - 1
-            }
-        }
+        self.links_by_peer.get(&node).unwrap_or_else(|| self.add(node))
     }
 
-    fn find(&self, node: NodeId) -> Result<usize, usize> {
-        self.links_by_peer.binary_search_by_key(&node, |(peer, _)| *peer)
+    fn add(&mut self, node: NodeId) -> usize {
+        let place = self.links.len();
+        self.links.push(Peer { node, link: Link::new(self.now) });
+        self.wakes.push(self.now);
+        self.due_at = None;
+        self.links_by_peer.insert(node, place);
+        place
     }
 
     fn link_input(&mut self, peer: NodeId, input: link::Input) {
@@ -173,6 +186,10 @@ impl Links {
             | link::Input::StopReceive(_)
             | link::Input::Serve { .. }
             | link::Input::StopServe(_) => {}
+            link::Input::Datagram(datagram) => {
+                let link = self.place_of(peer);
+                self.take_datagram(link, &datagram);
+            }
             input => {
                 let link = self.place_of(peer);
                 self.give(link, input);
@@ -182,27 +199,34 @@ impl Links {
 
     /// Gives one input to a link and takes what it has to say.
     pub(super) fn give(&mut self, place: usize, input: link::Input) {
-        self.with_link(place, |link, now| link.handle_input(now, input));
-    }
-
-    /// The same of a packet to send.
-    pub(super) fn give_packet(&mut self, place: usize, flow: Flow, class: Class, packet: Packet) {
-        self.with_link(place, |link, now| link.send(now, flow, class, packet));
-    }
-
-    fn with_link(&mut self, place: usize, with: impl FnOnce(&mut Link, Instant)) {
         let mut queue = self.queues.pop().unwrap_or_default();
         let link = &mut self.links[place].link;
         link.exchange_queue(&mut queue);
-        with(link, self.now);
-        let wake = self.take_outputs(place);
+        link.handle_input(self.now, input);
+        self.hear_out(place);
         self.links[place].link.exchange_queue(&mut queue);
         self.queues.push(queue);
-        self.set_wake(place, wake);
     }
 
-    /// Takes what a link has to say, and gives when it wants to be woken.
-    fn take_outputs(&mut self, place: usize) -> Instant {
+    /// The same of a packet to send. Of nearly all comes a datagram and nothing else.
+    pub(super) fn give_packet(&mut self, place: usize, flow: Flow, class: Class, packet: Packet) {
+        let peer = &mut self.links[place];
+        match peer.link.send(self.now, flow, class, packet) {
+            Some(datagram) => self.outputs.push_back(Output::Transmit { to: peer.node, datagram }),
+            None => self.hear_out(place),
+        }
+    }
+
+    /// The same of a datagram that came. Of nearly all comes a packet and nothing else.
+    fn take_datagram(&mut self, place: usize, datagram: &Datagram) {
+        match self.links[place].link.take_datagram(self.now, datagram) {
+            Some(Came { sink, class, packet, .. }) => self.take_packet(sink, class, packet),
+            None => self.hear_out(place),
+        }
+    }
+
+    /// Takes what a link has to say.
+    fn hear_out(&mut self, place: usize) {
         loop {
             let peer = &mut self.links[place];
             match peer.link.poll_output() {
@@ -216,19 +240,11 @@ impl Links {
                     self.outputs.push_back(Output::Hearing { peer: peer.node, hearing, quiet });
                 }
                 link::Output::Received { sink, class, received, .. } => self.take(sink, class, received),
-                link::Output::Timeout(at) => return at,
+                link::Output::Timeout(at) => {
+                    self.due_at = None;
+                    return self.wakes.set(place, at);
+                }
             }
-        }
-    }
-
-    /// Notes when a link wants to be woken. Nearly always another one is due first, and stays so.
-    fn set_wake(&mut self, place: usize, at: Instant) {
-        let before = std::mem::replace(&mut self.wakes[place], at);
-        let Some(first) = self.first_wake else { return };
-        if at <= first {
-            self.first_wake = Some(at);
-        } else if before == first {
-            self.first_wake = None;
         }
     }
 
@@ -260,7 +276,7 @@ impl Links {
             return;
         };
         packet.sequence = sequence;
-        layer.recent.push(self.now, class, &packet);
+        layer.recent.push(self.clock, self.clock, class, &packet);
         let (id, local, stream, children) = (layer.id, layer.local, layer.stream, layer.children.len());
         if let Some(stream) = stream {
             self.relay_parts(stream, id.layer, class, &packet);
@@ -315,123 +331,7 @@ impl Links {
         }
     }
 
-    fn apply(&mut self, forward: Forward, sink: usize) {
-        match forward {
-            Forward::Receive { layer, from, flow, local, .. } => self.receive(layer, from, flow, local.then_some(sink)),
-            Forward::StopReceive { from, flow } => self.stop_receive(from, flow),
-            Forward::Serve { layer, to, flow, kind, in_stream, .. } => {
-                self.serve(layer, to, flow, (kind, in_stream), sink);
-            }
-            Forward::Relay { layer, to, flow, kind, in_stream } => self.relay(layer, to, flow, kind, in_stream),
-            Forward::Refill { to, flow, span } => self.refill(to, flow, span),
-            Forward::StopServe { to, flow, .. } | Forward::StopRelay { to, flow, .. } => self.stop_serve(to, flow),
-        }
-    }
-
-    fn receive(&mut self, id: TrackLayer, from: NodeId, flow: Flow, local: Option<usize>) {
-        let (link, layer) = (self.place_of(from), self.layer(id));
-        self.layer_mut(layer).local = local;
-        if let Some(&place) = self.incoming_by_flow.get(&(link, flow)) {
-            let incoming = self.incoming.get(place);
-            if incoming.is_some_and(|incoming| incoming.layer == layer && incoming.ended.is_none()) {
-                return;
-            }
-            self.forget(place);
-        }
-        let place =
-            self.incoming.insert(Incoming { link, flow, layer, flows: false, tally: Tally::default(), ended: None });
-        self.incoming_by_flow.insert((link, flow), place);
-        self.layer_mut(layer).sources.push(place);
-        self.give(link, link::Input::Receive { flow, layer: id, sink: place });
-    }
-
-    /// Ends a flow: at once, or, when another one brings the layer, after what is on its way.
-    fn stop_receive(&mut self, from: NodeId, flow: Flow) {
-        let link = self.place_of(from);
-        let Some(&place) = self.incoming_by_flow.get(&(link, flow)) else { return };
-        let Some(incoming) = self.incoming.get_mut(place) else { return };
-        if incoming.ended.is_some() {
-            return;
-        }
-        let ends = self.now + DRAINS;
-        incoming.ended = Some(ends);
-        let layer = incoming.layer;
-        let others = self.layers.get(layer).map_or(&[][..], |layer| &layer.sources[..]);
-        let goes_on = |other: &usize| self.incoming.get(*other).is_some_and(|other| other.ended.is_none());
-        if others.iter().any(goes_on) {
-            self.ending.push_back((ends, place));
-        } else {
-            self.forget(place);
-        }
-    }
-
-    /// Takes a flow off its link.
-    fn forget(&mut self, place: usize) {
-        let Some(Incoming { link, flow, layer, .. }) = self.incoming.remove(place) else { return };
-        self.incoming_by_flow.remove(&(link, flow));
-        self.layer_mut(layer).sources.retain(|source| *source != place);
-        self.note_idle(layer);
-        self.give(link, link::Input::StopReceive(flow));
-    }
-
-    fn serve(&mut self, id: TrackLayer, to: NodeId, flow: Flow, (kind, in_stream): (MediaKind, bool), sink: usize) {
-        let (link, layer) = (self.place_of(to), self.layer(id));
-        // First, lest the layer seems idle when the flow replaces another.
-        self.layer_mut(layer).worked += 1;
-        self.feed(link, id, flow, (kind, in_stream), Feed::Worker { sink, layer });
-    }
-
-    fn relay(&mut self, id: TrackLayer, to: NodeId, flow: Flow, kind: MediaKind, in_stream: bool) {
-        let (link, layer) = (self.place_of(to), self.layer(id));
-        let feed = Feed::Relay { layer, in_stream };
-        let known = self.outgoing_by_flow.get(&(link, flow)).and_then(|place| self.outgoing.get(*place));
-        if known.is_some_and(|outgoing| outgoing.feed == feed) {
-            return;
-        }
-        self.feed(link, id, flow, (kind, in_stream), feed);
-        if in_stream {
-            self.add_part(id, link, flow);
-            self.layer_mut(layer).streamed += 1;
-        } else {
-            self.layer_mut(layer).children.push(Child { link, flow });
-        }
-    }
-
-    fn feed(&mut self, link: usize, layer: TrackLayer, flow: Flow, (kind, in_stream): (MediaKind, bool), feed: Feed) {
-        if let Some(&place) = self.outgoing_by_flow.get(&(link, flow)) {
-            self.end_serve(place, link, flow);
-        }
-        let place = self.outgoing.insert(Outgoing { feed });
-        self.outgoing_by_flow.insert((link, flow), place);
-        self.give(link, link::Input::Serve { flow, layer, kind, in_stream, sink: place });
-    }
-
-    fn stop_serve(&mut self, to: NodeId, flow: Flow) {
-        let link = self.place_of(to);
-        let Some(&place) = self.outgoing_by_flow.get(&(link, flow)) else { return };
-        self.end_serve(place, link, flow);
-        self.give(link, link::Input::StopServe(flow));
-    }
-
-    fn end_serve(&mut self, place: usize, link: usize, flow: Flow) {
-        self.outgoing_by_flow.remove(&(link, flow));
-        let Some(Outgoing { feed }) = self.outgoing.remove(place) else { return };
-        match feed {
-            Feed::Worker { layer, .. } => self.layer_mut(layer).worked -= 1,
-            Feed::Relay { layer, in_stream: true } => {
-                self.layer_mut(layer).streamed -= 1;
-                let track = self.layer_mut(layer).id.track;
-                self.remove_part(track, link, flow);
-            }
-            Feed::Relay { layer, in_stream: false } => {
-                self.layer_mut(layer).children.retain(|child| (child.link, child.flow) != (link, flow));
-            }
-        }
-        let (Feed::Worker { layer, .. } | Feed::Relay { layer, .. }) = feed;
-        self.note_idle(layer);
-    }
-
-    fn layer(&mut self, id: TrackLayer) -> usize {
+    pub(super) fn layer(&mut self, id: TrackLayer) -> usize {
         let (layers, stream) = (&mut self.layers, self.streams_by_track.get(&id.track).copied());
         let place = *self.layers_by_id.entry(id).or_insert_with(|| layers.insert(Layer::new(id, stream)));
         self.layer_mut(place).idle = None;
@@ -442,7 +342,7 @@ impl Links {
         self.layers.get_mut(place).expect("a layer stays as long as a flow or the list of idle ones names it")
     }
 
-    fn note_idle(&mut self, place: usize) {
+    pub(super) fn note_idle(&mut self, place: usize) {
         let now = self.now;
         let layer = self.layer_mut(place);
         if layer.is_idle() && layer.idle.is_none() {
@@ -454,7 +354,7 @@ impl Links {
 
     fn do_due(&mut self) {
         for place in 0..self.links.len() {
-            if self.wakes[place] <= self.now {
+            if self.wakes.of(place) <= self.now {
                 self.give(place, link::Input::Timeout);
             }
         }
@@ -485,12 +385,10 @@ impl Links {
         }
     }
 
-    fn next_timeout(&mut self) -> Instant {
-        self.first_wake = self.first_wake.or_else(|| self.wakes.iter().copied().min());
+    fn find_due(&mut self) -> Option<Instant> {
         let refill = self.refills.front().map(|pending| pending.at);
         let counts = (!self.layers_by_id.is_empty()).then_some(self.counts_at);
         let lists = [self.ending.front().map(|(at, _)| *at), self.idle.front().map(|(at, _)| *at), refill, counts];
-        let first = self.first_wake.into_iter().chain(lists.into_iter().flatten()).min();
-        first.unwrap_or_else(|| self.now + IDLE)
+        self.wakes.first().into_iter().chain(lists.into_iter().flatten()).min()
     }
 }

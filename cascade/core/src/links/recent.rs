@@ -1,7 +1,7 @@
 //! The last second of a layer, for peers that come from a parent that failed: what they missed is sent once more.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::kept::Kept;
 use crate::link::{Class, Packet};
@@ -12,62 +12,95 @@ pub(super) const KEEPS: Duration = Duration::from_secs(1);
 const KEEPS_NS: u64 = KEEPS.as_nanos() as u64;
 /// Packets kept of one layer: a second of 20 Mb/s.
 const PACKETS_MAX: usize = 2048;
+/// Packets of one piece of memory: as many as come grow nothing that has to be copied, and what is let go of serves the
+/// next layer.
+const BLOCK: usize = 16;
 /// Old ones are let go of together this often, ns: their memory has long left the processor's cache, and is fetched
 /// faster in a row.
 const TIDIES_EVERY: u64 = 250_000_000;
 
 /// What came of a layer lately, each packet once, in the order in which it came. Payloads are shared with all who send
-/// them on.
+/// them on. Time is that of the keeper's clock, ns.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Recent {
-    packets: VecDeque<Kept>,
-    /// Where its clock begins.
-    begun: Option<Instant>,
-    /// When the last packet came, ns by that clock.
-    newest: u64,
+    /// The newest, up to [`BLOCK`].
+    newest: Vec<Kept>,
+    /// When the last packet came.
+    newest_at: u64,
     tidies_at: u64,
+    /// So many of the oldest block are let go of.
+    gone: usize,
+    /// Those before, a block each.
+    older: VecDeque<Vec<Kept>>,
 }
 
 impl Recent {
-    /// Keeps a packet.
-    pub(super) fn push(&mut self, now: Instant, class: Class, packet: &Packet) {
-        let begun = *self.begun.get_or_insert(now);
-        let clock = nanos(begun, now);
-        let came = if packet.arrived == now { clock } else { nanos(begun, packet.arrived) };
-        if clock.saturating_sub(self.newest) > KEEPS_NS {
-            self.packets.clear();
+    /// Keeps a packet that came at `came`.
+    pub(super) fn push(&mut self, now: u64, came: u64, class: Class, packet: &Packet) {
+        if now.saturating_sub(self.newest_at) > KEEPS_NS {
+            self.clear();
         }
-        self.newest = self.newest.max(clock);
-        if self.tidies_at <= clock {
-            self.tidies_at = clock + TIDIES_EVERY;
-            let old = self.packets.iter().take_while(|kept| kept.age(self.newest) > KEEPS_NS).count();
-            self.packets.drain(..old);
+        self.newest_at = self.newest_at.max(now);
+        if self.tidies_at <= now {
+            self.tidies_at = now + TIDIES_EVERY;
+            while self.oldest().is_some_and(|kept| kept.age(self.newest_at) > KEEPS_NS) {
+                self.let_go();
+            }
         }
-        if self.packets.len() >= PACKETS_MAX {
-            self.packets.pop_front();
+        if self.older.len() * BLOCK + self.newest.len() - self.gone >= PACKETS_MAX {
+            self.let_go();
         }
-        if self.newest - came.min(self.newest) <= KEEPS_NS {
-            self.packets.push_back(Kept::new(came, class, packet));
+        if self.newest_at - came.min(self.newest_at) <= KEEPS_NS {
+            self.keep(Kept::new(came, class, packet));
         }
     }
 
-    /// What came at `from` or later.
-    pub(super) fn since(&self, from: Instant) -> impl Iterator<Item = (Class, Packet)> {
-        self.begun.into_iter().flat_map(move |begun| {
-            let age_max = KEEPS_NS.min(self.newest.saturating_sub(nanos(begun, from)));
-            let ages = self.packets.iter().map(|kept| (kept.age(self.newest), kept));
-            let young = ages.filter(move |(age, _)| *age <= age_max && nanos(begun, from) <= self.newest);
-            young.map(move |(age, kept)| kept.restore(begun + Duration::from_nanos(self.newest.saturating_sub(age))))
-        })
+    fn keep(&mut self, kept: Kept) {
+        if self.newest.len() == BLOCK {
+            self.older.push_back(std::mem::take(&mut self.newest));
+        }
+        if self.newest.capacity() == 0 {
+            self.newest.reserve_exact(BLOCK);
+        }
+        self.newest.push(kept);
     }
-}
 
-fn nanos(begun: Instant, at: Instant) -> u64 {
-    at.saturating_duration_since(begun).as_nanos() as u64
+    fn clear(&mut self) {
+        self.newest.clear();
+        self.older.clear();
+        self.gone = 0;
+    }
+
+    fn oldest(&self) -> Option<&Kept> {
+        self.older.front().unwrap_or(&self.newest).get(self.gone)
+    }
+
+    /// Lets go of the oldest; what it holds goes with its block.
+    fn let_go(&mut self) {
+        self.gone += 1;
+        if self.older.front().is_some_and(|block| block.len() == self.gone) {
+            self.older.pop_front();
+            self.gone = 0;
+        } else if self.older.is_empty() && self.newest.len() == self.gone {
+            self.clear();
+        }
+    }
+
+    /// What came at `from` or later, and when.
+    pub(super) fn since(&self, from: u64) -> impl Iterator<Item = (u64, &Kept)> {
+        let age_max = KEEPS_NS.min(self.newest_at.saturating_sub(from));
+        let kept = self.older.iter().flatten().chain(&self.newest).skip(self.gone);
+        let ages = kept.map(|kept| (kept.age(self.newest_at), kept));
+        let young = ages.filter(move |(age, _)| *age <= age_max && from <= self.newest_at);
+        young.map(|(age, kept)| (self.newest_at.saturating_sub(age), kept))
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
@@ -85,20 +118,28 @@ mod tests {
             arrived,
         };
         let at = |ms| start + Duration::from_millis(ms);
+        let nanos = |at: Instant| (at - start).as_nanos() as u64;
+        let push = |recent: &mut Recent, now: Instant, packet: &Packet| {
+            recent.push(nanos(now), nanos(packet.arrived), Class::Base, packet);
+        };
+        let since = |recent: &Recent, from: Instant| -> Vec<(Class, Packet)> {
+            let restore = |(came, kept): (u64, &Kept)| kept.restore(start + Duration::from_nanos(came));
+            recent.since(nanos(from)).map(restore).collect()
+        };
         for ms in 0..1500 {
-            recent.push(at(ms), Class::Base, &packet(at(ms), ms));
+            push(&mut recent, at(ms), &packet(at(ms), ms));
         }
-        let numbers: Vec<u64> = recent.since(start).map(|(_, packet)| packet.sequence).collect();
+        let numbers: Vec<u64> = since(&recent, start).iter().map(|(_, packet)| packet.sequence).collect();
         assert_eq!((numbers[0], numbers.len()), (499, 1001));
-        assert_eq!(recent.since(at(1400)).count(), 100);
+        assert_eq!(since(&recent, at(1400)).len(), 100);
         for number in 0..5000 {
-            recent.push(at(1500), Class::Base, &packet(at(1500), number));
+            push(&mut recent, at(1500), &packet(at(1500), number));
         }
-        assert_eq!(recent.since(start).count(), PACKETS_MAX);
-        assert_eq!(recent.since(at(1501)).count(), 0);
-        recent.push(at(9000), Class::Base, &packet(at(8100), 1));
-        recent.push(at(9000), Class::Base, &packet(at(7999), 2));
-        let kept: Vec<(Class, Packet)> = recent.since(start).collect();
+        assert_eq!(since(&recent, start).len(), PACKETS_MAX);
+        assert_eq!(since(&recent, at(1501)).len(), 0);
+        push(&mut recent, at(9000), &packet(at(8100), 1));
+        push(&mut recent, at(9000), &packet(at(7999), 2));
+        let kept: Vec<(Class, Packet)> = since(&recent, start);
         assert_eq!(kept, [(Class::Base, packet(at(8100), 1))], "the pause was longer than a second");
     }
 }

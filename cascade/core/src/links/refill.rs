@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use origo_auth::{NodeId, TrackSid};
 
-use super::layer::Feed;
+use super::layer::{Feed, Layer};
 use super::machine::Links;
 use super::recent::KEEPS;
 use super::stream::Pruning;
@@ -31,9 +31,10 @@ impl Links {
     pub(super) fn keep(&mut self, place: usize, class: Class, packet: &Packet) {
         let outgoing = self.outgoing.get(place);
         let Some(Feed::Worker { layer, .. }) = outgoing.map(|outgoing| outgoing.feed) else { return };
+        let (now, came) = (self.clock, self.clock_at(packet.arrived));
         let Some(layer) = self.layers.get_mut(layer) else { return };
         if layer.numbers.take(packet.sequence as u16).is_some() {
-            layer.recent.push(self.now, class, packet);
+            layer.recent.push(now, came, class, packet);
             layer.tally.take(packet);
         }
     }
@@ -65,13 +66,21 @@ impl Links {
     }
 
     /// What came of a layer since then, as it is sent once more.
-    fn missed(&mut self, layer: usize, from: Instant) -> Vec<(Class, Packet)> {
-        let (now, layer) = (self.now, self.layer_mut(layer));
+    fn missed(&self, layer: usize, from: Instant) -> Vec<(Class, Packet)> {
+        let now = self.now;
         let is_of_use = |(class, packet): &(Class, Packet)| {
             *class != Class::Audio || now.saturating_duration_since(packet.arrived) <= SOUND_AGE_MAX
         };
         let again = |(class, packet): (Class, Packet)| (class, Packet { arrived: now, ..packet });
-        layer.recent.since(from).filter(is_of_use).map(again).collect()
+        let kept = self.layers.get(layer).into_iter().flat_map(|layer| self.kept_since(layer, from));
+        kept.filter(is_of_use).map(again).collect()
+    }
+
+    /// What came of a layer since then.
+    fn kept_since<'a>(&self, layer: &'a Layer, from: Instant) -> impl Iterator<Item = (Class, Packet)> + use<'a> {
+        let begun = self.begun;
+        let kept = layer.recent.since(self.clock_at(from));
+        kept.map(move |(came, kept)| kept.restore(begun + Duration::from_nanos(came)))
     }
 
     /// Refills the streams whose time has come.
@@ -91,7 +100,7 @@ impl Links {
         for (id, place) in self.layers_by_id.range(of_track) {
             let Some(layer) = self.layers.get(*place) else { continue };
             let part = |(class, packet): (Class, Packet)| (packet.arrived, id.layer, class, packet);
-            parts.extend(layer.recent.since(from).map(part));
+            parts.extend(self.kept_since(layer, from).map(part));
         }
         parts.sort_by_key(|(arrived, layer, ..)| (*arrived, *layer));
         let now = self.now;

@@ -7,18 +7,36 @@ use super::super::fec::{Gives, Restored};
 use super::super::hop::{CLASSES, deadline_of, place_of};
 use super::super::message::{self, Message, Parity};
 use super::super::receiver::{How, numbers_of};
-use super::super::{Class, Datagram, Flow, Output, Received, datagram};
+use super::super::{Class, Datagram, Flow, Output, Packet, Received, datagram};
 use super::{Link, read_flow};
+use crate::TrackLayer;
 use crate::wire::Malformed;
 
+/// A packet of the peer.
+#[derive(Debug)]
+pub(crate) struct Came {
+    /// As in [`Output::Received`].
+    pub(crate) sink: usize,
+    pub(crate) class: Class,
+    flow: Flow,
+    layer: TrackLayer,
+    pub(crate) packet: Packet,
+}
+
+impl From<Came> for Output {
+    fn from(Came { sink, class, flow, layer, packet }: Came) -> Self {
+        Self::Received { sink, class, flow, received: Received::Packet { layer, packet } }
+    }
+}
+
 impl Link {
-    /// Whether nothing else has come of it than a packet for its receiver.
-    pub(super) fn handle_datagram(&mut self, datagram: &Datagram) -> Result<bool, Malformed> {
+    /// Gives the packet if nothing else has come of it.
+    pub(super) fn handle_datagram(&mut self, datagram: &Datagram) -> Result<Option<Came>, Malformed> {
         let ends_silence = self.up.as_mut().is_some_and(|hop| hop.path.hear(self.now, datagram.len()));
         let mut rest = datagram.head();
         let flow = read_flow(&mut rest)?;
         if flow.0 != 0 {
-            return Ok(self.handle_packet(flow, rest, datagram)? && !ends_silence);
+            return self.handle_packet(flow, rest, datagram, !ends_silence);
         }
         self.stats.count_packet(IN, Class::Link, false, datagram.len());
         while !rest.is_empty() {
@@ -27,13 +45,19 @@ impl Link {
                 None => self.dropped.unknown_message += 1,
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
-    fn handle_packet(&mut self, flow: Flow, mut rest: &[u8], datagram: &Datagram) -> Result<bool, Malformed> {
+    fn handle_packet(
+        &mut self,
+        flow: Flow,
+        mut rest: &[u8],
+        datagram: &Datagram,
+        may_be_plain: bool,
+    ) -> Result<Option<Came>, Malformed> {
         let (head, flags) = datagram::decode_head(flow, &mut rest)?;
-        let Some(hop) = &mut self.up else { return Ok(false) };
-        let Some(place) = place_of(head.class) else { return Ok(false) };
+        let Some(hop) = &mut self.up else { return Ok(None) };
+        let Some(place) = place_of(head.class) else { return Ok(None) };
         self.stats.count_packet(IN, head.class, head.original.is_some(), datagram.len());
         let (number, how) = match head.original {
             Some(original) => {
@@ -53,36 +77,39 @@ impl Link {
         let misses_some = receiver.next_timeout().is_some();
         if !receiver.accept(self.now, number, how, wait) {
             self.dropped.duplicate += 1;
-            return Ok(false);
+            return Ok(None);
         }
-        let is_plain = !misses_some && receiver.next_timeout().is_none() && hop.decoder.is_idle(self.now);
+        let is_plain =
+            may_be_plain && !misses_some && receiver.next_timeout().is_none() && hop.decoder.is_idle(self.now);
         if let Some(restored) = hop.decoder.take_late(place, number).filter(|_| how == How::First) {
             self.restore(&restored);
         }
-        self.deliver(flow, head.class, flags, (rest, datagram.shared()))?;
-        Ok(is_plain)
+        let came = self.take_packet(flow, head.class, flags, (rest, datagram.shared()))?;
+        if is_plain {
+            return Ok(came);
+        }
+        self.outputs.extend(came.map(Output::from));
+        Ok(None)
     }
 
     /// A packet for whoever takes the flow: what stands behind the datagram's head, and the payload if it lies apart.
-    fn deliver(
+    fn take_packet(
         &mut self,
         flow: Flow,
         class: Class,
         flags: u8,
         (rest, payload): (&[u8], Option<&Arc<[u8]>>),
-    ) -> Result<(), Malformed> {
+    ) -> Result<Option<Came>, Malformed> {
         let Some(receiving) = self.receiving.get_mut(flow) else {
             self.dropped.unknown_flow += 1;
-            return Ok(());
+            return Ok(None);
         };
         let mut packet = datagram::decode_packet(flags, rest, payload, self.now)?;
         packet.sequence = receiving.extend(packet.sequence as u16);
         if packet.key {
             self.keyframes_wanted.remove(&flow);
         }
-        let received = Received::Packet { layer: receiving.layer, packet };
-        self.outputs.push_back(Output::Received { sink: receiving.sink, class, flow, received });
-        Ok(())
+        Ok(Some(Came { sink: receiving.sink, class, flow, layer: receiving.layer, packet }))
     }
 
     fn take_parity(&mut self, parity: Parity) {
@@ -120,8 +147,9 @@ impl Link {
         let wait = hop.decoder.wait(self.now);
         hop.receivers[restored.place].accept(self.now, restored.number, How::Restored, wait);
         self.stats.recovered += 1;
-        if self.deliver(head.flow, head.class, flags, (rest, None)).is_err() {
-            self.dropped.parity_wrong += 1;
+        match self.take_packet(head.flow, head.class, flags, (rest, None)) {
+            Ok(came) => self.outputs.extend(came.map(Output::from)),
+            Err(_) => self.dropped.parity_wrong += 1,
         }
     }
 

@@ -27,7 +27,7 @@ impl Link {
         }
         for (flow, packet) in stream.take(flow, packet, goes).into_iter().flatten() {
             let place = if packet.payload.is_empty() { place_of(Class::Base).unwrap_or(place) } else { place };
-            self.offer(place, flow, packet);
+            self.offer(place, flow, &packet);
         }
     }
 
@@ -52,7 +52,7 @@ impl Link {
         let Some(stream) = self.streams.get_mut(&track).filter(|_| !packets.is_empty()) else { return };
         let Some(place) = place_of(Class::Base) else { return };
         for (flow, packet) in stream.tell(packets) {
-            self.offer(place, flow, packet);
+            self.offer(place, flow, &packet);
         }
     }
 }

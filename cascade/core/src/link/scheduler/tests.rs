@@ -43,7 +43,7 @@ fn tick(scheduler: &mut Scheduler, now: Instant) -> [usize; 4] {
 
 /// Offers a packet, and counts it if it goes at once.
 fn offer(scheduler: &mut Scheduler, now: Instant, place: usize, flow: u32, bytes: usize) {
-    if scheduler.offer(now, place, Flow(flow), packet(now, 0, bytes)).is_some() {
+    if scheduler.offer(now, place, Flow(flow), &packet(now, 0, bytes)) {
         scheduler.count_sent(now, Some(place), bytes + 12);
     }
 }
@@ -55,7 +55,8 @@ fn run(scheduler: &mut Scheduler, now: &mut Instant, ms: u32, offered: [u32; 3])
         *now += MS;
         for (place, packets) in offered.into_iter().enumerate() {
             for _ in 0..packets {
-                if let Some(packet) = scheduler.offer(*now, place, Flow(place as u32), packet(*now, 0, 1000)) {
+                let packet = packet(*now, 0, 1000);
+                if scheduler.offer(*now, place, Flow(place as u32), &packet) {
                     sent[place] += packet.payload.len();
                     scheduler.count_sent(*now, Some(place), packet.payload.len() + 12);
                 }
@@ -73,10 +74,10 @@ fn a_packet_goes_at_once_while_there_are_tokens_and_waits_for_the_next_tick_else
     let now = Instant::now();
     let mut scheduler = Scheduler::new(now, 10e6);
     for _ in 0..3 {
-        assert!(scheduler.offer(now, BASE, Flow(1), packet(now, 0, 1000)).is_some());
+        assert!(scheduler.offer(now, BASE, Flow(1), &packet(now, 0, 1000)));
         scheduler.count_sent(now, Some(BASE), 1012);
     }
-    assert!(scheduler.offer(now, BASE, Flow(1), packet(now, 0, 1000)).is_none());
+    assert!(!scheduler.offer(now, BASE, Flow(1), &packet(now, 0, 1000)));
     assert_eq!(scheduler.next_timeout(), Some(now + MS));
     assert_eq!(tick(&mut scheduler, now + MS), [0, 1000, 0, 0]);
     assert_eq!(scheduler.next_timeout(), None);
