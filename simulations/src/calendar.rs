@@ -11,55 +11,51 @@ const WIDTH_BITS: u32 = 15;
 /// Buckets of the wheel: about a second, more than nearly everything that is under way.
 const BUCKETS: u64 = 1 << 15;
 
-/// Nothing follows in a chain.
-const END: u32 = u32::MAX;
+/// A bucket without a row.
+const NONE: u32 = u32::MAX;
 
 /// A queue of things that happen at instants, in nanoseconds.
 #[derive(Debug)]
 pub struct Calendar<T> {
-    /// What happens in the current bucket, the next last.
-    current: Vec<Due>,
+    /// The row of the current bucket.
+    current: Row<T>,
+    /// What is left of it: when, and where in the row; the next last.
+    order: Vec<(u64, u32)>,
     /// The current bucket's number.
     number: u64,
-    /// Where the chain of each bucket begins.
+    /// Which row each bucket has.
     wheel: Vec<u32>,
-    /// Entries in the wheel.
+    /// Buckets of the wheel that have a row.
     in_wheel: usize,
-    /// Chains beyond the wheel, by bucket.
-    far: BTreeMap<u64, u32>,
-    /// What chains are made of, apart from the things: so little that the processor's cache holds all of it.
-    links: Vec<Link>,
-    /// By the place of their link.
-    items: Vec<Option<T>>,
-    /// The chain of places that are free; the last used first.
-    free: u32,
+    /// Rows of buckets beyond the wheel.
+    far: BTreeMap<u64, Row<T>>,
+    rows: Vec<Row<T>>,
+    /// Rows that no bucket has; the one that was used last, which the processor's cache still holds, is given first.
+    free: Vec<u32>,
 }
 
-/// A link of a chain. What was put in last comes first.
-#[derive(Clone, Copy, Debug)]
-struct Link {
-    at: u64,
-    next: u32,
-}
+/// What happens in a bucket, side by side, as it was put in.
+type Row<T> = Vec<Entry<T>>;
 
-/// An entry of the current bucket.
-#[derive(Clone, Copy, Debug)]
-struct Due {
+/// A line of the processor's cache, if the thing is no larger than that leaves room for.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Entry<T> {
     at: u64,
-    place: u32,
+    item: Option<T>,
 }
 
 impl<T> Default for Calendar<T> {
     fn default() -> Self {
         Self {
             current: Vec::new(),
+            order: Vec::new(),
             number: 0,
-            wheel: vec![END; BUCKETS as usize],
+            wheel: vec![NONE; BUCKETS as usize],
             in_wheel: 0,
             far: BTreeMap::new(),
-            links: Vec::new(),
-            items: Vec::new(),
-            free: END,
+            rows: Vec::new(),
+            free: Vec::new(),
         }
     }
 }
@@ -68,55 +64,48 @@ impl<T> Calendar<T> {
     /// Puts something in. What lies in the past comes next, behind all that is due as early.
     pub fn push(&mut self, at: u64, item: T) {
         let number = at >> WIDTH_BITS;
+        let entry = Entry { at, item: Some(item) };
         if number <= self.number {
-            let place = self.keep(at, END, item);
-            let before = self.current.partition_point(|other| other.at > at);
-            self.current.insert(before, Due { at, place });
+            let before = self.order.partition_point(|(other, _)| *other > at);
+            self.order.insert(before, (at, self.current.len() as u32));
+            self.current.push(entry);
         } else if number - self.number < BUCKETS {
-            let bucket = (number % BUCKETS) as usize;
-            self.in_wheel += 1;
-            self.wheel[bucket] = self.keep(at, self.wheel[bucket], item);
+            self.row((number % BUCKETS) as usize).push(entry);
         } else {
-            let first = self.far.get(&number).copied().unwrap_or(END);
-            let place = self.keep(at, first, item);
-            self.far.insert(number, place);
+            self.far.entry(number).or_default().push(entry);
         }
     }
 
-    fn keep(&mut self, at: u64, next: u32, item: T) -> u32 {
-        let place = self.free;
-        match self.links.get_mut(place as usize) {
-            Some(link) => {
-                self.free = link.next;
-                *link = Link { at, next };
-                self.items[place as usize] = Some(item);
-                place
-            }
-            None => {
-                self.links.push(Link { at, next });
-                self.items.push(Some(item));
-                self.links.len() as u32 - 1
-            }
+    /// The row of a bucket of the wheel.
+    fn row(&mut self, bucket: usize) -> &mut Row<T> {
+        let row = &mut self.wheel[bucket];
+        if *row == NONE {
+            self.in_wheel += 1;
+            *row = self.free.pop().unwrap_or_else(|| {
+                self.rows.push(Vec::new());
+                self.rows.len() as u32 - 1
+            });
         }
+        &mut self.rows[*row as usize]
     }
 
     /// When the next thing happens.
     pub fn next_at(&mut self) -> Option<u64> {
         self.turn();
-        self.current.last().map(|due| due.at)
+        self.order.last().map(|(at, _)| *at)
     }
 
     /// Takes the next thing.
     pub fn pop(&mut self) -> Option<(u64, T)> {
         self.turn();
-        let Due { at, place } = self.current.pop()?;
-        self.links[place as usize].next = std::mem::replace(&mut self.free, place);
-        self.items[place as usize].take().map(|item| (at, item))
+        let (at, place) = self.order.pop()?;
+        self.current[place as usize].item.take().map(|item| (at, item))
     }
 
     /// Turns the wheel until the current bucket has something.
     fn turn(&mut self) {
-        while self.current.is_empty() {
+        while self.order.is_empty() {
+            self.current.clear();
             if self.in_wheel > 0 {
                 self.number += 1;
             } else if let Some((number, _)) = self.far.first_key_value() {
@@ -124,34 +113,29 @@ impl<T> Calendar<T> {
             } else {
                 return;
             }
-            let chain = std::mem::replace(&mut self.wheel[(self.number % BUCKETS) as usize], END);
-            self.in_wheel -= self.open(chain);
-            // All of it was put in before what is in the wheel, for then the bucket was far.
-            if let Some(entry) = self.far.first_entry().filter(|entry| *entry.key() == self.number) {
-                let chain = entry.remove();
-                self.open(chain);
+            self.open();
+        }
+    }
+
+    /// Makes the bucket with the current number the current one.
+    fn open(&mut self) {
+        // All of it was put in before what is in the wheel, for then the bucket was far.
+        if let Some(entry) = self.far.first_entry().filter(|entry| *entry.key() == self.number) {
+            self.current = entry.remove();
+        }
+        let row = std::mem::replace(&mut self.wheel[(self.number % BUCKETS) as usize], NONE);
+        if let Some(near) = self.rows.get_mut(row as usize) {
+            self.in_wheel -= 1;
+            self.free.push(row);
+            if self.current.is_empty() {
+                std::mem::swap(&mut self.current, near);
+            } else {
+                self.current.append(near);
             }
-            // What is due at one instant keeps its order: put in last, taken last.
-            self.current.sort_by_key(|due| std::cmp::Reverse(due.at));
-            self.fetch();
         }
-    }
-
-    /// Looks at all that comes next at once: memory that the processor's cache does not hold is fetched together, not one
-    /// by one as it is taken.
-    fn fetch(&self) {
-        let is_there = |due: &&Due| self.items[due.place as usize].is_some();
-        std::hint::black_box(self.current.iter().filter(is_there).count());
-    }
-
-    /// Lays a chain into the current bucket; says how many entries it had.
-    fn open(&mut self, mut chain: u32) -> usize {
-        let before = self.current.len();
-        while let Some(&Link { at, next }) = self.links.get(chain as usize) {
-            self.current.push(Due { at, place: chain });
-            chain = next;
-        }
-        self.current.len() - before
+        self.order.extend(self.current.iter().zip(0..).map(|(entry, place)| (entry.at, place)));
+        // What is due at one instant keeps its order: put in last, taken last.
+        self.order.sort_unstable_by(|a, b| b.cmp(a));
     }
 }
 

@@ -131,7 +131,7 @@ const KEPT_MAX: usize = 1 << 17;
 #[derive(Clone, Debug)]
 pub struct Sampler {
     values: Vec<f64>,
-    /// Of so many samples one is kept.
+    /// Of so many samples one is kept, a power of two.
     stride: u64,
     count: u64,
     least: f64,
@@ -148,7 +148,7 @@ impl Sampler {
     /// Takes one.
     pub fn add(&mut self, value: f64) {
         (self.least, self.most) = (self.least.min(value), self.most.max(value));
-        if self.count.is_multiple_of(self.stride) {
+        if self.count & (self.stride - 1) == 0 {
             self.values.push(value);
             if self.values.len() >= KEPT_MAX {
                 let mut place = 0;

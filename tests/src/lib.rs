@@ -15,6 +15,5 @@ pub mod paths;
 pub mod previous;
 pub mod process;
 pub mod proxy;
-pub mod receiver;
 pub mod stage;
 pub mod token;

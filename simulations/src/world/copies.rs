@@ -70,7 +70,7 @@ impl World<'_> {
     }
 
     fn begin_copy(&mut self, from: usize, to: NodeId, flow: Flow, key: u32) {
-        let Some(&place) = self.places.get(&to) else { return };
+        let Some(place) = self.places.get(&to) else { return };
         match self.nodes[from].serving.get(&(to, flow)) {
             Some(known) if *known == key => return,
             Some(_) => self.end_copy(from, to, flow),
@@ -140,7 +140,7 @@ impl World<'_> {
     }
 
     pub(super) fn end_copy(&mut self, from: usize, to: NodeId, flow: Flow) {
-        let Some(&place) = self.places.get(&to) else { return };
+        let Some(place) = self.places.get(&to) else { return };
         let Some(key) = self.nodes[from].serving.remove(&(to, flow)) else { return };
         let (track, layer) = of_key(key);
         let copies = &mut self.tracks[track].layers[layer].copies;
@@ -175,7 +175,7 @@ impl World<'_> {
 
     /// A node's link to another holds back what it has to send, or does so no more.
     pub(super) fn note_silence(&mut self, node: usize, peer: NodeId, silent: bool) {
-        if let Some(&place) = self.places.get(&peer) {
+        if let Some(place) = self.places.get(&peer) {
             self.silences.note(node * self.nodes.len() + place, silent, self.now);
         }
     }

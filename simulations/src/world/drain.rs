@@ -105,7 +105,7 @@ impl World<'_> {
     }
 
     fn post(&mut self, from: usize, to: NodeId, kind: u64, message: Bytes) {
-        let Some(&to) = self.places.get(&to) else { return };
+        let Some(to) = self.places.get(&to) else { return };
         let connection = self.connection(from, to);
         let stream = &mut self.streams[from * self.nodes.len() + to];
         let parcel = Parcel { from, to, number: stream.next, connection, lost: 0, kind, message };
@@ -150,7 +150,7 @@ impl World<'_> {
     }
 
     fn transmit(&mut self, from: usize, to: NodeId, datagram: Datagram) {
-        let Some(&to) = self.places.get(&to) else { return };
+        let Some(to) = self.places.get(&to) else { return };
         let place = from * self.nodes.len() + to;
         self.note_sent(from, to, &datagram);
         let Some(late) = self.lateness(from, to, &datagram) else { return };
@@ -197,7 +197,7 @@ impl World<'_> {
 
     fn words(&self, node: usize, forward: &Forward) -> String {
         let me = self.name(node);
-        let peer = |id: &NodeId| self.places.get(id).map_or("a stranger", |place| self.name(*place));
+        let peer = |id: &NodeId| self.places.get(id).map_or("a stranger", |place| self.name(place));
         let what = |layer: &TrackLayer| format!("layer {} of {}", layer.layer, layer.track);
         match forward {
             Forward::Serve { layer, to, flow, .. } => {

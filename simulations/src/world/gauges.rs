@@ -170,11 +170,11 @@ impl World<'_> {
                     let of_link = layer.copies.iter().filter(|other| (other.from, other.to) == (copy.from, copy.to));
                     same.push(of_link.count() as f64);
                 }
-                for (node, watch) in &layer.watches {
+                for (node, watch) in layer.watches.iter() {
                     straight += self.paths[track.node * count + node].delay();
                     demanded += 1;
                     if !watch.reported {
-                        watched.push((number, place, *node));
+                        watched.push((number, place, node));
                     }
                 }
                 if track.kind == MediaKind::Video && layer.active {
@@ -203,7 +203,7 @@ impl World<'_> {
         let (now, is_calm) = (self.now, self.is_calm());
         let may_be_fed = self.may_touch(room, node) && self.may_touch(room, origin);
         let calm_since = self.faults.calm_since();
-        let Some(watch) = self.tracks[track].layers[layer].watches.get_mut(&node) else { return };
+        let Some(watch) = self.tracks[track].layers[layer].watches.get_mut(node) else { return };
         if is_fed {
             watch.fed_at = Some(now);
         }

@@ -239,6 +239,7 @@ impl World<'_> {
             sid,
             name: sid,
             kind,
+            in_stream,
             media,
             node: person.node,
             room: person.room,
@@ -351,7 +352,7 @@ impl World<'_> {
 
     pub(super) fn end_track(&mut self, track: usize) {
         for layer in 0..self.tracks[track].layers.len() {
-            let nodes: Vec<usize> = self.tracks[track].layers[layer].watches.keys().copied().collect();
+            let nodes: Vec<usize> = self.tracks[track].layers[layer].watches.nodes().collect();
             for node in nodes {
                 self.end_watch(track, layer as u8, node);
             }

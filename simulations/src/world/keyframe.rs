@@ -29,7 +29,7 @@ impl Layer {
 impl World<'_> {
     /// A node needs a keyframe of a layer.
     pub(super) fn ask_key(&mut self, node: usize, track: u32, layer: u8) {
-        let Some(watch) = self.tracks[track as usize].layers[usize::from(layer)].watches.get_mut(&node) else { return };
+        let Some(watch) = self.tracks[track as usize].layers[usize::from(layer)].watches.get_mut(node) else { return };
         let asks = std::mem::replace(&mut watch.asks, true);
         self.send_ask(node, track, layer);
         if !asks {
@@ -43,7 +43,7 @@ impl World<'_> {
     }
 
     pub(super) fn ask_key_again(&mut self, node: usize, track: u32, layer: u8) {
-        let Some(watch) = self.tracks[track as usize].layers[usize::from(layer)].watches.get_mut(&node) else { return };
+        let Some(watch) = self.tracks[track as usize].layers[usize::from(layer)].watches.get_mut(node) else { return };
         watch.asks = !watch.synced;
         if watch.asks {
             self.send_ask(node, track, layer);

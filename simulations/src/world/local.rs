@@ -268,7 +268,7 @@ impl World<'_> {
         let (now, kind) = (self.now, self.tracks[track].kind);
         let origin = self.tracks[track].node;
         let at = &mut self.tracks[track].layers[usize::from(layer)];
-        let Some(watch) = at.watches.remove(&node) else { return };
+        let Some(watch) = at.watches.remove(node) else { return };
         let (local, arrived_at) = (watch.local, watch.arrived_at);
         if at.watches.is_empty() {
             at.unwatched_at = Some(now);

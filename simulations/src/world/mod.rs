@@ -15,7 +15,6 @@ mod local;
 mod news;
 mod node;
 mod outcome;
-mod places;
 mod publish;
 mod receive;
 mod said;
@@ -30,6 +29,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use origo_auth::{RoomKey, RoomSid, TrackSid};
+use origo_cascade_core::Places;
 
 pub use self::outcome::judge;
 
@@ -38,7 +38,6 @@ use self::fault::Faults;
 use self::join::Person;
 use self::local::Local;
 use self::node::Node;
-use self::places::Places;
 use self::silence::Silences;
 use self::track::Track;
 use self::tree::Trees;

@@ -42,7 +42,7 @@ impl World<'_> {
         self.end_pauses();
         for track in 0..self.tracks.len() {
             for layer in 0..self.tracks[track].layers.len() {
-                let nodes: Vec<usize> = self.tracks[track].layers[layer].watches.keys().copied().collect();
+                let nodes: Vec<usize> = self.tracks[track].layers[layer].watches.nodes().collect();
                 nodes.into_iter().for_each(|node| self.end_watch(track, layer as u8, node));
             }
         }

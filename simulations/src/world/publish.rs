@@ -171,9 +171,9 @@ impl World<'_> {
         let now = self.now;
         let stream = self.tracks[track].stream_of(layer as u8);
         let next = self.tracks[track].streams.get(stream).map(|stream| stream.next);
-        let place = self.places.get(&to).copied();
+        let place = self.places.get(&to);
         let at = &mut self.tracks[track].layers[layer];
-        if let (Some(next), Some(watch)) = (next, place.and_then(|place| at.watches.get_mut(&place))) {
+        if let (Some(next), Some(watch)) = (next, place.and_then(|place| at.watches.get_mut(place))) {
             watch.begin(next, now);
         }
         self.follow_demand(track, layer);

@@ -38,7 +38,7 @@ impl World<'_> {
         let sequence = stream.extend(packet.sequence as u16);
         let Some(sent) = stream.sent(sequence) else { return };
         // Nobody here takes it any more.
-        let Some(watch) = track.layers[layer].watches.get_mut(&node) else { return };
+        let Some(watch) = track.layers[layer].watches.get_mut(node) else { return };
         let came = watch.take(stream, sequence, sent.at, now);
         let (local, best) = (watch.local, watch.best);
         if came == Came::Twice {
@@ -66,14 +66,9 @@ impl World<'_> {
             Some((None, since)) => self.measure("join_to_picture_ms", ms(now - since)),
             None => {}
         }
-        // Who begins to take it when it has been back for long has not waited for it.
-        let waited = watch_since <= self.tracks[number].began_at + COMES_BACK;
-        let lost_at = self.tracks[number].lost_at.filter(|_| is_first && waited);
         if is_first {
             self.first_packet(node, local, origin);
-        }
-        if let Some(lost_at) = lost_at {
-            self.measure("seen_again_ms", ms(now - lost_at));
+            self.seen_again(number, watch_since);
         }
         if std::mem::take(&mut self.awaits[local]) {
             self.packet_awaited(local);
@@ -109,6 +104,15 @@ impl World<'_> {
         self.locals[local].greet();
     }
 
+    /// The first packet of a layer came to a node that began to want it at `since`: of a publisher who has come back?
+    fn seen_again(&mut self, number: usize, since: u64) {
+        let track = &self.tracks[number];
+        // Who begins to take it when it has been back for long has not waited for it.
+        if let Some(lost_at) = track.lost_at.filter(|_| since <= track.began_at + COMES_BACK) {
+            self.measure("seen_again_ms", ms(self.now - lost_at));
+        }
+    }
+
     /// The first packet of a layer came to a node.
     fn first_packet(&mut self, node: usize, local: usize, origin: usize) {
         let now = self.now;
@@ -132,7 +136,7 @@ impl World<'_> {
         for (place, layer) in track.layers.iter_mut().enumerate() {
             let stream = if in_stream { 0 } else { place };
             let Some(stream) = track.streams.get(stream) else { continue };
-            for (node, watch) in &mut layer.watches {
+            for (node, watch) in layer.watches.iter_mut() {
                 let (missed, last) = watch.settle(stream, place as u8, now, warm);
                 self.second.missed += missed;
                 let (missed, last) = watch.late.as_mut().map_or((missed, last), |late| late.give_up(now));
@@ -140,7 +144,7 @@ impl World<'_> {
                 if stands {
                     (watch.synced, watch.frozen) = (false, Some(now));
                     watch.freezes += u32::from(now >= warm);
-                    freezes.push((*node, place as u8));
+                    freezes.push((node, place as u8));
                 }
             }
         }

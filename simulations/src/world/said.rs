@@ -59,6 +59,6 @@ impl World<'_> {
 
     fn name_of(&self, id: &[u8]) -> &str {
         let place = <[u8; 16]>::try_from(id).ok().and_then(|id| self.places.get(&NodeId(id)));
-        place.map_or("nobody", |place| self.name(*place))
+        place.map_or("nobody", |place| self.name(place))
     }
 }

@@ -8,7 +8,7 @@ use origo_cascade_core::link::Flow;
 use origo_cascade_core::{MediaKind, TrackLayer};
 use rand::rngs::SmallRng;
 
-use super::watch::Watch;
+use super::watch::Watches;
 use crate::scenario::Media;
 
 /// Largest payload of an RTP packet, bytes.
@@ -16,24 +16,28 @@ pub(super) const PAYLOAD_MAX: usize = 1150;
 /// How far back packets are remembered: every repair has come by then, ns.
 const REMEMBERED: f64 = 3.0;
 
-/// See the module.
+/// See the module. What each packet needs comes first: a line of the processor's cache.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct Track {
-    pub(super) sid: TrackSid,
-    /// The id by which people know it: of the first one, of tracks that follow each other.
-    pub(super) name: TrackSid,
-    pub(super) kind: MediaKind,
-    pub(super) media: Arc<Media>,
-    /// Node and room of the publisher.
-    pub(super) node: usize,
-    pub(super) room: usize,
-    pub(super) alive: bool,
-    pub(super) began_at: u64,
-    /// When the publisher lost another node, if it has come back with this.
-    pub(super) lost_at: Option<u64>,
     /// One, or one per layer when they are streams of their own.
     pub(super) streams: Vec<Stream>,
     pub(super) layers: Vec<Layer>,
+    /// Node of the publisher.
+    pub(super) node: usize,
+    pub(super) alive: bool,
+    pub(super) kind: MediaKind,
+    /// Its layers lie within one stream.
+    pub(super) in_stream: bool,
+    pub(super) sid: TrackSid,
+    /// The id by which people know it: of the first one, of tracks that follow each other.
+    pub(super) name: TrackSid,
+    pub(super) media: Arc<Media>,
+    /// Room of the publisher.
+    pub(super) room: usize,
+    pub(super) began_at: u64,
+    /// When the publisher lost another node, if it has come back with this.
+    pub(super) lost_at: Option<u64>,
     /// Numbers left out before the next packet to a peer, of layers within one stream.
     pub(super) left_out: BTreeMap<NodeId, u16>,
     pub(super) dice: SmallRng,
@@ -65,24 +69,25 @@ pub(super) struct Sent {
     pub(super) layer: u8,
 }
 
-/// One layer.
+/// One layer. What each packet needs comes first.
 #[derive(Debug, Default)]
+#[repr(C, align(64))]
 pub(super) struct Layer {
+    /// Nodes that take it for their people.
+    pub(super) watches: Watches,
+    /// To which peers it goes straight, under which number.
+    pub(super) serves: Vec<(NodeId, Flow)>,
+    /// Bytes of a mean frame.
+    pub(super) frame_bytes: f64,
+    /// People on the publisher's own node who take it.
+    pub(super) local: u32,
     /// The publisher sends it.
     pub(super) active: bool,
     /// The publisher has been told to.
     pub(super) resuming: bool,
-    /// Bytes of a mean frame.
-    pub(super) frame_bytes: f64,
-    /// To which peers it goes straight, under which number.
-    pub(super) serves: Vec<(NodeId, Flow)>,
-    /// People on the publisher's own node who take it.
-    pub(super) local: u32,
-    /// Nodes that take it for their people.
-    pub(super) watches: BTreeMap<usize, Watch>,
+    pub(super) burst: Burst,
     /// All copies.
     pub(super) copies: Vec<Copy>,
-    pub(super) burst: Burst,
     /// A keyframe is due from then on.
     pub(super) key_at: Option<u64>,
     pub(super) last_key: u64,
@@ -159,7 +164,7 @@ impl Stream {
 
 impl Track {
     pub(super) fn in_stream(&self) -> bool {
-        self.media.in_stream && self.layers.len() > 1
+        self.in_stream
     }
 
     /// Which stream numbers a layer.

@@ -11,45 +11,100 @@ const AUDIO_IN_TIME: u64 = 120_000_000;
 /// Packets published within this time after the first count as the start, ns.
 const START: u64 = 2_000_000_000;
 
-/// See the module.
+/// See the module. What each packet needs comes first: two lines of the processor's cache.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(super) struct Watch {
+    /// The first number about which nothing is settled.
+    next: u64,
+    highest: u64,
+    /// Numbers from `next` on that came, by number modulo the stream's ring.
+    seen: Vec<u64>,
+    /// The delay of the best path, ns.
+    pub(super) best: u64,
     /// The node's room.
     pub(super) local: usize,
+    pub(super) arrived_at: Option<u64>,
+    /// First number that the origin sent here, and when.
+    pub(super) begin: Option<(u64, u64)>,
+    /// What a fault does to it.
+    pub(super) pause: Option<Box<Pause>>,
+    pub(super) is_audio: bool,
+    /// The picture can be decoded.
+    pub(super) synced: bool,
+    /// It asks for keyframes until one comes.
+    pub(super) asks: bool,
+    pub(super) reported: bool,
+    pub(super) freezes: u32,
+    /// When it could first be shown or heard.
+    pub(super) usable_at: Option<u64>,
+    /// Number of the newest keyframe.
+    pub(super) key: u64,
     /// When the node began to want it.
     pub(super) since: u64,
     /// When it was last seen to have a way from the publisher's node.
     pub(super) fed_at: Option<u64>,
     /// Since when it has none though it had, while nodes are merely short of something.
     pub(super) lost_way_at: Option<u64>,
-    /// The delay of the best path, ns.
-    pub(super) best: u64,
-    pub(super) is_audio: bool,
-    /// First number that the origin sent here, and when.
-    pub(super) begin: Option<(u64, u64)>,
-    /// The first number about which nothing is settled.
-    next: u64,
-    highest: u64,
-    /// Numbers from `next` on that came, by number modulo the stream's ring.
-    seen: Vec<u64>,
     pub(super) tally: Tally,
-    pub(super) arrived_at: Option<u64>,
-    /// When it could first be shown or heard.
-    pub(super) usable_at: Option<u64>,
-    /// The picture can be decoded.
-    pub(super) synced: bool,
-    /// Number of the newest keyframe.
-    pub(super) key: u64,
     /// Since when it stands.
     pub(super) frozen: Option<u64>,
-    /// It asks for keyframes until one comes.
-    pub(super) asks: bool,
-    pub(super) freezes: u32,
-    pub(super) reported: bool,
     /// What may still come late: with faults a parent sends again what another one lost.
     pub(super) late: Option<Box<Late>>,
-    /// What a fault does to it.
-    pub(super) pause: Option<Box<Pause>>,
+}
+
+/// What nodes take of a layer, by node: few, and looked at with each packet.
+#[derive(Debug, Default)]
+pub(super) struct Watches(Vec<Taker>);
+
+#[derive(Debug)]
+#[repr(C, align(64))]
+struct Taker {
+    node: usize,
+    watch: Watch,
+}
+
+impl Watches {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn get(&self, node: usize) -> Option<&Watch> {
+        self.find(node).ok().map(|place| &self.0[place].watch)
+    }
+
+    pub(super) fn get_mut(&mut self, node: usize) -> Option<&mut Watch> {
+        let place = self.find(node).ok()?;
+        Some(&mut self.0[place].watch)
+    }
+
+    pub(super) fn insert(&mut self, node: usize, watch: Watch) {
+        match self.find(node) {
+            Ok(place) => self.0[place].watch = watch,
+            Err(place) => self.0.insert(place, Taker { node, watch }),
+        }
+    }
+
+    pub(super) fn remove(&mut self, node: usize) -> Option<Watch> {
+        self.find(node).ok().map(|place| self.0.remove(place).watch)
+    }
+
+    /// In the order of nodes, here and below.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().map(|taker| taker.node)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Watch)> {
+        self.0.iter().map(|taker| (taker.node, &taker.watch))
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut Watch)> {
+        self.0.iter_mut().map(|taker| (taker.node, &mut taker.watch))
+    }
+
+    fn find(&self, node: usize) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&node, |taker| taker.node)
+    }
 }
 
 /// Packets that are settled.

@@ -69,7 +69,7 @@ impl World<'_> {
 
     /// Whether a node counts another as living: news of others are not believed.
     pub(in super::super) fn knows(&self, node: usize, other: &NodeId) -> bool {
-        !self.faults.any || self.places.get(other).is_some_and(|other| self.faults.nodes[node].view.knows(*other))
+        !self.faults.any || self.places.get(other).is_some_and(|other| self.faults.nodes[node].view.knows(other))
     }
 
     pub(super) fn tell_members(&mut self, node: usize) {

@@ -45,7 +45,7 @@ impl World<'_> {
     pub(in super::super) fn check_hand_off(&mut self, key: u32, from: usize, to: usize) {
         let (track, layer) = super::super::copies::of_key(key);
         let is_short = self.faults.nodes[from].short_since.is_some() && self.is_only_short();
-        let is_wanted = self.tracks[track].alive && self.tracks[track].layers[layer].watches.contains_key(&to);
+        let is_wanted = self.tracks[track].alive && self.tracks[track].layers[layer].watches.get(to).is_some();
         let is_relayed = self.tracks[track].node != from;
         if is_short && is_wanted && is_relayed && !self.is_fed(track, layer, self.tracks[track].node, to) {
             let (from, to, layer) = (self.name(from), self.name(to), self.layer_name(key));
@@ -136,15 +136,15 @@ impl World<'_> {
         let mut lost = Vec::new();
         for (number, track) in self.tracks.iter().enumerate().filter(|(_, track)| track.alive) {
             let may_be_fed = |node: usize| self.may_touch(track.room, node) && self.may_touch(track.room, track.node);
-            for (node, watch) in track.layers[0].watches.iter().filter(|(node, _)| may_be_fed(**node)) {
-                let is_fed = self.is_fed(number, 0, track.node, *node);
+            for (node, watch) in track.layers[0].watches.iter().filter(|(node, _)| may_be_fed(*node)) {
+                let is_fed = self.is_fed(number, 0, track.node, node);
                 let since = if is_fed { None } else { Some(watch.lost_way_at.unwrap_or(self.now)) };
-                lost.push((number, *node, since));
+                lost.push((number, node, since));
             }
         }
         let mut broken = Vec::new();
         for (number, node, since) in lost {
-            let Some(watch) = self.tracks[number].layers[0].watches.get_mut(&node) else { continue };
+            let Some(watch) = self.tracks[number].layers[0].watches.get_mut(node) else { continue };
             watch.lost_way_at = since;
             let began = watch.since.max(since.unwrap_or(self.now));
             let is_without = since.is_some() && self.now > began + WITHOUT_MAX && watch.fed_at.is_some();

@@ -86,7 +86,7 @@ impl World<'_> {
             }
             self.end_pause(track, layer, node);
             let (now, is_gray) = (self.now, matches!(fault.what, Trouble::Gray { .. }));
-            let Some(watch) = self.tracks[track].layers[layer].watches.get_mut(&node) else { continue };
+            let Some(watch) = self.tracks[track].layers[layer].watches.get_mut(node) else { continue };
             let (freezes, missed) = (watch.freezes, watch.tally.missed);
             let fault = number;
             watch.pause = watch
@@ -99,7 +99,7 @@ impl World<'_> {
         let mut all = Vec::new();
         for (number, track) in self.tracks.iter().enumerate().filter(|(_, track)| track.alive) {
             for (layer, it) in track.layers.iter().enumerate() {
-                all.extend(it.watches.keys().map(|node| (number, layer, *node)));
+                all.extend(it.watches.nodes().map(|node| (number, layer, node)));
             }
         }
         all
@@ -108,7 +108,7 @@ impl World<'_> {
     /// What a fault did to a layer at a node is measured.
     pub(super) fn end_pause(&mut self, track: usize, layer: usize, node: usize) {
         let kind = self.tracks[track].kind;
-        let Some(watch) = self.tracks[track].layers[layer].watches.get_mut(&node) else { return };
+        let Some(watch) = self.tracks[track].layers[layer].watches.get_mut(node) else { return };
         if let Some(pause) = watch.pause.take() {
             let watch = watch.clone();
             self.measure_pause(*pause, &watch, kind);
@@ -149,7 +149,7 @@ impl World<'_> {
             return;
         }
         for (track, layer, node) in self.watches() {
-            let pause = self.tracks[track].layers[layer].watches.get(&node).and_then(|watch| watch.pause.as_ref());
+            let pause = self.tracks[track].layers[layer].watches.get(node).and_then(|watch| watch.pause.as_ref());
             let Some((fault, since)) = pause.filter(|pause| pause.is_gray).map(|pause| (pause.fault, pause.since))
             else {
                 continue;
@@ -161,7 +161,7 @@ impl World<'_> {
                 continue;
             }
             self.measure("gray_avoided_ms", ms(self.now - since));
-            let watch = self.tracks[track].layers[layer].watches.get_mut(&node);
+            let watch = self.tracks[track].layers[layer].watches.get_mut(node);
             if let Some(pause) = watch.and_then(|watch| watch.pause.as_mut()) {
                 pause.is_gray = false;
             }

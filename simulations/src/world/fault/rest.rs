@@ -115,11 +115,11 @@ impl World<'_> {
         for (number, track) in self.tracks.iter_mut().enumerate().filter(|(_, track)| track.alive) {
             // Upper layers may be held back for long where a link loses much.
             for (place, layer) in track.layers.iter_mut().enumerate().take(1).filter(|(_, layer)| layer.active) {
-                for (node, watch) in &mut layer.watches {
+                for (node, watch) in layer.watches.iter_mut() {
                     let fed_at = watch.arrived_at.unwrap_or(watch.since).max(since);
                     if self.now > fed_at + HUNGER && !watch.reported {
                         watch.reported = true;
-                        hungry.push((*node, key(number as u32, place as u8)));
+                        hungry.push((node, key(number as u32, place as u8)));
                     }
                 }
             }

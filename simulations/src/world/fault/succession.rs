@@ -153,7 +153,7 @@ impl World<'_> {
 
     fn missed_of(&self, track: u32, node: usize) -> u64 {
         let layers = self.tracks[track as usize].layers.iter();
-        layers.filter_map(|layer| layer.watches.get(&node)).map(|watch| watch.tally.missed).sum()
+        layers.filter_map(|layer| layer.watches.get(node)).map(|watch| watch.tally.missed).sum()
     }
 
     /// A watch ends that another one may follow.
@@ -187,7 +187,7 @@ impl World<'_> {
         if track.node == node {
             return Some(self.now);
         }
-        let watches: Vec<_> = track.layers.iter().filter_map(|layer| layer.watches.get(&node)).collect();
+        let watches: Vec<_> = track.layers.iter().filter_map(|layer| layer.watches.get(node)).collect();
         watches.iter().map(|watch| watch.usable_at).collect::<Option<Vec<u64>>>()?.into_iter().max()
     }
 
@@ -195,7 +195,7 @@ impl World<'_> {
         let node = self.locals[local].node;
         let missed = self.missed_of(beside.old, node).saturating_sub(beside.missed);
         let layers = &self.tracks[beside.old as usize].layers;
-        let last = layers.iter().filter_map(|layer| layer.watches.get(&node)?.arrived_at).max().or(beside.last);
+        let last = layers.iter().filter_map(|layer| layer.watches.get(node)?.arrived_at).max().or(beside.last);
         if let Some(last) = last {
             self.measure("move_gap_ms", ms(usable.unwrap_or(self.now).saturating_sub(last)));
         }
@@ -242,7 +242,7 @@ impl World<'_> {
         let Some(local) = self.locals_by_place.get(&(person.node, person.room)) else { return true };
         let wanted = self.locals[*local].wanted.keys().map(|track| &self.tracks[*track as usize]);
         let mut layers = wanted.flat_map(|track| &track.layers).filter(|layer| layer.active);
-        layers.all(|layer| layer.watches.get(&person.node).is_none_or(|watch| watch.arrived_at.is_some()))
+        layers.all(|layer| layer.watches.get(person.node).is_none_or(|watch| watch.arrived_at.is_some()))
     }
 
     /// A node hears that somebody goes on elsewhere.

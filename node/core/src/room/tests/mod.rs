@@ -3,7 +3,6 @@
 
 mod admin;
 mod backup;
-mod carried;
 mod data;
 mod deaths;
 mod full;
