@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::session::Carried;
+
 /// The claims of a token, in LiveKit's JSON names.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -29,6 +31,9 @@ pub struct Claims {
     pub sha256: String,
     /// What it may do in rooms.
     pub video: VideoGrant,
+    /// The session that a node gave it to. None of an application's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origo_session: Option<Carried>,
 }
 
 /// LiveKit's `video` grant. A missing `can_publish` or `can_subscribe` means allowed.

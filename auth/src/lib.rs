@@ -10,9 +10,11 @@
 pub mod authority;
 pub mod claims;
 pub mod id;
+pub mod session;
 pub mod token;
 
 pub use authority::{AuthorityError, MeshAuthority, NodeIdentity, NodeKey};
 pub use claims::{Claims, VideoGrant};
 pub use id::{Identity, NodeId, ParticipantSid, ProjectId, RoomKey, RoomSid, SidError, TrackSid};
+pub use session::{Carried, SessionClaim, TrackClaim};
 pub use token::{ApiKey, Keys, Secret, TokenError, mint, verify};

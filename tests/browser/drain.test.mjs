@@ -248,6 +248,33 @@ test('a node is killed: who was there is back in a second, and nobody sees it le
   }
 });
 
+test('a node is killed that had the call alone: both go on as who they were, with the tracks that they had', { timeout: 60_000 }, async () => {
+  const room = 'alone';
+  const [alone] = mesh.nodes.filter(({ region }) => region === 'tokyo');
+  await Promise.all([ann, bob].map((guest) => join(guest, room, 'tokyo')));
+  await Promise.all([ann, bob].map(publish));
+  const before = await Promise.all([watch(ann, ['bob']), watch(bob, ['ann'])]);
+  const tracksOf = (guest) =>
+    guest.page.evaluate(() => [...window.room.remoteParticipants.values()].flatMap((each) => [...each.trackPublications.keys()]).sort());
+  const tracks = await Promise.all([tracksOf(ann), tracksOf(bob)]);
+  // What a token tells of is in it a second later.
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  alone.process.kill('SIGKILL');
+  for (const guest of [ann, bob]) await guest.page.evaluate(() => window.until('move', () => window.moves.length > 0, 10_000));
+  await new Promise((resolve) => setTimeout(resolve, 6_000));
+  const seen = await Promise.all([told(ann), told(bob)]);
+  for (const [guest, { moves, figures }] of [['ann', seen[0]], ['bob', seen[1]]]) {
+    console.log(`${guest} moved ${JSON.stringify(moves)}`);
+    for (const [name, figure] of Object.entries(figures)) console.log(`  ${guest} of ${name}: ${JSON.stringify(figure)}`);
+  }
+  assert.deepEqual(seen.map(({ left }) => left), [[], []], 'nobody was seen to leave');
+  assert.deepEqual(seen.map(({ sids }) => sids), before);
+  assert.deepEqual(seen.map((each) => each.tracks), tracks);
+  for (const figure of seen.flatMap(({ figures }) => Object.values(figures))) {
+    assert.ok(figure.longestMs < DEATH_GAP_MAX_MS, JSON.stringify(figure));
+  }
+});
+
 test('a node stands still and closes no socket: who was there is elsewhere long before the SDK would know', { timeout: 60_000 }, async () => {
   const room = 'still';
   const [still] = mesh.nodes.filter(({ region }) => region === 'london');

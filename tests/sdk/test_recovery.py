@@ -96,3 +96,27 @@ async def test_a_participant_whose_node_is_killed_goes_on_by_another():
             await leave_all(ann, ben)
     finally:
         mesh.stop()
+
+
+async def test_two_who_were_alone_on_a_killed_node_go_on_by_another_as_who_they_were():
+    mesh = Mesh(TARGET / "test-logs" / "mesh-sdk-python-alone.log")
+    try:
+        async with ClusterName(mesh.nodes[:2]) as cluster:
+            door = replace(mesh.nodes[0], url=cluster.url)
+            ann = await Guest("ann").join(mesh, door, "py-alone")
+            ben = await Guest("ben").join(mesh, door, "py-alone")
+            async with media.running(await media.publish_tone(ann.room, TONE_HZ)):
+                _, first = await ben.track("ann", AUDIO)
+                await hears(ben, first)
+                sids = [guest.me.sid for guest in (ann, ben)]
+                published = first.sid
+                os.kill(mesh.nodes[0].pid, signal.SIGKILL)
+                await asyncio.gather(*(guest.event("reconnected", timeout_s=45) for guest in (ann, ben)))
+                assert [guest.me.sid for guest in (ann, ben)] == sids, "they are who they were"
+                is_again = lambda track, _, who: who.identity == "ann" and track is not first
+                _, (track, *_) = await ben.event("track_subscribed", is_again, timeout_s=20)
+                assert track.sid == published, "and it is the same track"
+                await hears(ben, track)
+            await leave_all(ann, ben)
+    finally:
+        mesh.stop()

@@ -15,5 +15,6 @@ pub mod paths;
 pub mod previous;
 pub mod process;
 pub mod proxy;
+pub mod receiver;
 pub mod stage;
 pub mod token;

@@ -34,6 +34,7 @@ mod subscriptions;
 mod timers;
 mod tree;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -323,7 +324,13 @@ pub enum Event {
         participants: Vec<ParticipantRecord>,
     },
     /// After [`Event::Entered`], once: everybody in the room is known whom any node tells of.
-    Acquainted(RoomKey),
+    Acquainted {
+        /// The room.
+        room: RoomKey,
+        /// Nodes that have it, cannot be heard, and of whose people nobody has told: whoever was there is known to no
+        /// other node.
+        untold: BTreeSet<NodeId>,
+    },
     /// A node whose participants are in rooms of this one can be reached otherwise than before.
     Reach {
         /// The node.

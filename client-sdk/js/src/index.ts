@@ -9,5 +9,6 @@ export { race } from './race.js';
 export type { Lap, RaceOptions, RaceResult } from './race.js';
 export { path } from './path.js';
 export type { Hop, Link, Path, PathOptions } from './path.js';
+export { newestToken } from './token.js';
 export { OrigoError } from './errors.js';
 export type { OrigoErrorCode } from './errors.js';

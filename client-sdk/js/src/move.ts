@@ -6,6 +6,7 @@ import { Arrivals, Pulse, TICK_MS } from './pulse.js';
 import { route, type RouteNode } from './route.js';
 import { Streams, whileBusy } from './streams.js';
 import { adopt, begin, changeOver, flows, type Pair } from './successor.js';
+import { newestToken } from './token.js';
 
 /** Topic of the packet by which a node asks its client to go on at another one. */
 const TOPIC = 'origo.move';
@@ -152,8 +153,10 @@ async function succeed(
   const data = new DataBridge(before.room, room);
   try {
     // What a dead node sent stands still: each track goes over as soon as it is here.
-    if (isDead) adopt(before.room, room);
-    await begin(before.room, room, node.url, options.token, options.connectOptions, lives);
+    const keep = isDead ? adopt(before.room, room) : null;
+    const token = newestToken(before.room) ?? options.token;
+    await begin(before.room, room, node.url, token, options.connectOptions, lives);
+    keep?.();
     if (!isDead) pairs = await flows(before.room, room);
   } catch (thrown) {
     data.end();

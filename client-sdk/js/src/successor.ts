@@ -72,14 +72,23 @@ function copyOf(track: LocalTrack): LocalTrack {
     : new LocalVideoTrack(mediaStreamTrack, constraints, isUserProvided);
 }
 
-/** Each track of the new session takes the elements of its counterpart in the old one as soon as it comes. */
-export function adopt(old: Room, room: Room): void {
+/** Each track of the new session takes the elements of its counterpart in the old one as soon as it comes. What this gives
+ * takes them out of the old one, which would let them go as it ends: somebody who was on the same node may be back later. */
+export function adopt(old: Room, room: Room): () => void {
+  const kept = new Map<string, HTMLMediaElement[]>();
+  const take = (publication: RemoteTrackPublication | undefined) => publication?.track?.attachedElements.splice(0) ?? [];
   room.on(RoomEvent.TrackSubscribed, (track, publication) => {
-    for (const element of counterpart(old, publication)?.track?.attachedElements.splice(0) ?? []) {
+    for (const element of kept.get(publication.trackSid) ?? take(counterpart(old, publication))) {
       if (track.kind === Track.Kind.Audio) element.srcObject = null;
       track.attach(element);
     }
+    kept.delete(publication.trackSid);
   });
+  return () => {
+    for (const participant of old.remoteParticipants.values()) {
+      for (const publication of participant.trackPublications.values()) kept.set(publication.trackSid, take(publication));
+    }
+  };
 }
 
 function counterpart(room: Room, publication: { trackSid: string }): RemoteTrackPublication | undefined {

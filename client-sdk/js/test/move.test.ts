@@ -87,6 +87,23 @@ describe('a node that asks its client to go on elsewhere', () => {
     expect(first.deeds).toEqual([['disconnect', false]]);
   });
 
+  it('is left with the token that it gave last, by which another one knows who comes', async () => {
+    const { rooms, first } = call();
+    first.engine = { token: 'fresh' };
+    told(first, asking('nrt'));
+    await pass(10);
+    expect(rooms[1]?.deeds).toEqual([['connect', 'wss://nrt.test?origo_successor=PA_ann', 'fresh']]);
+    rooms[1]!.engine = { token: 'fresher' };
+    told(rooms[1]!, asking('iad'));
+    await pass(10);
+    expect(rooms[2]?.deeds).toEqual([['connect', 'wss://iad.test?origo_successor=PA_ann', 'fresher']]);
+    // An SDK that keeps it elsewhere, or has given up, leaves the first one.
+    rooms[2]!.engine = undefined;
+    told(rooms[2]!, asking('fra'));
+    await pass(10);
+    expect(rooms[3]?.deeds).toEqual([['connect', 'wss://fra.test?origo_successor=PA_ann', 't']]);
+  });
+
   it('is not taken for one when a participant says so', async () => {
     const { rooms, first } = call();
     told(first, asking('nrt'), { identity: 'eve' });

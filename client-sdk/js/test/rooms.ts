@@ -66,6 +66,8 @@ export class FakeRoom extends Emitter {
   readonly published: Published[] = [];
   readonly remoteParticipants = new Map<string, { identity: string; trackPublications: Map<string, FakeRemote> }>();
   incomingDataStreamManager = { textStreamControllers: new Map<string, unknown>(), byteStreamControllers: new Map<string, unknown>() };
+  /** What the SDK keeps to come back; gone when it has given up. */
+  engine: { token?: string } | undefined;
   /** Why connecting fails, if it does. */
   refuses: Error | null = null;
   /** How long connecting takes. */

@@ -124,6 +124,24 @@ describe('elements', () => {
     expect(element.srcObject).toBe(fresh.track);
   });
 
+  it('wait for those who are back later, whatever the session that has ended lets go', () => {
+    const [old, now] = [new FakeRoom('PA_ann'), new FakeRoom('PA_ann')];
+    const element = new FakeElement();
+    const before = old.has('bob', new FakeRemote('TR_1')).track!;
+    before.attach(element);
+    const keep = adopt(old.asRoom(), now.asRoom());
+    keep();
+    expect(before.attachedElements).toEqual([]);
+    old.remoteParticipants.clear();
+    const fresh = now.has('bob', new FakeRemote('TR_1'));
+    now.emit('trackSubscribed', fresh.track, fresh);
+    expect(element.srcObject).toBe(fresh.track);
+    // A track that ends and comes again finds them taken.
+    const again = now.has('bob', new FakeRemote('TR_1'));
+    now.emit('trackSubscribed', again.track, again);
+    expect(element.srcObject).toBe(fresh.track);
+  });
+
   it('that were only to see whether something flows are taken away', () => {
     const { track } = new FakeRemote('TR_1');
     const stage = new FakeElement();

@@ -268,8 +268,11 @@ impl Task {
         let keys = self.keys.current();
         // A key that is no longer ours signs nothing: the client keeps the token that it has.
         let Some(key) = keys.0.get(&claims.iss) else { return };
-        let token = mint(claims, &key.secret);
+        let mut token = mint(claims, &key.secret);
         // Large metadata may make it too long to be taken back.
+        if token.len() > TOKEN_BYTES_MAX {
+            token = mint(&Claims { origo_session: None, ..claims.clone() }, &key.secret);
+        }
         if token.len() <= TOKEN_BYTES_MAX {
             let message = Some(proto::signal_response::Message::RefreshToken(token));
             self.signal(session, Box::new(proto::SignalResponse { message }));

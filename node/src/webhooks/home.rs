@@ -102,11 +102,23 @@ impl Home {
         Ok(begins.then_some(started))
     }
 
+    /// Whether a node tells that a session has ended which another node has by now: the first has died meanwhile, or was
+    /// cut off, and nobody has left.
+    pub fn goes_on(&self, owner: NodeId, event: &WebhookEvent) -> bool {
+        let (Some(room), Some(person)) = (&event.room, &event.participant) else { return false };
+        let known = self.rooms.get(&room.sid).and_then(|known| known.people.get(&person.sid));
+        event.event == "participant_left" && known.is_some_and(|known| known.owner != owner.0)
+    }
+
     /// Takes over a room of which another node was the home.
     pub fn adopt(&mut self, now: Instant, mut room: LiveRoom) -> anyhow::Result<()> {
         let Some(sid) = room.room.as_ref().map(|room| room.sid.clone()) else { return Ok(()) };
-        if let Some(known) = self.rooms.remove(&sid) {
-            room.people.extend(known.people);
+        for (sid, person) in self.rooms.remove(&sid).map(|known| known.people).unwrap_or_default() {
+            // The node that has a session now is the one that had it under the higher version.
+            let version = |person: &Person| person.info.as_ref().map_or(0, |info| info.version);
+            if room.people.get(&sid).is_none_or(|told| version(told) <= version(&person)) {
+                room.people.insert(sid, person);
+            }
         }
         if room.people.is_empty() {
             self.quiet.entry(sid.clone()).or_insert(now);
@@ -159,6 +171,34 @@ mod tests {
             participant: Some(ParticipantInfo { sid: person.into(), ..ParticipantInfo::default() }),
             ..WebhookEvent::default()
         }
+    }
+
+    #[test]
+    fn a_session_that_goes_on_at_another_node_is_not_ended_by_the_word_of_the_one_before() {
+        let database = sled::Config::new().temporary(true).open().unwrap();
+        let now = Instant::now();
+        let (dead, next) = (NodeId([1; 16]), NodeId([2; 16]));
+        let joined = |version| {
+            let mut event = event("participant_joined", "PA_1");
+            event.participant.as_mut().unwrap().version = version;
+            event
+        };
+        let left = event("participant_left", "PA_1");
+        let mut home = Home::open(database.open_tree("home").unwrap(), now).unwrap();
+        home.note(now, dead, "default", &joined(3)).unwrap();
+        let before = home.rooms()["RM_1"].clone();
+        assert!(!home.goes_on(dead, &left), "so far it is the dead node's");
+        home.note(now, next, "default", &joined(1 << 16)).unwrap();
+        assert!(home.goes_on(dead, &left) && !home.goes_on(next, &left));
+
+        // Nor by what an earlier home remembers, whichever comes first.
+        let after = home.rooms()["RM_1"].clone();
+        home.adopt(now, before.clone()).unwrap();
+        assert!(home.goes_on(dead, &left));
+        let mut home = Home::open(database.open_tree("other").unwrap(), now).unwrap();
+        home.adopt(now, before).unwrap();
+        home.adopt(now, after).unwrap();
+        assert!(home.goes_on(dead, &left));
     }
 
     #[test]

@@ -204,6 +204,10 @@ impl Task {
     /// This node is the room's home: the event goes to all receivers, after the room's beginning.
     fn take(&mut self, handed: &Handed) -> anyhow::Result<()> {
         let Handed { owner, room, event } = handed;
+        if self.home.goes_on(*owner, event) {
+            tracing::debug!(id = event.id, %owner, "a participant that is told to have left is on another node by now");
+            return Ok(());
+        }
         if let Some(mut started) = self.home.note(Instant::now(), *owner, &room.project.0, event)? {
             started.id = id_of(&started);
             self.push_to_all(room, &started)?;

@@ -1,5 +1,5 @@
 // Joins a call: gets a token where one is needed, and connects through the SDK.
-import { connect, type Connection, type Stage } from '@origo/client';
+import { connect, newestToken, type Connection, type Stage } from '@origo/client';
 import { VideoPresets, type RoomOptions } from 'livekit-client';
 import { identityFor } from '../model/name';
 import { demoToken } from './demo';
@@ -59,7 +59,8 @@ export async function join(
 
 /** The same call at another node. The page's own node may be gone as well. */
 export async function move(origin: string, call: Call, on: Media, onMove: OnMove, signal?: AbortSignal): Promise<Call> {
-  const { connection, request, token } = call;
+  const { connection, request } = call;
+  const token = newestToken(connection.room) ?? call.token;
   const others = connection.candidates.map(({ node }) => node).filter((node) => node.id !== connection.node.id);
   const moved = await connect({
     ...optionsOf(request.devices),

@@ -89,8 +89,18 @@ impl Cascade {
         if room.peers.values().any(Peer::is_sought) {
             self.timers.set(now + LOOK_EVERY, Timer::Seek(key.clone()));
         } else if room.is_entered() && !std::mem::replace(&mut room.acquainted, true) {
-            self.tell(Event::Acquainted(key.clone()));
+            self.tell_acquainted(key);
         }
+    }
+
+    /// Says that no more is to come, and of whose people nothing has.
+    fn tell_acquainted(&mut self, key: &RoomKey) {
+        let Some(room) = self.rooms.get(key) else { return };
+        let is_untold = |(node, peer): &(&NodeId, &Peer)| !peer.known && !peer.seeking.told && !self.can_feed(node);
+        let untold: BTreeSet<NodeId> = room.peers.iter().filter(is_untold).map(|(node, _)| *node).collect();
+        // One that died before this node had a room of it was of no interest then: the rooms hear first that it is silent.
+        untold.iter().for_each(|node| self.look_at_reach(*node));
+        self.tell(Event::Acquainted { room: key.clone(), untold });
     }
 
     fn seek_people_of(&mut self, key: &RoomKey, owner: NodeId) {

@@ -1,5 +1,6 @@
 //! The node that serves people dies: others see them as lost for a while, and they go on at any node.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use origo_auth::Identity;
@@ -189,6 +190,51 @@ fn a_room_that_nobody_else_has_makes_nobody_wait() {
     world.miss(0);
     world.run_for(SECOND);
     assert!(world.acquainted_at(1).unwrap() - died <= 400 * MS, "{:?}", world.acquainted_at(1).unwrap() - died);
+}
+
+#[test]
+fn a_node_that_died_with_a_room_of_its_own_is_named_as_one_of_whose_people_nobody_has_told() {
+    for seed in 0..20 {
+        for (since, is_gone) in [(20 * MS, false), (5 * SECOND, true), (15 * SECOND, true)] {
+            let mut world = World::new(4, seed);
+            world.enter(0);
+            world.join(0, "ada", &[1]);
+            world.run_for(SECOND);
+            world.strike(0);
+            if is_gone {
+                world.kill(0);
+            }
+            world.run_for(since);
+            world.enter(1);
+            world.run_for(280 * MS);
+            world.miss(0);
+            world.run_for(SECOND);
+            assert_eq!(world.untold(1), [id(0)].into(), "seed {seed}, {since:?}");
+            // What the rooms do with it they do while it is not heard.
+            let at = world.acquainted_at(1).unwrap();
+            let reach = world.reach(1, 0).into_iter().find(|(told, _)| *told <= at);
+            assert_eq!(reach.map(|(_, reach)| reach), Some(Reach::Silent), "seed {seed}, {since:?}");
+        }
+    }
+}
+
+#[test]
+fn nobody_is_untold_whom_another_node_tells_of_or_who_can_be_heard() {
+    for seed in 0..20 {
+        let mut world = mesh(seed);
+        world.strike(0);
+        world.run_for(50 * MS);
+        world.enter(2);
+        world.run_for(250 * MS);
+        world.miss(0);
+        world.run_for(SECOND);
+        assert_eq!(world.untold(2), BTreeSet::new(), "seed {seed}: node 1 tells of ada and abe");
+
+        let mut world = mesh(seed);
+        world.enter(2);
+        world.run_for(3 * SECOND);
+        assert_eq!(world.untold(2), BTreeSet::new(), "seed {seed}: both tell of their people themselves");
+    }
 }
 
 /// What somebody of the dead node 0 is said to be.

@@ -62,8 +62,17 @@ impl World {
 
     /// When `node` knew whom any node tells of.
     pub fn acquainted_at(&self, node: usize) -> Option<Duration> {
-        let is = |event: &Event| matches!(event, Event::Acquainted(_));
+        let is = |event: &Event| matches!(event, Event::Acquainted { .. });
         self.heard[node].events.iter().find(|(_, event)| is(event)).map(|(at, _)| *at)
+    }
+
+    /// Nodes of whose people nobody had told `node` then.
+    pub fn untold(&self, node: usize) -> BTreeSet<NodeId> {
+        let of = |(_, event): &(Duration, Event)| match event {
+            Event::Acquainted { untold, .. } => Some(untold.clone()),
+            _ => None,
+        };
+        self.heard[node].events.iter().find_map(of).expect("acquainted")
     }
 
     pub fn left(&self, node: usize) -> Vec<(Duration, String, LeaveReason)> {

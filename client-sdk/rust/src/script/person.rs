@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use livekit_protocol as proto;
 use proto::signal_request::Message;
+use proto::signal_response;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -68,14 +69,15 @@ impl<'a> Places<'a> {
 /// The life of one person. Who lost its server comes back as `RTCEngine.ts` of `livekit-client` 2.23 does it: it asks for
 /// its session first, and joins anew once it hears that there is none. The name that it knows is of all servers, and leads
 /// to the next one from then on.
-pub(super) async fn live(stage: &Stage, person: Person) -> PersonRecord {
+pub(super) async fn live(stage: &Stage, mut person: Person) -> PersonRecord {
     let mut record = PersonRecord { identity: person.identity.clone(), ..PersonRecord::default() };
     let leaves = person.leave_ms.map_or(stage.end, |at| stage.at(at)).min(stage.end);
     if person.urls.is_empty() {
         return record;
     }
     sleep_until(stage.at(person.join_ms)).await;
-    let (mut places, mut backoff) = (Places { urls: &person.urls, at: 0 }, Backoff::new(person.seed));
+    let urls = std::mem::take(&mut person.urls);
+    let (mut places, mut backoff) = (Places { urls: &urls, at: 0 }, Backoff::new(person.seed));
     let (mut before, mut resumes) = (None::<String>, false);
     while Instant::now() < leaves {
         let resumed = before.as_deref().filter(|_| resumes);
@@ -89,7 +91,7 @@ pub(super) async fn live(stage: &Stage, person: Person) -> PersonRecord {
             match join(stage, &person, places.here(), before.as_deref()).await {
                 Ok(participant) => {
                     backoff.reset();
-                    match attend(stage, &person, participant, leaves, &mut record, &mut before, &mut places).await {
+                    match attend(stage, &mut person, participant, leaves, &mut record, &mut before, &mut places).await {
                         End::Leaves => break,
                         End::SentOn => {}
                         End::Dropped => {
@@ -180,10 +182,11 @@ async fn answers(url: &str) -> io::Result<()> {
     socket.read_u8().await.map(|_| ())
 }
 
-/// Is there until it goes or the server ends it. `session` becomes the session that it had.
+/// Is there until it goes or the server ends it. `session` becomes the session that it had, and the person's token the one
+/// that it was given last, with which SDKs come back.
 async fn attend(
     stage: &Stage,
-    person: &Person,
+    person: &mut Person,
     participant: Participant,
     leaves: Instant,
     record: &mut PersonRecord,
@@ -221,6 +224,11 @@ async fn attend(
                 Some(Event::Participants(people)) => visit.learn(&people, record),
                 Some(Event::FirstPacket { track, .. }) => _ = visit.flowing.insert(track),
                 Some(Event::KeyframeRequested { .. }) => record.asked.push(unix_us()),
+                Some(Event::Signal(said)) => {
+                    if let Some(signal_response::Message::RefreshToken(token)) = said.message {
+                        person.token = token;
+                    }
+                }
                 Some(Event::Leave(leave)) => {
                     is_sent_on = leave.action() == proto::leave_request::Action::Reconnect;
                 }

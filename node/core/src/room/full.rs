@@ -1,7 +1,6 @@
 //! A node that runs short of something lets no newcomers in. Whoever is in the room already, on whichever node, comes back.
 
-use origo_auth::Identity;
-
+use super::carried::brought;
 use super::context::Context;
 use super::join::JoinError;
 use super::moving::may_have;
@@ -23,6 +22,7 @@ impl Rooms {
     pub(super) fn check_newcomer(&mut self, join: &Join) -> Result<(), JoinError> {
         let names_session =
             join.resume.is_some() || join.successor_of.is_some() || self.context.has_claim(&join.room, &join.identity);
+        let names_session = names_session || brought(&self.context, join).is_some();
         let is_known = |room: &Room| room.sid_of(&join.identity).is_some();
         if names_session || self.rooms.get(&join.room).is_some_and(is_known) {
             return Ok(());
@@ -34,8 +34,8 @@ impl Rooms {
 
 impl Room {
     /// Refuses who turns out to be nobody's return.
-    pub fn check_return(&self, cx: &mut Context, identity: &Identity) -> Result<(), JoinError> {
-        if self.sid_of(identity).is_some() {
+    pub fn check_return(&self, cx: &mut Context, join: &Join) -> Result<(), JoinError> {
+        if cx.full.is_none() || self.sid_of(&join.identity).is_some() || self.goes_on_by_token(cx, join) {
             return Ok(());
         }
         refuse(cx, &self.record.settings.countries)

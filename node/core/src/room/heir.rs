@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use livekit_protocol as proto;
-use origo_auth::{Identity, ParticipantSid, TrackSid};
+use origo_auth::{Identity, ParticipantSid, SessionClaim, TrackSid};
 use origo_cascade_core::TrackRecord;
 use proto::DisconnectReason;
 use proto::leave_request::Action;
@@ -29,11 +29,23 @@ pub(super) struct Inheritance {
     owner_epoch: u32,
     info: proto::ParticipantInfo,
     audience: Audience,
-    /// It was here, and nobody else has it: there is nothing to wait for.
+    /// It was here, or is known by its token alone, and nobody else has it: there is nothing to wait for.
     at_once: bool,
 }
 
 impl Inheritance {
+    /// A session of which nobody knows but the client that brings it along.
+    pub fn brought(session: &SessionClaim, info: proto::ParticipantInfo) -> Self {
+        Self {
+            sid: session.sid,
+            incarnation: session.incarnation,
+            owner_epoch: session.owner_epoch,
+            info,
+            audience: Audience::default(),
+            at_once: true,
+        }
+    }
+
     /// Makes a fresh participant the one that it was. What its application or itself changed since its token was signed
     /// stays so.
     pub fn pass_to(self, local: &mut Participant, now: Instant) {
@@ -72,7 +84,9 @@ impl Room {
         if let Some(local) = self.locals.get(&join.identity) {
             return self.return_of(cx, local.standing, join, claimed);
         }
-        let remote = self.remotes.by_identity.get(&join.identity)?;
+        let Some(remote) = self.remotes.by_identity.get(&join.identity) else {
+            return self.brought_inheritance(cx, join, claimed);
+        };
         // Of whom nothing is heard, and who joins again, comes back: it may have asked another node first.
         let is_unreached = cx.unreached.contains_key(&remote.record.owner);
         if !remote.annex.moves && !is_unreached && claimed != Some(remote.record.sid) {
@@ -187,6 +201,7 @@ impl Room {
             self.subscribe_all(cx, name);
         }
         self.gather_qualities(cx);
+        self.freshen_token(cx, identity);
         true
     }
 

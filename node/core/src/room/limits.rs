@@ -92,6 +92,11 @@ pub const ADMITTED_BYTES_MAX: usize = 64_000;
 pub const TOKEN_INTERVAL: Duration = Duration::from_secs(300);
 /// And is valid this long, so that a client that missed one refresh still comes back (LiveKit's figure).
 pub const TOKEN_VALID: Duration = Duration::from_secs(600);
+/// And this long after something changed that it says: a client publishes a few tracks at once.
+pub const TOKEN_SETTLES: Duration = Duration::from_secs(1);
+/// Bytes of the tracks that a token names. Clients send it in the address of a request, of which servers on the way take
+/// 8 KB; camera, microphone and screen take 400.
+pub const CARRIED_TRACKS_BYTES_MAX: usize = 1_500;
 /// Reliable packets of one publisher that are kept for those who come back.
 pub const HISTORY_PACKETS_MAX: usize = 256;
 /// Bytes of them: a few packets of the largest size.

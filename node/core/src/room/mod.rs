@@ -5,13 +5,14 @@
 //! received tracks (`subscribe`), whom a publisher lets have them (`audience`) and how they are shown (`shown`), which
 //! layers publishers need send (`dynacast`), who speaks (`speakers`), how good connections are (`quality`), coming back
 //! (`resume`, `history`, `token`), going on at another node
-//! (`moving`, `heir`, `returning`), data packets (`data`), faults on request (`simulate`), the server API (`admin`) and
+//! (`moving`, `heir`, `returning`, `carried`), data packets (`data`), faults on request (`simulate`), the server API (`admin`) and
 //! other nodes' participants (`remote`).
 
 mod admin;
 mod annex;
 mod audience;
 mod backup;
+mod carried;
 mod connection;
 mod context;
 mod control;

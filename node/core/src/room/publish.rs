@@ -71,6 +71,7 @@ impl Room {
         self.forget_shown(publication.name);
         if publication.announced {
             self.announce(cx, identity);
+            self.freshen_token(cx, identity);
             self.unsubscribe_all(cx, publication.name);
         }
         self.accept_queued(cx, identity, &publication.cid);
@@ -161,10 +162,13 @@ impl Room {
             return self.take_over_when_whole(cx, identity);
         }
         let Some(publication) = self.carried(identity, track) else { return };
-        publication.announced = true;
+        let was_announced = std::mem::replace(&mut publication.announced, true);
         let name = publication.name;
         self.announce(cx, identity);
         self.subscribe_all(cx, name);
+        if !was_announced {
+            self.freshen_token(cx, identity);
+        }
     }
 
     /// A track by the id that clients know.

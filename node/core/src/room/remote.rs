@@ -146,6 +146,7 @@ impl Room {
             return cx.stats.drop("record", "of a local participant");
         }
         let Some(remote) = Remote::read(record) else { return cx.stats.drop("record", "malformed") };
+        self.untold.remove(&remote.record.owner);
         let identity = remote.record.identity.clone();
         let before = self.remotes.by_identity.get(&identity).map(|known| known.record.sid);
         if before.is_none() && self.remotes.by_identity.len() >= limits::REMOTES_MAX {

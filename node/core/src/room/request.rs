@@ -51,6 +51,7 @@ impl Room {
         let reason = self.change_metadata(identity, &request);
         if reason == Reason::Ok {
             self.announce(cx, identity);
+            self.freshen_token(cx, identity);
             let own = self.locals.get(identity).map(|local| local.info(&cx.config.region));
             self.tell(cx, identity, info::update(own.into_iter().collect()));
         }

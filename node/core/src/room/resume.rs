@@ -29,6 +29,12 @@ impl Departed {
         self.0.push_back((now, info));
     }
 
+    /// Whether a session is among them.
+    pub fn has(&self, sid: ParticipantSid) -> bool {
+        let sid = sid.to_string();
+        self.infos().any(|info| info.sid == sid)
+    }
+
     fn infos(&self) -> impl Iterator<Item = &ParticipantInfo> {
         self.0.iter().map(|(_, info)| info)
     }

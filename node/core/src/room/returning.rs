@@ -2,10 +2,12 @@
 //!
 //! Whoever was let in as somebody new would be seen to leave and to join.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
-use origo_auth::{Identity, ParticipantSid};
+use origo_auth::{Identity, NodeId, ParticipantSid};
 
+use super::carried::brought;
 use super::context::Context;
 use super::room::Room;
 use super::{Join, limits};
@@ -42,7 +44,8 @@ impl Room {
     /// Has a client wait for the session that it knows, if that may still be told of; else gives it back.
     pub fn await_session(&mut self, cx: &mut Context, join: Join) -> Option<Join> {
         let may_come = !self.returning.acquainted && self.sid_of(&join.identity).is_none();
-        if !may_come || self.session_of(cx, &join).is_none() {
+        let knows_session = self.session_of(cx, &join).is_some() || brought(cx, &join).is_some();
+        if !may_come || !knows_session {
             return Some(join);
         }
         let until = cx.now + limits::SESSION_AWAITED;
@@ -51,9 +54,10 @@ impl Room {
         None
     }
 
-    /// Everybody is known whom any node tells of: nobody waits any longer.
-    pub fn acquaint(&mut self, cx: &mut Context) {
+    /// Everybody is known whom any node tells of: nobody waits any longer. Of the people of some nodes nobody tells.
+    pub fn acquaint(&mut self, cx: &mut Context, untold: BTreeSet<NodeId>) {
         self.returning.acquainted = true;
+        self.untold = untold;
         self.let_return(cx, |_, _| true);
     }
 

@@ -57,6 +57,8 @@ pub(super) struct Room {
     pub seating: BTreeMap<Identity, (Join, Instant)>,
     /// Clients that come back to sessions of which nobody has told yet.
     pub returning: Returning,
+    /// Nodes that had the room and could not be heard when this one came, and of whose people nobody has told.
+    pub untold: BTreeSet<NodeId>,
     /// When its counts were last told, and whether they have changed since.
     counts_told: Instant,
     counts_changed: bool,
@@ -85,6 +87,7 @@ impl Room {
             qualities_at: None,
             seating: BTreeMap::new(),
             returning: Returning::default(),
+            untold: BTreeSet::new(),
             counts_told: cx.now,
             counts_changed: false,
         }

@@ -233,7 +233,7 @@ impl Rooms {
                 room.set_record(cx, record);
                 room.go_live(cx);
             }),
-            cascade::Event::Acquainted(room) => self.in_room(&room, |room, cx| room.acquaint(cx)),
+            cascade::Event::Acquainted { room, untold } => self.in_room(&room, |room, cx| room.acquaint(cx, untold)),
             cascade::Event::Reach { node, reach } => return self.reach(node, reach),
             cascade::Event::RoomChanged(record) => {
                 self.in_room(&record.room.clone(), |room, cx| room.set_record(cx, record))
@@ -281,6 +281,12 @@ impl Rooms {
             Reach::Well => self.context.unreached.remove(&node),
             _ => self.context.unreached.insert(node, reach),
         };
+        // A node that is heard tells of its people itself.
+        if reach == Reach::Well {
+            for room in self.rooms.values_mut() {
+                room.untold.remove(&node);
+            }
+        }
         for room in self.rooms.values_mut().filter(|room| room.remotes.has_people_of(node)) {
             room.gather_qualities(&mut self.context);
         }

@@ -23,7 +23,7 @@ impl Room {
         if let Some(sid) = join.resume {
             return self.resume_elsewhere(cx, &join, sid);
         }
-        self.check_return(cx, &join.identity)?;
+        self.check_return(cx, &join)?;
         join::check_country(cx, &self.key, &self.record.settings.countries)?;
         self.check_limit(&join.identity)?;
         let (max, identity) = (self.record.settings.max_participants, join.identity.clone());

@@ -2,6 +2,7 @@
 
 use origo_auth::{Claims, Identity};
 
+use super::carried::carried;
 use super::context::Context;
 use super::room::Room;
 use super::{Output, limits};
@@ -21,9 +22,18 @@ impl Room {
             metadata: local.metadata.clone(),
             attributes: local.attributes.clone(),
             video,
+            origo_session: Some(carried(cx, local)),
             ..local.claims.clone()
         };
         cx.output(Output::RefreshToken { session: local.session.socket, claims: Box::new(claims) });
+        cx.wake(&self.key, at);
+    }
+
+    /// What a participant's token says has changed: it is given another one in a moment, whatever else changes until then.
+    pub fn freshen_token(&mut self, cx: &mut Context, identity: &Identity) {
+        let at = cx.now + limits::TOKEN_SETTLES;
+        let Some(local) = self.locals.get_mut(identity).filter(|local| local.session.token_at > at) else { return };
+        local.session.token_at = at;
         cx.wake(&self.key, at);
     }
 

@@ -123,7 +123,7 @@ fn a_client_whose_session_nobody_knows_comes_in_as_soon_as_that_is_clear_and_in_
         world.pass(limits::SESSION_AWAITED - Duration::from_millis(1));
         assert!(!is_in(&world, back));
         if tells {
-            world.input(2, Input::Mesh(cascade::Event::Acquainted(room_key())));
+            world.input(2, Input::Mesh(cascade::Event::Acquainted { room: room_key(), untold: Default::default() }));
         } else {
             world.pass(Duration::from_millis(1));
         }

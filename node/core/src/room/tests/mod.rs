@@ -3,6 +3,7 @@
 
 mod admin;
 mod backup;
+mod carried;
 mod data;
 mod deaths;
 mod full;

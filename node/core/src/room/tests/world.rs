@@ -53,6 +53,8 @@ pub struct World {
     pub is_mute: bool,
     /// A mesh in which nodes are yet to tell who is in a room.
     pub is_slow: bool,
+    /// Nodes whose people nobody tells of any more.
+    dead: BTreeSet<usize>,
     /// What applications are told.
     pub notices: Vec<proto::WebhookEvent>,
     /// The order of speakers that the worker of each node last heard.
@@ -132,6 +134,7 @@ impl World {
             wants: Vec::new(),
             is_mute: false,
             is_slow: false,
+            dead: BTreeSet::new(),
             speakers: BTreeMap::new(),
             answers: Vec::new(),
             notices: Vec::new(),
@@ -255,6 +258,25 @@ impl World {
         self.input(node, Input::Mesh(cascade::Event::Reach { node: node_id(of), reach }));
     }
 
+    /// A node is dead, and what others knew of its people is lost.
+    pub fn lose(&mut self, node: usize) {
+        self.dead.insert(node);
+        self.timeouts[node] = self.now + Duration::from_secs(86_400);
+        self.records.retain(|_, (owner, _)| *owner != node);
+        for other in (0..self.nodes.len()).filter(|other| *other != node) {
+            self.reach(other, node, cascade::cascade::Reach::Silent);
+        }
+    }
+
+    /// What a client's last token says.
+    pub fn token(&self, client: Client) -> Claims {
+        let tokens = self.deeds(client).iter().rev().filter_map(|deed| match deed {
+            Deed::Token(claims) => Some((**claims).clone()),
+            _ => None,
+        });
+        tokens.into_iter().next().expect("a token")
+    }
+
     /// What a client was told of another one's connection, in order.
     pub fn qualities(&self, client: Client, sid: &str) -> Vec<proto::ConnectionQuality> {
         let updates = self.said(client).filter_map(|said| match said {
@@ -309,6 +331,9 @@ impl World {
     }
 
     fn take(&mut self, node: usize, input: Input) {
+        if self.dead.contains(&node) {
+            return;
+        }
         let unix_ms = BEGIN_MS + (self.now - self.begin).as_millis() as u64;
         self.nodes[node].handle_input(self.now, unix_ms, input);
         loop {
@@ -396,7 +421,9 @@ impl World {
             let participants = if self.is_slow { Vec::new() } else { participants };
             self.events.push_back((from, cascade::Event::Entered { record, participants }));
             if !self.is_slow {
-                self.events.push_back((from, cascade::Event::Acquainted(room)));
+                let dead = self.dead.iter().filter(|node| self.present.contains(&(room.clone(), **node)));
+                let untold = dead.map(|node| node_id(*node)).collect();
+                self.events.push_back((from, cascade::Event::Acquainted { room, untold }));
             }
         }
     }
