@@ -61,6 +61,9 @@ pub struct SessionClaim {
     pub owner_epoch: u32,
     /// When it joined, unix milliseconds.
     pub joined_ms: u64,
+    /// What nodes add to the numbers that it gives its reliable packets.
+    #[serde(default)]
+    pub sequence_base: u32,
     /// Tracks that others know of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tracks: Vec<TrackClaim>,
@@ -104,6 +107,7 @@ mod tests {
             incarnation: NOW,
             owner_epoch: 2,
             joined_ms: 1_000 * NOW,
+            sequence_base: 0,
             tracks: vec![TrackClaim {
                 sid: "TR_23456789ABCD".parse().unwrap(),
                 kind: 1,

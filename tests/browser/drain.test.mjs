@@ -64,14 +64,42 @@ async function bundle() {
 function equipToWatch() {
   window.left = [];
   window.moves = [];
-  /** Notes who is seen to leave the room that the page is in. */
+  window.numbers = [];
+  window.stories = {};
+  /** Notes who is seen to leave the room that the page is in, and what is said there. */
   window.note = (room) => {
+    room.registerTextStreamHandler('story', (reader, { identity }) => {
+      window.stories[identity] = reader.readAll().catch(String);
+    });
+    room.on('dataReceived', (payload, from, kind, topic) => {
+      if (room === window.room && topic === 'numbers') window.numbers.push(Number(new TextDecoder().decode(payload)));
+    });
     room.on('participantDisconnected', ({ identity }) => {
       if (room === window.room) window.left.push(identity);
     });
     room.on('disconnected', () => {
       if (room === window.room) window.left.push('self');
     });
+  };
+  /** Says numbers to somebody, each in a packet of its own and all in one stream, until `hush`, which tells the last. */
+  window.talk = async (to) => {
+    const whom = { destinationIdentities: [to] };
+    const writer = await window.room.localParticipant.streamText({ topic: 'story', ...whom });
+    let [last, hushed] = [0, false];
+    const talked = (async () => {
+      for (; !hushed; await window.pause(50)) {
+        last += 1;
+        await writer.write(`${last} `);
+        const payload = new TextEncoder().encode(String(last));
+        await window.room.localParticipant.publishData(payload, { reliable: true, topic: 'numbers', ...whom });
+      }
+      await writer.close();
+      return last;
+    })();
+    window.hush = () => {
+      hushed = true;
+      return talked;
+    };
   };
   /**
    * Watches a source of somebody, on whichever session it comes, until `stop`: the longest time without a further frame
@@ -181,6 +209,24 @@ const told = (guest) =>
     return { figures, sids, tracks: tracks.sort(), left: window.left, moves: window.moves.splice(0) };
   });
 
+/** Two say numbers to each other in packets and in a stream, through all that happens until what this gives is called. */
+async function talk(one, other) {
+  const pairs = [[one, other], [other, one]];
+  for (const { page } of [one, other]) await page.evaluate(() => void Object.assign(window, { numbers: [], stories: {} }));
+  for (const [from, to] of pairs) await from.page.evaluate((to) => window.talk(to), to.name);
+  return async () => {
+    for (const [from, to] of pairs) {
+      const last = await from.page.evaluate(() => window.hush());
+      const all = Array.from({ length: last }, (_, index) => index + 1);
+      const story = await to.page.evaluate((from) => window.stories[from], from.name);
+      assert.equal(story, all.map((number) => `${number} `).join(''), `the stream of ${from.name} is whole`);
+      await to.page.evaluate((last) => window.until('numbers', () => window.numbers.includes(last), 10_000), last);
+      assert.deepEqual(await to.page.evaluate(() => window.numbers), all, `each packet of ${from.name} came once, in order`);
+      console.log(`  ${to.name} got ${last} packets of ${from.name}, and a stream of as many parts`);
+    }
+  };
+}
+
 const leave = (guest) =>
   guest.page.evaluate(async () => {
     await window.room?.disconnect();
@@ -196,6 +242,7 @@ test('all nodes are upgraded during a call, one after the other', { timeout: 150
   await Promise.all([ann, bob, cara].map(publish));
   const everybody = ['ann', 'bob', 'cara'];
   const before = await Promise.all([ann, bob, cara].map((guest) => watch(guest, everybody.filter((name) => name !== guest.name))));
+  const hush = await talk(ann, bob);
 
   for (const node of mesh.nodes) {
     const begunAt = performance.now();
@@ -210,6 +257,7 @@ test('all nodes are upgraded during a call, one after the other', { timeout: 150
   }
 
   await new Promise((resolve) => setTimeout(resolve, 1_000));
+  await hush();
   const [a, b, c] = await Promise.all([told(ann), told(bob), told(cara)]);
   for (const [guest, seen] of [['ann', a], ['bob', b], ['cara', c]]) {
     console.log(`${guest} moved ${seen.moves.map(({ from, to }) => `${from} > ${to}`).join(', ') || 'as the SDK does'}`);
@@ -233,9 +281,12 @@ test('a node is killed: who was there is back in a second, and nobody sees it le
   await Promise.all([join(ann, room, 'frankfurt'), join(bob, room, 'london')]);
   await Promise.all([ann, bob].map(publish));
   const before = await Promise.all([watch(ann, ['bob']), watch(bob, ['ann'])]);
+  const hush = await talk(ann, bob);
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
   mesh.nodes[0].process.kill('SIGKILL');
   await ann.page.evaluate(() => window.until('move', () => window.moves.length > 0, 10_000));
   await new Promise((resolve) => setTimeout(resolve, 6_000));
+  await hush();
   const [a, b] = await Promise.all([told(ann), told(bob)]);
   console.log(`ann moved ${JSON.stringify(a.moves)}`);
   for (const [guest, seen] of [['ann', a], ['bob', b]]) {
@@ -281,11 +332,13 @@ test('a node stands still and closes no socket: who was there is elsewhere long 
   await Promise.all([join(ann, room, 'london'), join(bob, room, 'virginia')]);
   await Promise.all([ann, bob].map(publish));
   const before = await Promise.all([watch(ann, ['bob']), watch(bob, ['ann'])]);
+  const hush = await talk(ann, bob);
   const stoodAt = await ann.page.evaluate(() => Math.round(performance.now()));
   still.process.kill('SIGSTOP');
   try {
     await ann.page.evaluate(() => window.until('move', () => window.moves.length > 0, 10_000));
     await new Promise((resolve) => setTimeout(resolve, 4_000));
+    await hush();
     const [a, b] = await Promise.all([told(ann), told(bob)]);
     console.log(`ann moved ${JSON.stringify(a.moves.map((move) => ({ ...move, at: move.at - stoodAt })))}`);
     for (const [guest, seen] of [['ann', a], ['bob', b]]) {

@@ -90,6 +90,9 @@ pub enum Input {
     },
     /// A data packet of a local participant, for all nodes of the room.
     Data(RoomData),
+    /// Somebody comes into a room that is new here and was in it at another node: what its publishers sent last is of
+    /// interest too, and is told as [`Event::EarlierData`].
+    CatchUp(RoomKey),
     /// This node is a home of a room that nobody is in yet: its record stands for that long without anybody.
     Keep {
         /// The room.
@@ -390,6 +393,9 @@ pub enum Event {
     },
     /// A data packet from another node, for the local participants.
     Data(RoomData),
+    /// A reliable one that its publisher sent before this node knew of it, after [`Input::CatchUp`]: for those who were in
+    /// the room already, at another node.
+    EarlierData(RoomData),
     /// Reliable packets of a participant on another node are lost for good; those after them follow.
     DataLost {
         /// Its room.

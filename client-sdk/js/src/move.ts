@@ -1,11 +1,12 @@
 // Keeps a call alive: moves it to another node when its own asks for that, or is gone.
 import { RoomEvent, type ReconnectContext, type ReconnectPolicy, type Room, type RoomOptions } from 'livekit-client';
 import { httpAddress } from './address.js';
+import { Arriving, Carry } from './carry.js';
 import type { Connection } from './connect.js';
 import { Arrivals, Pulse, TICK_MS } from './pulse.js';
 import { route, type RouteNode } from './route.js';
 import { Streams, whileBusy } from './streams.js';
-import { adopt, begin, changeOver, flows, type Pair } from './successor.js';
+import { adopt, begin, changeOver, flows, successorUrl, type Pair } from './successor.js';
 import { newestToken } from './token.js';
 
 /** Topic of the packet by which a node asks its client to go on at another one. */
@@ -17,10 +18,9 @@ const LIVES_MS = 5_000;
 /** How long an old session sends on beside its successor: the others need a keyframe of each picture, and the report of
  * each sound, which Chromium sends 2.44 to 2.48 s after it began (measured), to go over without a packet lost. */
 const SENDS_ON_MS = 3_000;
-/** What a stream that is being sent may still take: from its successor on, others take nothing of the old session. The
- * node waits for 10 s. */
+/** What a stream that is being sent may still take; what takes longer goes on in the successor. The node waits for 10 s. */
 const SENDS_OUT_MS = 5_000;
-/** What a stream that comes may still take, once the old session is of no other use. */
+/** What a stream that comes may still take, once the old session is of no other use, where it cannot go on in the successor. */
 const GETS_OUT_MS = 6_000;
 /** How often the second choice is asked for a sign of life, so that the way there is open. */
 const WARM_EVERY_MS = 20_000;
@@ -63,7 +63,7 @@ export function readMove(payload: Uint8Array, topic: string | undefined): { node
 }
 
 /** Follows a connection, and each one that it becomes, until the call ends. */
-export function follow(connection: Connection, cut: CutWatch, options: MoveOptions): void {
+export function follow(connection: Connection, cut: CutWatch, options: MoveOptions, carry = new Carry(connection.room)): void {
   const { room } = connection;
   const streams = new Streams(room);
   let moving = false;
@@ -89,10 +89,10 @@ export function follow(connection: Connection, cut: CutWatch, options: MoveOptio
     moving = true;
     try {
       if (!isDead) await whileBusy(() => streams.sends, SENDS_OUT_MS);
-      const { moved, data } = await succeed(connection, node, why, isDead, options, lives);
+      const { moved, arriving } = await succeed(connection, carry, node, why, isDead, options, lives);
       stop();
       options.onMove(moved, connection);
-      data.release();
+      arriving.release();
     } catch {
       moving = false;
       return false;
@@ -141,25 +141,33 @@ export function follow(connection: Connection, cut: CutWatch, options: MoveOptio
 
 async function succeed(
   before: Connection,
+  carry: Carry,
   node: { id: string; region: string; url: string },
   why: string,
   isDead: boolean,
   options: MoveOptions,
   lives?: AbortSignal,
-): Promise<{ moved: Connection; data: DataBridge }> {
+): Promise<{ moved: Connection; arriving: Arriving }> {
   const cut = new CutWatch(options.roomOptions.reconnectPolicy as ReconnectPolicy);
   const room = options.room({ ...options.roomOptions, reconnectPolicy: cut });
+  const next = new Carry(room);
   let pairs: Pair[] = [];
-  const data = new DataBridge(before.room, room);
+  const arriving = new Arriving(before.room, room, carry);
   try {
     // What a dead node sent stands still: each track goes over as soon as it is here.
     const keep = isDead ? adopt(before.room, room) : null;
+    if (isDead) carry.hold();
     const token = newestToken(before.room) ?? options.token;
-    await begin(before.room, room, node.url, token, options.connectOptions, lives);
+    await begin(before.room, room, node.url, token, options.connectOptions, lives, carry.received);
     keep?.();
+    arriving.connected(successorUrl(node.url, before.room.localParticipant.sid));
+    // From here on others take the new session for this one, and nothing of the old.
+    carry.hold();
     if (!isDead) pairs = await flows(before.room, room);
+    await carry.handOver(room);
   } catch (thrown) {
-    data.end();
+    arriving.end();
+    carry.release();
     await room.disconnect(false).catch(() => undefined);
     throw thrown;
   }
@@ -170,38 +178,8 @@ async function succeed(
     room,
     node: { id: node.id, region: node.region, url: node.url, distanceKm: null, rttMs: null, why },
   };
-  follow(moved, cut, options);
-  return { moved, data };
-}
-
-/** Packets that came to the new session alone while there were two are told again once the application listens there. */
-class DataBridge {
-  private readonly seen = new Set<string>();
-  private readonly kept: { key: string; args: unknown[] }[] = [];
-  private readonly onOld = (...args: unknown[]) => void this.seen.add(keyOf(args));
-  private readonly onNew = (...args: unknown[]) => void this.kept.push({ key: keyOf(args), args });
-
-  constructor(private readonly old: Room, private readonly now: Room) {
-    old.on(RoomEvent.DataReceived, this.onOld);
-    now.on(RoomEvent.DataReceived, this.onNew);
-  }
-
-  release(): void {
-    this.end();
-    for (const { key, args } of this.kept) {
-      if (!this.seen.has(key)) this.now.emit(RoomEvent.DataReceived, ...(args as never as [Uint8Array<ArrayBuffer>]));
-    }
-  }
-
-  end(): void {
-    this.old.off(RoomEvent.DataReceived, this.onOld);
-    this.now.off(RoomEvent.DataReceived, this.onNew);
-  }
-}
-
-function keyOf([payload, participant, , topic]: unknown[]): string {
-  const identity = (participant as { identity?: string } | undefined)?.identity ?? '';
-  return `${identity}\n${topic as string}\n${(payload as Uint8Array).join(',')}`;
+  follow(moved, cut, options, next);
+  return { moved, arriving };
 }
 
 async function answers(ask: typeof fetch, url: string, withinMs = ANSWER_MS): Promise<boolean> {

@@ -14,9 +14,9 @@ const LOOK_EVERY_MS = 20;
 /** Sound that came by then fills the jitter buffer. */
 const SOUND_PACKETS = 5;
 
-/** A server URL that says so; `of` is the old session's participant sid. */
-export function successorUrl(url: string, of = '1'): string {
-  return `${wsAddress(url)}?${PARAMETER}=${encodeURIComponent(of)}`;
+/** A server URL that says so; `of` is the old session's participant sid, and `received` what it got of data. */
+export function successorUrl(url: string, of = '1', received: Record<string, string> = {}): string {
+  return `${wsAddress(url)}?${new URLSearchParams({ [PARAMETER]: of, ...received }).toString()}`;
 }
 
 /** What of an old session flows in its successor, element by element. */
@@ -28,7 +28,7 @@ export interface Pair {
 }
 
 /** Connects the successor and publishes in it what the old session publishes; not if the old one is seen to live before the
- * successor is connected. */
+ * successor is connected. `received` tells the node how far data has come. */
 export async function begin(
   old: Room,
   room: Room,
@@ -36,11 +36,12 @@ export async function begin(
   token: string,
   options: RoomConnectOptions,
   lives?: AbortSignal,
+  received: Record<string, string> = {},
 ): Promise<void> {
   const giveUp = () => void room.disconnect(false);
   lives?.addEventListener('abort', giveUp, { once: true });
   try {
-    await room.connect(successorUrl(url, old.localParticipant.sid), token, options);
+    await room.connect(successorUrl(url, old.localParticipant.sid, received), token, options);
   } finally {
     lives?.removeEventListener('abort', giveUp);
   }

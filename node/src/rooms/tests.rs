@@ -80,6 +80,7 @@ impl World {
             can_be_sent_on: true,
             can_succeed: false,
             successor_of: None,
+            received: None,
             may_be_led: false,
             resume: None,
             offer: None,

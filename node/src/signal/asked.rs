@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use livekit_protocol as proto;
 use origo_auth::{Claims, Identity, ParticipantSid, ProjectId, RoomKey};
 use origo_node_core::SessionId;
-use origo_node_core::room::Join;
+use origo_node_core::room::{Join, Received};
 
 /// The longest metadata, and the longest sum of all attributes, that a client may bring along, bytes: all of it goes
 /// to everybody in the room. LiveKit's default.
@@ -38,6 +38,9 @@ pub(super) enum AskedError {
     /// The `attributes` of v0 are no base64url of a JSON object of strings.
     #[error("`attributes` is not base64url of a JSON object of strings")]
     Attributes,
+    /// What a client says of the reliable data of its session at another node.
+    #[error("`{0}` is no list of `<participant sid>:<value>`, separated by commas")]
+    Received(&'static str),
 }
 
 /// A join as the client asks for it.
@@ -53,6 +56,8 @@ pub(super) struct Asked {
     pub(super) can_succeed: bool,
     /// This session is the successor of one at another node.
     pub(super) successor_of: Option<ParticipantSid>,
+    /// What it got of reliable data in that one.
+    pub(super) received: Option<Received>,
     /// The client wants to go on with a session; its id as the client gave it.
     pub(super) resume: Option<String>,
     pub(super) offer: Option<proto::SessionDescription>,
@@ -101,6 +106,7 @@ impl Asked {
             can_be_sent_on: true,
             can_succeed: self.can_succeed,
             successor_of: self.successor_of,
+            received: self.received,
             may_be_led: true,
             disable_ice_lite: self.disable_ice_lite,
             // A session that was never given out is as good as one that is gone: the client joins anew.

@@ -20,7 +20,7 @@ use tracing::Instrument;
 use super::asked::{Asked, AskedError};
 use super::frame::FRAME_BYTES_MAX;
 use super::led::Led;
-use super::{join_request, query, socket};
+use super::{join_request, query, received, socket};
 use crate::http::{ClientAddress, Parameters, Surface, authorize};
 use crate::overload::RETRY_AFTER_S;
 use crate::rooms::{Elsewhere, Refusal};
@@ -178,10 +178,11 @@ fn read(path: &str, parameters: &Parameters) -> Result<Asked, AskedError> {
         None if path.starts_with(V1) => Err(AskedError::NoJoinRequest),
         None => query::read(parameters),
     };
-    // SDKs pass the parameters of their server URL on, and know nothing of this one.
+    // SDKs pass the parameters of their server URL on, and know nothing of these.
     let successor = parameters.get(SUCCESSOR);
     let successor_of = successor.and_then(|sid| sid.parse().ok());
-    asked.map(|asked| Asked { can_succeed: successor.is_some(), successor_of, ..asked })
+    let received = received::read(parameters)?;
+    asked.map(|asked| Asked { can_succeed: successor.is_some(), successor_of, received, ..asked })
 }
 
 /// A token that holds but names nobody or no room is the caller's mistake, not a lack of rights.

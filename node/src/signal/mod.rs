@@ -11,6 +11,7 @@ mod livekit;
 mod offer;
 mod over_http;
 mod query;
+mod received;
 mod resource;
 mod sdpfrag;
 mod socket;

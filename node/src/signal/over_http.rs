@@ -219,6 +219,7 @@ fn join(surface: &Surface, claims: Claims, owner: &Owner) -> Join {
         can_be_sent_on: false,
         can_succeed: false,
         successor_of: None,
+        received: None,
         may_be_led: false,
         resume: None,
         offer: None,

@@ -33,6 +33,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const ASK_SPACING: Duration = Duration::from_millis(250);
 /// Whoever asks in vain waits longer, up to this many times twice as long.
 const DOUBLINGS_MAX: u32 = 3;
+/// How many packets of a publisher that came before are caught up with at most, for people who were in the room at another
+/// node: what a file transfer sends while they move.
+const CAUGHT_UP_MAX: u64 = 256;
 /// Publishers of one room on other nodes whose place is remembered.
 const INFLOWS_MAX: usize = 20_000;
 
@@ -45,6 +48,8 @@ pub(super) struct Data {
     inflows: BTreeMap<ParticipantSid, Inflow>,
     /// A timer is set.
     looking: bool,
+    /// Of publishers that are new here, what they sent before is asked for too.
+    catches_up: bool,
 }
 
 #[derive(Debug, Default)]
@@ -67,8 +72,12 @@ struct Kept {
 struct Inflow {
     /// The publisher's node.
     from: NodeId,
+    /// How often the publisher had gone on at another node by then: a node to which it comes back counts anew.
+    epoch: u32,
     /// Number of the packet that comes next; 0 until the publisher's record tells where its data begins for us.
     next: u64,
+    /// Number of the last packet that was sent before the publisher was known here.
+    earlier: u64,
     /// The highest number that there is, as far as we know.
     seen: u64,
     /// When the last packet came in turn, or was asked for.
@@ -127,6 +136,11 @@ impl Outflow {
 }
 
 impl Inflow {
+    /// A publisher of which nothing is known but its node.
+    fn new(from: NodeId, epoch: u32, seen: u64, now: Instant) -> Self {
+        Self { from, epoch, next: 0, earlier: 0, seen, moved: now, asks: 0, asked: None }
+    }
+
     fn is_behind(&self) -> bool {
         self.next != 0 && self.seen >= self.next
     }
@@ -177,7 +191,7 @@ impl Cascade {
             return self.tell(Event::Data(data));
         }
         let (now, number) = (self.now, data.number);
-        let fresh = Inflow { from, next: 0, seen: 0, moved: now, asks: 0, asked: None };
+        let fresh = Inflow::new(from, 0, 0, now);
         let Some(inflow) = room.data.discover(data.publisher, fresh) else {
             self.counters.over_limit += 1;
             return;
@@ -195,25 +209,44 @@ impl Cascade {
             self.counters.data_again += 1;
             return;
         }
-        inflow.next += 1;
+        inflow.next = inflow.next.saturating_add(1);
         inflow.note_progress(now);
-        self.tell(Event::Data(data));
+        let is_earlier = number <= inflow.earlier;
+        self.tell(if is_earlier { Event::EarlierData(data) } else { Event::Data(data) });
+    }
+
+    /// People come into a new room who were in it elsewhere.
+    pub(super) fn catch_up(&mut self, key: &RoomKey) {
+        match self.rooms.get_mut(key) {
+            Some(room) => room.data.catches_up = true,
+            None => self.counters.ask_without_room += 1,
+        }
     }
 
     /// A participant's record says how much it has sent: what comes after is for us.
-    pub(super) fn begin_data(&mut self, from: NodeId, key: &RoomKey, publisher: ParticipantSid, last: u64) {
+    pub(super) fn begin_data(
+        &mut self,
+        from: NodeId,
+        key: &RoomKey,
+        (publisher, epoch): (ParticipantSid, u32),
+        last: u64,
+    ) {
         let now = self.now;
         let Some(room) = self.rooms.get_mut(key) else { return };
-        let fresh = Inflow { from, next: 0, seen: last, moved: now, asks: 0, asked: None };
+        let catches_up = room.data.catches_up;
+        let fresh = Inflow::new(from, epoch, last, now);
         let Some(inflow) = room.data.discover(publisher, fresh) else {
             self.counters.over_limit += 1;
             return;
         };
-        if inflow.from != from {
-            *inflow = Inflow { from, next: 0, seen: last, moved: now, asks: 0, asked: None };
+        if inflow.from != from || inflow.next != 0 && inflow.epoch != epoch {
+            *inflow = Inflow::new(from, epoch, last, now);
         }
+        inflow.epoch = epoch;
         if inflow.next == 0 {
-            inflow.next = last + 1;
+            let back = if catches_up { last.min(CAUGHT_UP_MAX) } else { 0 };
+            inflow.earlier = last;
+            inflow.next = last.saturating_add(1) - back;
             if inflow.is_behind() {
                 self.ask_for_data(key, publisher);
             }
@@ -278,11 +311,14 @@ impl Cascade {
         let Some(inflow) = inflow.filter(|inflow| inflow.next != 0 && inflow.next < message.next) else {
             return Ok(());
         };
+        let was_for_us = message.next > inflow.earlier.saturating_add(1);
         inflow.next = message.next;
         inflow.note_progress(now);
         let is_behind = inflow.is_behind();
-        self.counters.data_lost += 1;
-        self.tell(Event::DataLost { room: key.clone(), publisher });
+        if was_for_us {
+            self.counters.data_lost += 1;
+            self.tell(Event::DataLost { room: key.clone(), publisher });
+        }
         if is_behind {
             self.send_ask(&key, publisher);
         }

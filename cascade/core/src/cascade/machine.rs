@@ -141,6 +141,7 @@ impl Cascade {
             Input::Withdraw { room, identity, sid, reason } => self.withdraw(&room, &identity, sid, reason),
             Input::Want { room, track, layers } => self.want(room, track, layers),
             Input::Data(data) => self.send_data(data),
+            Input::CatchUp(room) => self.catch_up(&room),
             Input::Keep { record, stays } => self.keep_room(record, stays),
             Input::Describe { room, metadata } => self.describe_room(&room, metadata),
             Input::Release(room) => self.release_room(&room),

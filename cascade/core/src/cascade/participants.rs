@@ -82,6 +82,7 @@ impl Cascade {
         let (last_data, age) = (message.data, Duration::from_millis(message.age_ms));
         let record = record_of(message, from)?;
         let (key, identity, sid) = (record.room.clone(), record.identity.clone(), record.sid);
+        let epoch = record.owner_epoch;
         if !self.rooms.contains_key(&key) {
             self.send_exit(from, &key);
             return Ok(());
@@ -95,7 +96,7 @@ impl Cascade {
         let Some(room) = self.rooms.get_mut(&key) else { return Ok(()) };
         if room.remote.get(&identity).is_some_and(|taken| taken.owner == from && taken.sid == sid) {
             room.hearsay.forget(&identity);
-            self.begin_data(from, &key, sid, last_data);
+            self.begin_data(from, &key, (sid, epoch), last_data);
         }
         Ok(())
     }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use origo_auth::ParticipantSid;
 use origo_cascade_core::cascade::RoomData;
-use origo_cascade_core::{Event, Input, LeaveReason};
+use origo_cascade_core::{Event, Input, LeaveReason, ParticipantRecord};
 use proptest::prelude::*;
 
-use super::world::{World, room, sid_of};
+use super::world::{World, participant, room, sid_of};
 
 const SECOND: Duration = Duration::from_secs(1);
 const DATA_AGAIN: u64 = 15;
@@ -297,4 +297,79 @@ proptest! {
             }
         }
     }
+}
+
+/// What a node heard of what was sent before it knew of the publisher.
+fn heard_of_before(world: &World, node: usize, publisher: ParticipantSid) -> Vec<u32> {
+    let of = |event: &Event| match event {
+        Event::EarlierData(data) if data.publisher == publisher => Some(number_in(&data.packet)),
+        _ => None,
+    };
+    world.heard[node].events.iter().filter_map(|(_, event)| of(event)).collect()
+}
+
+/// A node that comes into the room after ada has sent `sent` packets of `length`, and may catch up.
+fn late(sent: u32, length: usize, catches_up: bool) -> World {
+    let mut world = World::new(2, 41);
+    world.enter(0);
+    world.join(0, "ada", &[]);
+    for number in 0..sent {
+        send(&mut world, 0, "ada", number, length);
+    }
+    world.run_for(SECOND);
+    world.enter(1);
+    if catches_up {
+        world.ask(1, Input::CatchUp(room()));
+    }
+    world.run_for(SECOND);
+    for number in sent..sent + 3 {
+        send(&mut world, 0, "ada", number, 100);
+    }
+    world.run_for(SECOND);
+    world
+}
+
+#[test]
+fn a_node_to_which_people_come_back_hears_what_was_sent_before_apart_from_what_follows() {
+    let world = late(10, 100, true);
+    assert_eq!(heard_of_before(&world, 1, sid_of("ada0")), (0..10).collect::<Vec<_>>());
+    assert_eq!(heard(&world, 1, sid_of("ada0")), numbers(10..13));
+}
+
+#[test]
+fn any_other_node_hears_what_follows_alone() {
+    let world = late(10, 100, false);
+    assert!(heard_of_before(&world, 1, sid_of("ada0")).is_empty());
+    assert_eq!(heard(&world, 1, sid_of("ada0")), numbers(10..13));
+}
+
+#[test]
+fn what_is_not_kept_of_before_is_not_told_as_lost() {
+    let world = late(200, 64_000, true);
+    let before = heard_of_before(&world, 1, sid_of("ada0"));
+    assert!((50..70).contains(&before.len()), "4 MiB are kept, and {} packets came", before.len());
+    assert_eq!(before.last(), Some(&199));
+    assert_eq!(heard(&world, 1, sid_of("ada0")), numbers(200..203));
+}
+
+#[test]
+fn a_participant_that_comes_back_to_a_node_that_began_anew_is_heard_from_its_first_packet_on() {
+    let mut world = two();
+    for number in 0..20 {
+        send(&mut world, 0, "ada", number, 100);
+    }
+    world.run_for(SECOND);
+    let record = |epoch: u32| ParticipantRecord { owner_epoch: epoch, ..participant("ada", "ada0", &[]) };
+    world.ask(1, Input::Publish(record(1)));
+    world.run_for(SECOND);
+    world.ask(0, Input::Exit(room()));
+    world.run_for(SECOND);
+    world.enter(0);
+    world.ask(0, Input::Publish(record(2)));
+    world.run_for(SECOND);
+    for number in 20..30 {
+        send(&mut world, 0, "ada", number, 100);
+    }
+    world.run_for(SECOND);
+    assert_eq!(heard(&world, 1, sid_of("ada0")), numbers(0..30));
 }

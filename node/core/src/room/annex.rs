@@ -18,6 +18,8 @@ pub(super) struct Annex {
     verdict: Option<Verdict>,
     /// It was told to go on at another node, which may take it over.
     pub moves: bool,
+    /// What its node adds to the numbers that it gives its reliable packets.
+    pub sequence_base: u32,
 }
 
 /// Its protobuf. The tags are far above those of `ParticipantInfo`.
@@ -29,11 +31,13 @@ struct Encoded {
     quality: Option<proto::ConnectionQualityInfo>,
     #[prost(bool, tag = "1002")]
     moves: bool,
+    #[prost(uint32, tag = "1003")]
+    sequence_base: u32,
 }
 
 impl Annex {
-    pub fn new(audience: &Audience, verdict: Option<Verdict>, moves: bool) -> Self {
-        Self { audience: audience.clone(), verdict, moves }
+    pub fn new(audience: &Audience, verdict: Option<Verdict>, moves: bool, sequence_base: u32) -> Self {
+        Self { audience: audience.clone(), verdict, moves, sequence_base }
     }
 
     /// How good its connection is, as its own node says.
@@ -48,19 +52,20 @@ impl Annex {
             score: verdict.score,
             ..Default::default()
         });
-        let encoded = Encoded { restriction: self.audience.restriction(), quality, moves: self.moves };
+        let restriction = self.audience.restriction();
+        let encoded = Encoded { restriction, quality, moves: self.moves, sequence_base: self.sequence_base };
         record.extend(encoded.encode_to_vec());
     }
 
     /// Reads it out of a record's info. A restriction that is too long lets nobody in, which is safer than everybody.
     pub fn read(record: &[u8]) -> Option<Self> {
-        let Encoded { restriction, quality, moves } = Encoded::decode(record).ok()?;
+        let Encoded { restriction, quality, moves, sequence_base } = Encoded::decode(record).ok()?;
         let nobody = || Audience::read(proto::SubscriptionPermission::default()).unwrap_or_default();
         let audience = restriction.map(|restriction| Audience::read(restriction).unwrap_or_else(nobody));
         let verdict = quality.and_then(|quality| {
             let score = if quality.score.is_finite() { quality.score.clamp(1.0, 4.5) } else { 1.0 };
             Some(Verdict { quality: ConnectionQuality::try_from(quality.quality).ok()?, score })
         });
-        Some(Self { audience: audience.unwrap_or_default(), verdict, moves })
+        Some(Self { audience: audience.unwrap_or_default(), verdict, moves, sequence_base })
     }
 }

@@ -36,6 +36,7 @@ pub(super) fn carried(cx: &Context, local: &Participant) -> Carried {
         incarnation: local.incarnation,
         owner_epoch: local.owner_epoch,
         joined_ms: local.joined_ms,
+        sequence_base: local.sequence_base,
         tracks: local.announced().map(carried_track).take_while(fits).collect(),
     }))
 }

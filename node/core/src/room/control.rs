@@ -1,5 +1,6 @@
 //! What front-ends, workers and the mesh bring to the rooms, and what the rooms ask of them.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use livekit_protocol as proto;
@@ -38,6 +39,8 @@ pub struct Join {
     pub can_succeed: bool,
     /// The session at another node, beside or after which this one begins.
     pub successor_of: Option<ParticipantSid>,
+    /// What the client has got of reliable data in that session, whose numbers go on in this one.
+    pub received: Option<Received>,
     /// A session that it wants to resume and that another node has can be resumed there, through this node.
     pub may_be_led: bool,
     /// The session that the client wants to resume.
@@ -46,6 +49,15 @@ pub struct Join {
     pub offer: Option<proto::SessionDescription>,
     /// v1: tracks announced in the join request.
     pub add_tracks: Vec<proto::AddTrackRequest>,
+}
+
+/// How far reliable data came in a session that goes on at another node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Received {
+    /// Number of the last packet of each publisher.
+    pub last: BTreeMap<ParticipantSid, u32>,
+    /// Streams that have begun and not ended: whose, and which.
+    pub streams: Vec<(ParticipantSid, String)>,
 }
 
 /// Another node, to which people of one that drains or is full go.

@@ -16,7 +16,7 @@ use super::context::Context;
 use super::limits;
 use super::participant::Participant;
 use super::room::Room;
-use super::streams::Reach;
+use super::streams::{Moment, Reach};
 use crate::media::{Channel, Command};
 
 /// Why a data packet goes no further. The word is the counter's reason.
@@ -26,8 +26,10 @@ pub(super) struct Dropped(pub &'static str);
 impl Room {
     /// A participant sends a data packet.
     pub fn data(&mut self, cx: &mut Context, identity: &Identity, channel: Channel, raw: &Bytes) {
-        // Nobody knows yet that it is here: what it says comes from here.
-        if !self.is_served(identity) {
+        if channel == Channel::Reliable && !self.is_served(identity) {
+            if self.hold_data(identity, raw) {
+                return;
+            }
             self.take_over(cx, identity);
         }
         match self.stamp(identity, channel, raw) {
@@ -44,8 +46,28 @@ impl Room {
         }
     }
 
-    /// A data packet from another node, stamped there.
-    pub fn remote_data(&mut self, cx: &mut Context, data: &RoomData) {
+    /// Others do not take whoever goes on here for who it is yet: what it says waits until then, or until it is too much.
+    /// Says whether it waits.
+    fn hold_data(&mut self, identity: &Identity, raw: &Bytes) -> bool {
+        let Some(local) = self.locals.get_mut(identity).filter(|local| local.standing.is_heir()) else { return false };
+        let waiting: usize = local.held.iter().map(Bytes::len).sum();
+        let waits = waiting + raw.len() <= limits::HELD_BYTES_MAX && local.held.len() < limits::HELD_PACKETS_MAX;
+        if waits {
+            local.held.push(raw.clone());
+        }
+        waits
+    }
+
+    /// Others take it for what it is now: says what waited.
+    pub(super) fn say_held(&mut self, cx: &mut Context, identity: &Identity) {
+        let held = self.locals.get_mut(identity).map(|local| std::mem::take(&mut local.held));
+        for raw in held.into_iter().flatten() {
+            self.data(cx, identity, Channel::Reliable, &raw);
+        }
+    }
+
+    /// A data packet from another node, stamped there; an earlier one was sent before this node had the room.
+    pub fn remote_data(&mut self, cx: &mut Context, data: &RoomData, is_earlier: bool) {
         let Ok(packet) = proto::DataPacket::decode(&data.packet[..]) else {
             return cx.stats.drop("remote data packet", "malformed");
         };
@@ -57,10 +79,13 @@ impl Room {
         if matches!(packet.value, Some(Value::StreamHeader(_))) && !is_known() {
             return cx.stats.drop("remote data packet", "of nobody here");
         }
-        let reach = self.streams.follow(data.publisher, &packet);
+        let reach = match is_earlier {
+            true => self.streams.follow_earlier(data.publisher, &packet),
+            false => self.streams.follow(data.publisher, &packet),
+        };
         if data.reliable {
-            let came = (self.streams.pass(), reach);
-            self.history.keep(cx.now, data.publisher, &packet, came, &data.packet);
+            let at = if is_earlier { Moment::EARLIER } else { self.streams.pass() };
+            self.history.keep(cx.now, data.publisher, &packet, (at, reach), &data.packet);
         }
         let channel = if data.reliable { Channel::Reliable } else { Channel::Lossy };
         self.deliver(cx, None, channel, (&packet, reach), &data.packet);

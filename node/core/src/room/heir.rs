@@ -16,7 +16,8 @@ use super::moving::Standing;
 use super::participant::Participant;
 use super::publication::Publication;
 use super::room::Room;
-use super::{Join, limits};
+use super::streams::Moment;
+use super::{Join, Received, limits};
 
 /// Numbers of reliable packets that one connection may use: clients drop what is not above all before of one session.
 const SEQUENCES_PER_EPOCH_BITS: u32 = 22;
@@ -31,6 +32,12 @@ pub(super) struct Inheritance {
     audience: Audience,
     /// It was here, or is known by its token alone, and nobody else has it: there is nothing to wait for.
     at_once: bool,
+    /// What was added to the numbers of its reliable packets, and the last number that is known of.
+    sequences: (u32, u32),
+    /// When it came into the room, as far as this node knows.
+    known: Moment,
+    /// What its client said of the session before: who says the same again has begun anew since.
+    received: Option<Received>,
 }
 
 impl Inheritance {
@@ -43,18 +50,31 @@ impl Inheritance {
             info,
             audience: Audience::default(),
             at_once: true,
+            sequences: (session.sequence_base, session.sequence_base),
+            known: Moment::ELSEWHERE,
+            received: None,
         }
     }
 
     /// Makes a fresh participant the one that it was. What its application or itself changed since its token was signed
-    /// stays so.
-    pub fn pass_to(self, local: &mut Participant, now: Instant) {
+    /// stays so. The numbers of its reliable packets go on, or begin anew above all before.
+    pub fn pass_to(self, local: &mut Participant, now: Instant, received: Option<Received>) {
         let info = self.info;
         local.was_elsewhere = true;
         local.sid = self.sid;
         local.incarnation = self.incarnation;
         local.owner_epoch = self.owner_epoch.wrapping_add(1);
-        local.sequence_base = local.owner_epoch.wrapping_shl(SEQUENCES_PER_EPOCH_BITS);
+        local.session.known = self.known;
+        let (base, last) = self.sequences;
+        local.received = received.filter(|said| self.received.as_ref() != Some(said));
+        if local.received.is_some() {
+            // It knows of which streams it has the beginning, and passes over those of which it has not.
+            local.session.arrived = Moment::ELSEWHERE;
+            local.sequence_base = base;
+            local.last_sequence = last.saturating_sub(base);
+        } else {
+            local.sequence_base = local.owner_epoch.wrapping_shl(SEQUENCES_PER_EPOCH_BITS);
+        }
         local.joined_ms = u64::try_from(info.joined_at_ms).unwrap_or(local.joined_ms);
         local.name = info.name;
         local.metadata = info.metadata;
@@ -99,6 +119,9 @@ impl Room {
             info: remote.info.clone(),
             audience: remote.annex.audience.clone(),
             at_once: false,
+            sequences: (remote.annex.sequence_base, self.remotes.last_sequence(remote.record.sid)),
+            known: remote.known,
+            received: None,
         })
     }
 
@@ -125,6 +148,9 @@ impl Room {
             info: local.info(&cx.config.region),
             audience: local.audience.clone(),
             at_once: true,
+            sequences: (local.sequence_base, local.sequence_base.saturating_add(local.last_sequence)),
+            known: local.session.known,
+            received: local.received.clone(),
         };
         let names: Vec<TrackSid> = local.publications.values().map(|publication| publication.name).collect();
         self.remove(cx, identity, DisconnectReason::DuplicateIdentity, Some(Action::Disconnect));
@@ -177,6 +203,9 @@ impl Room {
         }
         tracing::info!(room = %self.key, participant = %local.sid, %identity, "participant is taken over");
         local.standing = Standing::Served;
+        // What came over its other session meanwhile does not come again.
+        let known = self.remotes.last_sequence(local.sid).saturating_sub(local.sequence_base);
+        local.last_sequence = local.last_sequence.max(known);
         for publication in local.publications.values_mut() {
             publication.announced |= publication.ready;
         }
@@ -202,6 +231,7 @@ impl Room {
         }
         self.gather_qualities(cx);
         self.freshen_token(cx, identity);
+        self.say_held(cx, identity);
         true
     }
 
@@ -216,6 +246,9 @@ impl Room {
         let until = cx.now + if gone { limits::FORMER_GONE_KEPT } else { limits::FORMER_KEPT };
         local.standing = Standing::Former { until };
         local.publications.values_mut().for_each(|publication| publication.announced = false);
+        // What it sent here last may come once more from there.
+        let last = local.sequence_base.saturating_add(local.last_sequence);
+        self.remotes.advance(sid, last);
         let info = local.info(&cx.config.region);
         cx.wake(&self.key, until);
         self.notice_move(cx, &info);

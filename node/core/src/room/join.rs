@@ -175,10 +175,11 @@ impl Room {
         let inherited = self.inheritance(cx, &join);
         let stored = if inherited.is_some() { 0 } else { self.end_former_session(cx, &join.identity) };
         let mut local = seated(cx, &join, stored);
-        if let Some(inherited) = inherited {
-            inherited.pass_to(&mut local, cx.now);
-        }
         local.session.arrived = self.streams.pass();
+        local.session.known = local.session.arrived;
+        if let Some(inherited) = inherited {
+            inherited.pass_to(&mut local, cx.now, join.received.clone());
+        }
         let identity = local.identity.clone();
         tracing::info!(room = %self.key, participant = %local.sid, %identity, session = join.session.0, "participant joined");
         let opening = OpenSession {
@@ -195,6 +196,7 @@ impl Room {
         let response = self.join_response(cx, &identity);
         cx.signal(join.session, Message::Join(response));
         self.refresh_token(cx, &identity);
+        self.go_on_with_data(cx, &identity);
         self.tell_of_speakers(cx, &identity);
         self.announce(cx, &identity);
         self.subscribe_to_everything(cx, &identity);
@@ -269,5 +271,7 @@ fn seated(cx: &mut Context, join: &Join, stored_incarnation: u64) -> Participant
         was_elsewhere: false,
         former_tracks: Vec::new(),
         sequence_base: 0,
+        received: None,
+        held: Vec::new(),
     }
 }

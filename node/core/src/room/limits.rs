@@ -98,9 +98,18 @@ pub const TOKEN_SETTLES: Duration = Duration::from_secs(1);
 /// 8 KB; camera, microphone and screen take 400.
 pub const CARRIED_TRACKS_BYTES_MAX: usize = 1_500;
 /// Reliable packets of one publisher that are kept for those who come back.
-pub const HISTORY_PACKETS_MAX: usize = 256;
-/// Bytes of them: a few packets of the largest size.
-pub const HISTORY_BYTES_MAX: usize = 256 * 1024;
+pub const HISTORY_PACKETS_MAX: usize = 512;
+/// Bytes of them: what a file transfer sends while somebody comes back from a node that died.
+pub const HISTORY_BYTES_MAX: usize = 4 << 20;
+/// Bytes of all publishers of a room: when it is more, each one keeps a few packets of the largest size.
+pub const HISTORY_BYTES_IN_ALL: usize = 16 << 20;
+/// Those few, bytes.
+pub const HISTORY_BYTES_LEAST: usize = 256 * 1024;
+/// Bytes of reliable packets of a client that goes on here which wait until others take it for who it is: what it sends
+/// once more, and a while of what it goes on with.
+pub const HELD_BYTES_MAX: usize = 6 << 20;
+/// How many of them.
+pub const HELD_PACKETS_MAX: usize = 1024;
 /// How long they are kept: as long as a session lives without its socket, and a while for the way back.
 pub const HISTORY_KEPT: Duration = Duration::from_secs(30);
 

@@ -52,7 +52,7 @@ mod token;
 
 pub use admin::{AdminError, Answer, Ask};
 pub use context::RoomsConfig;
-pub use control::{Elsewhere, Input, Join, Output, Refuge};
+pub use control::{Elsewhere, Input, Join, Output, Received, Refuge};
 pub use full::Full;
 pub use notice::Notice;
 pub use rooms::Rooms;

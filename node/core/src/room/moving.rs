@@ -54,6 +54,11 @@ impl Standing {
         matches!(self, Self::Served | Self::Asked { .. } | Self::SentOn { .. })
     }
 
+    /// Whether others see the session before it yet.
+    pub fn is_heir(self) -> bool {
+        matches!(self, Self::Heir { .. })
+    }
+
     /// Whether another node may take it over.
     pub fn moves(self) -> bool {
         matches!(self, Self::Asked { .. } | Self::SentOn { .. })

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use bytes::Bytes;
 use livekit_protocol as proto;
 use origo_auth::{Claims, Identity, NodeId, ParticipantSid, RoomKey, TrackSid};
 use origo_cascade_core::ParticipantRecord;
@@ -61,6 +62,10 @@ pub(super) struct Participant {
     pub former_tracks: Vec<proto::TrackInfo>,
     /// Added to the numbers of its reliable packets: those of its earlier connections to other nodes stay below.
     pub sequence_base: u32,
+    /// Reliable packets that wait until others take it for who it is.
+    pub held: Vec<Bytes>,
+    /// What its client said of the reliable data of the session before this one.
+    pub received: Option<super::Received>,
 }
 
 impl Participant {
@@ -131,7 +136,8 @@ impl Participant {
     /// The participant as other nodes are told of it.
     pub fn record(&self, room: &RoomKey, owner: NodeId, region: &str) -> ParticipantRecord {
         let mut info = self.info_for_nodes(region).encode_to_vec();
-        Annex::new(&self.audience, self.quality.verdict(), self.standing.moves()).append(&mut info);
+        let annex = Annex::new(&self.audience, self.quality.verdict(), self.standing.moves(), self.sequence_base);
+        annex.append(&mut info);
         ParticipantRecord {
             room: room.clone(),
             identity: self.identity.clone(),

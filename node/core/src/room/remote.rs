@@ -15,6 +15,7 @@ use super::context::Context;
 use super::limits;
 use super::publication::redundancy_of;
 use super::room::Room;
+use super::streams::Moment;
 use crate::media::Redundancy;
 
 /// A participant on another node.
@@ -23,6 +24,8 @@ pub(super) struct Remote {
     pub record: ParticipantRecord,
     pub info: ParticipantInfo,
     pub annex: Annex,
+    /// When this node heard of it.
+    pub known: Moment,
 }
 
 impl Remote {
@@ -39,7 +42,7 @@ impl Remote {
                 .for_each(|told| told.sid = track.name().to_string());
         }
         let annex = Annex::read(&record.info)?;
-        Some(Self { record, info, annex })
+        Some(Self { record, info, annex, known: Moment::ELSEWHERE })
     }
 
     pub fn is_hidden(&self) -> bool {
@@ -121,6 +124,11 @@ impl Remotes {
         self.by_identity.get(identity).map(|remote| remote.record.sid)
     }
 
+    /// Number of the last reliable packet of a participant that was delivered here.
+    pub fn last_sequence(&self, publisher: ParticipantSid) -> u32 {
+        self.last_sequences.get(&publisher).copied().unwrap_or(0)
+    }
+
     /// Whether a numbered reliable packet is newer than all before it, and remembers it.
     pub fn advance(&mut self, publisher: ParticipantSid, sequence: u32) -> bool {
         if self.last_sequences.len() >= limits::REMOTES_MAX && !self.last_sequences.contains_key(&publisher) {
@@ -145,7 +153,7 @@ impl Room {
         if self.is_served(&record.identity) {
             return cx.stats.drop("record", "of a local participant");
         }
-        let Some(remote) = Remote::read(record) else { return cx.stats.drop("record", "malformed") };
+        let Some(mut remote) = Remote::read(record) else { return cx.stats.drop("record", "malformed") };
         self.untold.remove(&remote.record.owner);
         let identity = remote.record.identity.clone();
         let before = self.remotes.by_identity.get(&identity).map(|known| known.record.sid);
@@ -156,6 +164,11 @@ impl Room {
             self.remove_remote(cx, &identity, DisconnectReason::DuplicateIdentity);
         }
         self.end_other_heir(cx, &identity, remote.record.sid);
+        remote.known = match self.remotes.by_identity.get(&identity) {
+            Some(known) => known.known,
+            None if self.returning.is_acquainted() => self.streams.pass(),
+            None => Moment::ELSEWHERE,
+        };
         for track in &remote.record.tracks {
             cx.remote_tracks.insert(track.sid, self.key.clone());
         }

@@ -27,6 +27,11 @@ impl Returning {
         self.waiting.len()
     }
 
+    /// Whether everybody is known whom any node tells of.
+    pub fn is_acquainted(&self) -> bool {
+        self.acquainted
+    }
+
     /// A client has gone. Says whether it waited.
     pub fn stop(&mut self, session: SessionId) -> bool {
         let before = self.waiting.len();

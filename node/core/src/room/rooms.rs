@@ -138,6 +138,10 @@ impl Rooms {
             join::check_country(&self.context, &key, self.context.config.residency.countries_of(&key))?;
             let room = self.fresh_room(key.clone());
             self.rooms.insert(key.clone(), room);
+            // What was said while it was on its way here is not lost to it.
+            if join.received.is_some() {
+                self.context.mesh(cascade::Input::CatchUp(key.clone()));
+            }
         }
         self.context.seats.insert(join.session, Seat { room: key.clone(), identity: join.identity.clone() });
         self.in_room(&key, |room, cx| room.join(cx, join)).unwrap_or(Ok(()))
@@ -267,7 +271,8 @@ impl Rooms {
             cascade::Event::DataLost { room, publisher } => {
                 self.in_room(&room, |room, cx| room.lose_data(cx, publisher))
             }
-            cascade::Event::Data(data) => self.in_room(&data.room, |room, cx| room.remote_data(cx, &data)),
+            cascade::Event::Data(data) => self.in_room(&data.room, |room, cx| room.remote_data(cx, &data, false)),
+            cascade::Event::EarlierData(data) => self.in_room(&data.room, |room, cx| room.remote_data(cx, &data, true)),
         };
         // Normal just after the room's last local participant has left.
         if acted.is_none() {

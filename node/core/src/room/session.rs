@@ -42,6 +42,8 @@ pub(super) struct Session {
     pub qualities: BTreeMap<ParticipantSid, Verdict>,
     /// When it joined, in the order of the room's data.
     pub arrived: Moment,
+    /// When this node heard of the participant first: what came before that is not for it.
+    pub known: Moment,
     /// When its token is refreshed.
     pub token_at: Instant,
     /// It wants to see what happens when coming back fails.
@@ -83,6 +85,7 @@ impl Session {
             settings: BTreeMap::new(),
             qualities: BTreeMap::new(),
             arrived: Moment::default(),
+            known: Moment::default(),
             token_at: now,
             cut_on_resume: None,
             has_idle_sections: false,

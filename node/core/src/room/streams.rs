@@ -38,6 +38,13 @@ impl Reach {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Moment(u64);
 
+impl Moment {
+    /// When people were in the room before this node had it, at another one.
+    pub const ELSEWHERE: Moment = Moment(0);
+    /// When everything was sent and begun of which this node was told later, for their sake.
+    pub const EARLIER: Moment = Moment(1);
+}
+
 #[derive(Debug)]
 struct Open {
     begun: Moment,
@@ -45,10 +52,16 @@ struct Open {
 }
 
 /// The streams of one room.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Streams {
     now: Moment,
     open: BTreeMap<ParticipantSid, BTreeMap<String, Open>>,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self { now: Moment::EARLIER, open: BTreeMap::new() }
+    }
 }
 
 impl Streams {
@@ -63,7 +76,8 @@ impl Streams {
     pub fn follow(&mut self, publisher: ParticipantSid, packet: &proto::DataPacket) -> Reach {
         match &packet.value {
             Some(Value::StreamHeader(header)) if header.stream_id.len() <= ID_BYTES_MAX => {
-                self.begin(publisher, &header.stream_id);
+                let now = self.pass();
+                self.begin(publisher, &header.stream_id, now);
                 Reach::All
             }
             Some(Value::StreamHeader(_)) => Reach::Nobody,
@@ -83,13 +97,34 @@ impl Streams {
         }
     }
 
+    /// Follows a packet that was sent before this node had the room: it is for those who were in the room then.
+    pub fn follow_earlier(&mut self, publisher: ParticipantSid, packet: &proto::DataPacket) -> Reach {
+        if let Some(Value::StreamHeader(header)) = &packet.value {
+            self.take_up(publisher, &header.stream_id);
+            return Reach::Since(Moment::EARLIER);
+        }
+        match self.follow(publisher, packet) {
+            Reach::All => Reach::Since(Moment::EARLIER),
+            reach => reach,
+        }
+    }
+
+    /// A stream of which somebody who comes from another node has had the beginning there. One that is known here stays as
+    /// it is, and none is forgotten for it.
+    pub fn take_up(&mut self, publisher: ParticipantSid, id: &str) {
+        let open = self.open.get(&publisher);
+        let is_known = open.is_some_and(|open| open.contains_key(id) || open.len() >= OPEN_MAX);
+        if !is_known && id.len() <= ID_BYTES_MAX {
+            self.begin(publisher, id, Moment::EARLIER);
+        }
+    }
+
     /// A publisher is gone, and with it what it had begun.
     pub fn end(&mut self, publisher: ParticipantSid) {
         self.open.remove(&publisher);
     }
 
-    fn begin(&mut self, publisher: ParticipantSid, id: &str) {
-        let now = self.pass();
+    fn begin(&mut self, publisher: ParticipantSid, id: &str, now: Moment) {
         let open = self.open.entry(publisher).or_default();
         if open.len() >= OPEN_MAX
             && !open.contains_key(id)

@@ -250,6 +250,7 @@ fn any_session() -> impl Strategy<Value = SessionClaim> {
         incarnation: numbers.0,
         owner_epoch: numbers.1,
         joined_ms: numbers.2,
+        sequence_base: numbers.1,
         tracks: tracks
             .into_iter()
             .map(|(kind, source, name, cid, sid)| origo_auth::TrackClaim {

@@ -8,6 +8,7 @@ mod data;
 mod deaths;
 mod full;
 mod garbage;
+mod going_on;
 mod hostile;
 mod joining;
 mod leaving;

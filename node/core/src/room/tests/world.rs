@@ -61,6 +61,8 @@ pub struct World {
     pub speakers: BTreeMap<usize, Vec<TrackSid>>,
     /// What nodes answered to calls of the server API.
     pub answers: Vec<cascade::cascade::Answer>,
+    /// Data packets, and the node that each was sent at.
+    sent: Vec<(usize, cascade::cascade::RoomData)>,
 }
 
 pub fn room_key() -> RoomKey {
@@ -88,6 +90,7 @@ pub fn join_of(identity: &str) -> Join {
         can_be_sent_on: true,
         can_succeed: false,
         successor_of: None,
+        received: None,
         may_be_led: false,
         resume: None,
         offer: None,
@@ -137,6 +140,7 @@ impl World {
             dead: BTreeSet::new(),
             speakers: BTreeMap::new(),
             answers: Vec::new(),
+            sent: Vec::new(),
             notices: Vec::new(),
         }
     }
@@ -380,7 +384,15 @@ impl World {
                 let left = cascade::Event::ParticipantLeft { room: room.clone(), identity, sid, reason };
                 self.tell_others(from, &room, left);
             }
-            cascade::Input::Data(data) => self.tell_others(from, &data.room.clone(), cascade::Event::Data(data)),
+            cascade::Input::Data(data) => {
+                self.sent.push((from, data.clone()));
+                self.tell_others(from, &data.room.clone(), cascade::Event::Data(data));
+            }
+            cascade::Input::CatchUp(room) => {
+                let sent = self.sent.iter().filter(|(node, data)| *node != from && data.room == room && data.reliable);
+                let earlier = sent.map(|(_, data)| (from, cascade::Event::EarlierData(data.clone())));
+                self.events.extend(earlier.collect::<Vec<_>>());
+            }
             cascade::Input::Want { track, layers, .. } => self.wants.push((from, track, layers)),
             cascade::Input::Keep { record, .. } => drop(self.rooms.entry(record.room.clone()).or_insert(record)),
             cascade::Input::Describe { room, metadata } => {
