@@ -308,11 +308,13 @@ test('a node is killed that had the call alone: both go on as who they were, wit
   const tracksOf = (guest) =>
     guest.page.evaluate(() => [...window.room.remoteParticipants.values()].flatMap((each) => [...each.trackPublications.keys()]).sort());
   const tracks = await Promise.all([tracksOf(ann), tracksOf(bob)]);
+  const hush = await talk(ann, bob);
   // What a token tells of is in it a second later.
   await new Promise((resolve) => setTimeout(resolve, 1_500));
   alone.process.kill('SIGKILL');
   for (const guest of [ann, bob]) await guest.page.evaluate(() => window.until('move', () => window.moves.length > 0, 10_000));
   await new Promise((resolve) => setTimeout(resolve, 6_000));
+  await hush();
   const seen = await Promise.all([told(ann), told(bob)]);
   for (const [guest, { moves, figures }] of [['ann', seen[0]], ['bob', seen[1]]]) {
     console.log(`${guest} moved ${JSON.stringify(moves)}`);
