@@ -27,8 +27,17 @@ const GROWTH: f64 = 1.04;
 const CAREFUL_GROWTH: f64 = 1.004;
 /// From this share of what was too much on the growth is careful, and beyond the second that is forgotten.
 const NEAR: (f64, f64) = (0.85, 1.02);
-/// Calm for this long lifts the bound.
+/// A packet that is later than the quickest by this much has waited behind others of its picture: a line with room for
+/// several times as much lets none wait so long.
+const WAITED: Duration = Duration::from_millis(8);
+/// One packet in so many may be late for another reason.
+const WAITED_ONE_IN: u32 = 8;
+/// So many rounds in a row in which hardly any waited, and what was too much is forgotten.
+const ROOMY_ROUNDS: u32 = 5;
+/// Calm for this long lifts the bound, if the client leaves so much of it unused: one that uses all of it would at once
+/// send half as much again, which its own estimator has in store.
 const LIFT: Duration = Duration::from_secs(6);
+const UNUSED: f64 = 2.0;
 /// A queue this high in every packet of a glance drops packets, or is about to.
 const FULL: Duration = Duration::from_millis(80);
 /// How long a glance takes: a full queue costs sound as much as pictures.
@@ -89,6 +98,10 @@ pub(crate) struct Uplink {
     too_much_bps: Option<u64>,
     hold_until: Option<Instant>,
     calm_since: Option<Instant>,
+    /// Packets of this round, those of them that waited, and rounds in a row in which hardly any did.
+    packets: u32,
+    waited: u32,
+    roomy: u32,
 }
 
 /// Glances in a row at a full queue.
@@ -133,6 +146,8 @@ impl Uplink {
             return None;
         }
         let (since, ended) = (round.since, round.note(delay, now, ROUND));
+        self.packets += 1;
+        self.waited += u32::from(self.base.is_some_and(|base| delay.saturating_sub(base) > WAITED));
         let glance = self.glance.get_or_insert(fresh);
         let glanced_since = glance.since;
         if let Some(shortest) = glance.note(delay, now, GLANCE) {
@@ -152,6 +167,11 @@ impl Uplink {
         }
         let base = self.shortest.iter().min().copied().unwrap_or(shortest);
         self.base = Some(base);
+        let is_roomy = std::mem::take(&mut self.waited) * WAITED_ONE_IN <= std::mem::take(&mut self.packets);
+        self.roomy = if is_roomy { self.roomy + 1 } else { 0 };
+        if self.roomy >= ROOMY_ROUNDS {
+            self.too_much_bps = None;
+        }
         self.judge(now, shortest.saturating_sub(base), bps as u64)
     }
 
@@ -216,12 +236,16 @@ impl Uplink {
             self.bound_bps = Some(((come as f64 * ease) as u64).max(LEAST_BPS));
             self.too_much_bps = Some(come);
             self.hold_until = Some(now + HOLD);
-        } else if self.calm_since.is_some_and(|since| now.saturating_duration_since(since) >= LIFT) {
+        } else if self.is_unused(bps) && self.calm_since.is_some_and(|since| since + LIFT <= now) {
             (self.bound_bps, self.too_much_bps) = (None, None);
         } else if self.calm_since.is_some() {
             self.bound_bps = bound.map(|bound| self.grown(bound));
         }
         (self.bound_bps != bound).then(|| self.bound_bps.unwrap_or(UNBOUNDED_BPS))
+    }
+
+    fn is_unused(&self, bps: u64) -> bool {
+        self.bound_bps.is_some_and(|bound| bound as f64 >= bps as f64 * UNUSED)
     }
 
     fn grown(&mut self, bound_bps: u64) -> u64 {
