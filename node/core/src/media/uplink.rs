@@ -32,6 +32,9 @@ const NEAR: (f64, f64) = (0.85, 1.02);
 const WAITED: Duration = Duration::from_millis(8);
 /// One packet in so many may be late for another reason.
 const WAITED_ONE_IN: u32 = 8;
+/// Only who sends packets this close upon each other, and so many of them in a round, shows that none has to wait.
+const PRESSED: Duration = Duration::from_millis(5);
+const PRESSED_MIN: u32 = 3;
 /// So many rounds in a row in which hardly any waited, and what was too much is forgotten.
 const ROOMY_ROUNDS: u32 = 5;
 /// Calm for this long lifts the bound, if the client leaves so much of it unused: one that uses all of it would at once
@@ -98,10 +101,32 @@ pub(crate) struct Uplink {
     too_much_bps: Option<u64>,
     hold_until: Option<Instant>,
     calm_since: Option<Instant>,
-    /// Packets of this round, those of them that waited, and rounds in a row in which hardly any did.
+    /// Packets of this round, and rounds in a row that show room.
+    shown: Shown,
+    roomy: u32,
+}
+
+/// What the packets of a round show of the room in the line.
+#[derive(Debug, Default)]
+struct Shown {
     packets: u32,
     waited: u32,
-    roomy: u32,
+    pressed: u32,
+    sent: Option<Instant>,
+}
+
+impl Shown {
+    fn note(&mut self, sent: Instant, waited: Duration) {
+        let gap = self.sent.replace(sent).map(|last| sent.saturating_duration_since(last));
+        self.pressed += u32::from(gap.is_some_and(|gap| gap < PRESSED));
+        self.packets += 1;
+        self.waited += u32::from(waited > WAITED);
+    }
+
+    /// Whether there is room for several times as much.
+    fn is_roomy(&self) -> bool {
+        self.pressed >= PRESSED_MIN && self.waited * WAITED_ONE_IN <= self.packets
+    }
 }
 
 /// Glances in a row at a full queue.
@@ -146,8 +171,7 @@ impl Uplink {
             return None;
         }
         let (since, ended) = (round.since, round.note(delay, now, ROUND));
-        self.packets += 1;
-        self.waited += u32::from(self.base.is_some_and(|base| delay.saturating_sub(base) > WAITED));
+        self.shown.note(sent, self.base.map_or(Duration::ZERO, |base| delay.saturating_sub(base)));
         let glance = self.glance.get_or_insert(fresh);
         let glanced_since = glance.since;
         if let Some(shortest) = glance.note(delay, now, GLANCE) {
@@ -167,8 +191,7 @@ impl Uplink {
         }
         let base = self.shortest.iter().min().copied().unwrap_or(shortest);
         self.base = Some(base);
-        let is_roomy = std::mem::take(&mut self.waited) * WAITED_ONE_IN <= std::mem::take(&mut self.packets);
-        self.roomy = if is_roomy { self.roomy + 1 } else { 0 };
+        self.roomy = if std::mem::take(&mut self.shown).is_roomy() { self.roomy + 1 } else { 0 };
         if self.roomy >= ROOMY_ROUNDS {
             self.too_much_bps = None;
         }
@@ -364,6 +387,21 @@ mod tests {
         }
         assert!((1_050..1_250).contains(&full[0]), "full from {} ms on", full[0]);
         assert!((4_900..5_200).contains(full.last().unwrap()), "full until {:?} ms", full.last());
+    }
+
+    #[test]
+    fn room_is_shown_by_packets_that_press_upon_each_other_and_do_not_wait() {
+        let start = Instant::now();
+        let shown = |gap_ms: u64, waited_ms: u64| {
+            let mut shown = Shown::default();
+            for number in 0..12 {
+                shown.note(start + Duration::from_millis(gap_ms * number), Duration::from_millis(waited_ms));
+            }
+            shown.is_roomy()
+        };
+        assert!(shown(2, 3));
+        assert!(!shown(2, 20), "they wait");
+        assert!(!shown(12, 3), "nothing presses");
     }
 
     #[test]
