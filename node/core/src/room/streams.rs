@@ -9,6 +9,8 @@ use proto::data_packet::Value;
 /// Streams of one publisher that are followed at a time; the one that has been quiet longest is forgotten for a new
 /// one, and nobody gets the rest of it.
 const OPEN_MAX: usize = 256;
+/// Publishers up to which streams are taken up on the word of whoever comes from another node: they may not be here yet.
+const TAKEN_UP_MAX: usize = 256;
 /// Bytes of a stream's id: a UUID has 36.
 const ID_BYTES_MAX: usize = 256;
 
@@ -112,9 +114,11 @@ impl Streams {
     /// A stream of which somebody who comes from another node has had the beginning there. One that is known here stays as
     /// it is, and none is forgotten for it.
     pub fn take_up(&mut self, publisher: ParticipantSid, id: &str) {
-        let open = self.open.get(&publisher);
-        let is_known = open.is_some_and(|open| open.contains_key(id) || open.len() >= OPEN_MAX);
-        if !is_known && id.len() <= ID_BYTES_MAX {
+        let may_be_new = match self.open.get(&publisher) {
+            Some(open) => open.len() < OPEN_MAX && !open.contains_key(id),
+            None => self.open.len() < TAKEN_UP_MAX,
+        };
+        if may_be_new && id.len() <= ID_BYTES_MAX {
             self.begin(publisher, id, Moment::EARLIER);
         }
     }
@@ -177,6 +181,22 @@ mod tests {
         let mut streams = Streams::default();
         streams.follow(one, &header("a"));
         assert_eq!(streams.follow(other, &chunk("a")), Reach::Nobody);
+    }
+
+    #[test]
+    fn streams_that_others_name_are_bounded() {
+        let mut streams = Streams::default();
+        let digits = "23456789ABCDEFGH";
+        let sids = digits.chars().flat_map(|one| digits.chars().map(move |other| format!("PA_23456789AB{one}{other}")));
+        let sids: Vec<ParticipantSid> = sids.map(|sid| sid.parse().unwrap()).collect();
+        assert_eq!(sids.len(), TAKEN_UP_MAX);
+        sids.iter().for_each(|sid| streams.take_up(*sid, "a"));
+        let one_more = "PA_abcdefghijkm".parse().unwrap();
+        streams.take_up(one_more, "a");
+        assert_eq!(streams.follow(one_more, &chunk("a")), Reach::Nobody);
+        assert_eq!(streams.follow(sids[0], &chunk("a")), Reach::Since(Moment::EARLIER));
+        streams.follow(one_more, &header("a"));
+        assert_ne!(streams.follow(one_more, &chunk("a")), Reach::Nobody, "what begins here is followed");
     }
 
     #[test]
