@@ -267,7 +267,7 @@ impl Own {
             at_us,
             transport: number_of(history, estimator, &ids, at_us, length),
             extensions: &packet.extensions,
-            dependency: again.dependency.as_deref().or(own).filter(|_| ids.descriptor.is_some()),
+            dependency: again.dependency.as_deref().or(own).filter(|_| again.described && ids.descriptor.is_some()),
         };
         let vp8 = again.vp8(&packet.payload);
         let left = outbox.fill(destination, |buffer, _| {

@@ -54,9 +54,24 @@ pub(super) struct Outflow {
     sent: Memory,
     /// Which of the newest packets was last sent again to fill the way.
     filled: u64,
-    /// From which number on packets came from which track, with which ring.
-    sources: VecDeque<(u64, u32, u32)>,
+    sources: VecDeque<Source>,
     descriptors: VecDeque<(u64, Arc<[u8]>)>,
+}
+
+/// Where packets from a number on came from.
+#[derive(Clone, Copy, Debug)]
+struct Source {
+    from: u64,
+    track: u32,
+    ring: u32,
+    /// Their descriptors went along.
+    described: bool,
+}
+
+impl Source {
+    fn is_like(&self, other: &Self) -> bool {
+        (self.track, self.ring, self.described) == (other.track, other.ring, other.described)
+    }
 }
 
 /// How a packet that is asked for again left before.
@@ -70,7 +85,11 @@ pub(in crate::media) struct Again {
     pub(super) timestamp: u32,
     pub(super) marker: bool,
     pub(super) numbers: Option<(u16, u8, u8)>,
+    /// Its descriptor, where it differed from the publisher's.
     pub(super) dependency: Option<Arc<[u8]>>,
+    /// Its descriptor went along. A browser that finds one where it was used to none takes frames for those of another
+    /// stream, and shows nothing until the next keyframe (Chromium 148).
+    pub(super) described: bool,
 }
 
 impl Again {
@@ -155,11 +174,12 @@ impl Outflow {
         });
         let sent = Sent::new(kept.slot, rewrite.timestamp, rewrite.marker, numbers);
         self.sent.keep(rewrite.sequence, now_ms, sent);
-        let source = (kept.track, kept.ring);
-        if self.sources.back().is_none_or(|&(_, track, ring)| (track, ring) != source) {
-            push(&mut self.sources, (rewrite.sequence, kept.track, kept.ring));
+        let described = outgoing.stream.described;
+        let source = Source { from: rewrite.sequence, track: kept.track, ring: kept.ring, described };
+        if self.sources.back().is_none_or(|last| !last.is_like(&source)) {
+            push(&mut self.sources, source);
         }
-        if let Some(dependency) = rewrite.dependency.as_ref().filter(|_| outgoing.stream.described) {
+        if let Some(dependency) = rewrite.dependency.as_ref().filter(|_| described) {
             push(&mut self.descriptors, (rewrite.sequence, Arc::clone(dependency)));
         }
     }
@@ -174,7 +194,8 @@ impl Outflow {
 
     fn again(&self, sequence: u64) -> Option<Again> {
         let sent = self.sent.get(sequence)?;
-        let &(_, track, ring) = self.sources.iter().rev().find(|(from, _, _)| *from <= sequence)?;
+        let &Source { track, ring, described, .. } =
+            self.sources.iter().rev().find(|source| source.from <= sequence)?;
         let dependency = self.descriptors.iter().find(|(of, _)| *of == sequence).map(|(_, bytes)| Arc::clone(bytes));
         Some(Again {
             ssrc: self.terms.ssrc,
@@ -184,6 +205,7 @@ impl Outflow {
             marker: sent.marker(),
             numbers: sent.numbers(),
             dependency,
+            described,
         })
     }
 

@@ -35,7 +35,7 @@ impl Pair {
         let mut own = Own::new(keying(profile, false), now).unwrap();
         let (_, client, _) = keying(profile, true).split().unwrap();
         own.set_destination(HERE);
-        let ids = Ids { transport: Some(3), ..Ids::default() };
+        let ids = Ids { transport: Some(3), descriptor: Some(8), ..Ids::default() };
         assert!(own.declare(Terms { ssrc: 7, repair: Some((8, 97)), clock_rate: 90_000, ids }, "0"));
         Self { now, own, client, outbox: Outbox::default() }
     }
@@ -55,11 +55,14 @@ impl Pair {
     }
 
     fn write(&mut self, sequence: u64) -> Result<usize, Refused> {
+        self.write_on(STREAM, sequence)
+    }
+
+    fn write_on(&mut self, stream: Stream, sequence: u64) -> Result<usize, Refused> {
         let packet = self.packet();
         let rewrite = Rewrite { sequence, timestamp: 900, marker: true, vp8: None, dependency: None, blank: false };
         let kept = Some(Kept { track: 0, ring: 1, slot: sequence as u32 });
-        let outgoing =
-            Outgoing { stream: STREAM, packet: &packet, rewrite: &rewrite, captured: self.now, kept, even: None };
+        let outgoing = Outgoing { stream, packet: &packet, rewrite: &rewrite, captured: self.now, kept, even: None };
         self.own.send(self.now, &mut self.outbox, &outgoing)
     }
 
@@ -124,6 +127,25 @@ fn what_is_lost_is_sent_again_once_in_a_round_trip() {
     let again = &heard.again[0];
     assert_eq!(pair.own.repeat(pair.now, &mut pair.outbox, again, &packet), Ok(1_000));
     assert_eq!((left, pair.left()), (20, 1));
+}
+
+#[test]
+fn a_descriptor_goes_along_again_only_where_it_went_along_before() {
+    for described in [false, true] {
+        let mut pair = Pair::new(Profile::Aes256Gcm);
+        assert!((1..=2).all(|sequence| pair.write_on(Stream { described, ..STREAM }, sequence).is_ok()));
+        let again = pair.says(nack(1, 0b1)).again;
+        pair.left();
+        let plain = pair.packet();
+        let dependency = Some(Arc::from([3; 40]));
+        let with = Packet { extensions: Extensions { dependency, ..Extensions::default() }, ..pair.packet() };
+        let [short, long] = [(&again[0], &plain), (&again[1], &with)].map(|(again, packet)| {
+            pair.own.repeat(pair.now, &mut pair.outbox, again, packet).unwrap();
+            pair.outbox.pop().unwrap().0.contents.len()
+        });
+        assert_eq!(long >= short + 40, described, "{short} and {long} bytes");
+        assert_eq!(long == short, !described, "{short} and {long} bytes");
+    }
 }
 
 #[test]
