@@ -46,25 +46,52 @@ impl ControlSealer {
     }
 }
 
-/// Opens the client's RTCP, each packet once.
+/// Opens the client's RTCP, each packet once. Each of its SSRCs counts its packets by itself (RFC 3711 3.2.3: a context
+/// belongs to an SSRC), and browsers say things under several.
 pub(crate) struct ControlOpener {
     key: SessionKey,
-    newest: u32,
-    /// Which of the 64 numbers up to the newest have come.
-    came: u64,
+    /// Those that were heard, the latest first.
+    senders: Vec<Window>,
 }
+
+/// So many SSRCs of a client are known apart. A browser uses one for each of its streams, and a few to report under.
+const SENDERS_MAX: usize = 256;
 
 impl ControlOpener {
     pub(super) fn new(key: SessionKey) -> Self {
-        Self { key, newest: 0, came: 0 }
+        Self { key, senders: Vec::new() }
     }
 
     /// Opens a packet in `space`, which is reused; none when it is forged, or came before.
     pub fn open<'a>(&mut self, packet: &[u8], space: &'a mut Vec<u8>) -> Option<&'a [u8]> {
         let index = open(&self.key, packet, space)?;
-        self.note(index).then_some(&space[..])
+        self.window(sender(packet)).note(index).then_some(&space[..])
     }
 
+    /// What came from an SSRC. Nobody but the client can make it known, once its packet is open.
+    fn window(&mut self, ssrc: u32) -> &mut Window {
+        let known = self.senders.iter().position(|window| window.ssrc == ssrc);
+        let at = known.unwrap_or_else(|| {
+            self.senders.truncate(SENDERS_MAX - 1);
+            self.senders.push(Window { ssrc, ..Window::default() });
+            self.senders.len() - 1
+        });
+        self.senders[..=at].rotate_right(1);
+        &mut self.senders[0]
+    }
+}
+
+/// Which packets of an SSRC have come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Window {
+    ssrc: u32,
+    newest: u32,
+    /// Which of the 64 numbers up to the newest.
+    came: u64,
+}
+
+impl Window {
+    /// False when it came before, or may have.
     fn note(&mut self, index: u32) -> bool {
         if index > self.newest || self.came == 0 {
             let passed = index.saturating_sub(self.newest);
@@ -177,6 +204,35 @@ mod tests {
         }
         assert!(!opens(4), "too old");
         assert!(opens(40));
+    }
+
+    /// A report under an SSRC that counts its packets by itself.
+    fn report(sealer: &mut ControlSealer, ssrc: u32, index: u32) -> Vec<u8> {
+        let mut packet = REPORT.to_vec();
+        packet[4..8].copy_from_slice(&ssrc.to_be_bytes());
+        sealer.index = index - 1;
+        assert!(sealer.seal(&mut packet));
+        packet
+    }
+
+    #[test]
+    fn each_ssrc_of_a_client_counts_its_packets_by_itself() {
+        let (mut sealer, mut opener) = pair(Profile::Aes256Gcm);
+        let mut opens = |ssrc, index| {
+            let packet = report(&mut sealer, ssrc, index);
+            [(); 2].map(|()| opener.open(&packet, &mut Vec::new()).is_some())
+        };
+        for index in 1..=200 {
+            assert_eq!(opens(1, index), [true, false], "{index} of the one that says most");
+            if index % 50 == 0 {
+                assert_eq!(opens(7, index / 50), [true, false], "{} of one that says little", index / 50);
+            }
+        }
+        for ssrc in 100..100 + 2 * SENDERS_MAX as u32 {
+            assert_eq!(opens(ssrc, 1), [true, false], "{ssrc}");
+            assert_eq!(opens(1, 200 + ssrc), [true, false], "one that is heard is not forgotten");
+        }
+        assert!(opener.senders.len() <= SENDERS_MAX);
     }
 
     proptest! {
