@@ -158,8 +158,8 @@ fn a_node_stands_where_its_region_is_unless_it_says_otherwise() {
 #[test]
 fn media_leave_by_one_of_two_ways() {
     use origo_node_core::media::Egress;
-    assert_eq!(checked("", &[], &[]).unwrap().egress, Egress::Str0m);
-    assert_eq!(checked("egress = \"own\"\n", &[], &[]).unwrap().egress, Egress::Own);
+    assert_eq!(checked("", &[], &[]).unwrap().egress, Egress::Own);
+    assert_eq!(checked("egress = \"str0m\"\n", &[], &[]).unwrap().egress, Egress::Str0m);
     let faults = checked("egress = \"fast\"\n", &[], &[]).unwrap_err();
     assert_eq!(faulty_keys(&faults), ["egress"]);
 }

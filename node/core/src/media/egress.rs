@@ -15,9 +15,9 @@ pub(crate) use super::ring::Kept;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Egress {
     /// str0m's, for every client.
-    #[default]
     Str0m,
     /// Our own where an AES-GCM profile was agreed on; str0m's everywhere else.
+    #[default]
     Own,
 }
 
