@@ -13,12 +13,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use livekit_protocol::SignalRequest;
+use livekit_protocol::{SignalRequest, SignalResponse};
 use origo_auth::{Identity, NodeId, RoomKey, TrackSid};
 use origo_node_core::SessionId;
 pub use origo_node_core::room::Elsewhere;
 pub use origo_node_core::room::Stats as RoomsStats;
-use origo_node_core::room::{Answer, Ask, Full, Join, Refuge};
+use origo_node_core::room::{Answer, Ask, Full, Join, Refuge, pong};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -81,6 +81,8 @@ pub struct RoomsHandle {
     requests: mpsc::Sender<Request>,
     closed: mpsc::UnboundedSender<SessionId>,
     sessions: Arc<AtomicU64>,
+    /// See [`RoomsHandle::at_once`].
+    at_once: fn(&SignalRequest) -> Option<SignalResponse>,
 }
 
 /// The rooms task, to be ended.
@@ -107,7 +109,8 @@ pub fn start(parts: Parts) -> (RoomsHandle, RoomsTask) {
     let (stop, stopped) = oneshot::channel();
     let front_ends = task::FrontEnds { requests: request_queue, closed: closed_queue };
     let task = tokio::spawn(task::run(parts, front_ends, stopped));
-    (RoomsHandle { requests, closed, sessions: Arc::new(AtomicU64::new(1)) }, RoomsTask { stop, task })
+    let sessions = Arc::new(AtomicU64::new(1));
+    (RoomsHandle { requests, closed, sessions, at_once: answer_ping }, RoomsTask { stop, task })
 }
 
 impl RoomsHandle {
@@ -132,6 +135,12 @@ impl RoomsHandle {
             Ok(Err(_)) => Err(Refusal::unavailable("the node is shutting down")),
             Err(_) => Err(Refusal::unavailable("the room did not answer in time")),
         }
+    }
+
+    /// The answer to a request that needs nothing of the rooms: clients ping each second, and of a thousand of them the
+    /// rooms task would do little else than answer. None to what is to go on to [`Self::signal`].
+    pub fn at_once(&self, request: &SignalRequest) -> Option<SignalResponse> {
+        (self.at_once)(request)
     }
 
     /// A client's request. Waits while the rooms task is behind.
@@ -203,6 +212,11 @@ impl RoomsHandle {
         }
         answered.await.unwrap_or_default()
     }
+}
+
+fn answer_ping(request: &SignalRequest) -> Option<SignalResponse> {
+    let message = pong(request.message.as_ref()?, task::unix_ms())?;
+    Some(SignalResponse { message: Some(message) })
 }
 
 #[cfg(test)]

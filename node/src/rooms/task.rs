@@ -324,6 +324,6 @@ fn leave() -> proto::SignalRequest {
 }
 
 /// The wall clock, for what clients are shown.
-fn unix_ms() -> u64 {
+pub(super) fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

@@ -31,6 +31,8 @@ const SUCCESSOR: &str = "origo_successor";
 const V1: &str = "/rtc/v1";
 /// Read buffer of a web socket, bytes: nearly all messages fit, and 16,384 sockets take 128 MB.
 const READ_BUFFER_BYTES: usize = 8 * 1024;
+/// What is written together, bytes, as long as nobody flushes.
+const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 /// What may wait for a client that does not read, bytes, before the socket breaks.
 const WRITE_BUFFER_BYTES_MAX: usize = 4 << 20;
 
@@ -113,7 +115,7 @@ async fn connect(
     };
     upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(0)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
         .max_message_size(FRAME_BYTES_MAX)
         .max_frame_size(FRAME_BYTES_MAX)

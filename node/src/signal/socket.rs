@@ -5,8 +5,11 @@ use std::time::Duration;
 use axum::Error;
 use axum::extract::ws::close_code::{INVALID, NORMAL, POLICY, SIZE};
 use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket};
+use futures_util::{FutureExt, SinkExt};
 use livekit_protocol::signal_response::Message as Say;
 use livekit_protocol::{JoinResponse, SignalResponse};
+use tokio::pin;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::frame::{Format, Read};
@@ -23,6 +26,8 @@ const FIRST_REQUEST_MAX: Duration = Duration::from_secs(20);
 /// tracks, subscriptions); who sends more is read no faster, and no one else waits behind it.
 const BURST_MAX: u32 = 500;
 const REQUEST_INTERVAL: Duration = Duration::from_millis(10);
+/// Answers that are written together.
+const AT_ONCE_MAX: usize = 8;
 /// How long one message may wait for a client that does not read.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait for the client's half of a close.
@@ -85,6 +90,7 @@ pub(super) async fn run(socket: WebSocket, stream: SessionStream, rooms: RoomsHa
         format: Format::default(),
         heard: now,
         has_asked: false,
+        unsent: 0,
         paid_at: now,
     };
     let end = connection.serve().await;
@@ -105,6 +111,8 @@ struct Connection<'a> {
     heard: Instant,
     /// The client has sent a request.
     has_asked: bool,
+    /// Answers that wait to be written.
+    unsent: usize,
     /// When the client will have paid for its requests, at [`REQUEST_INTERVAL`] each.
     paid_at: Instant,
 }
@@ -115,10 +123,11 @@ impl Connection<'_> {
         let mut pings = interval(PING_INTERVAL);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         pings.reset();
+        let patience = sleep_until(opened + FIRST_REQUEST_MAX);
+        pin!(patience);
         loop {
-            let may_ask_at = self.paid_at.checked_sub(REQUEST_INTERVAL * BURST_MAX).unwrap_or(opened);
+            let may_ask_at = self.may_ask_at();
             let may_ask = may_ask_at <= Instant::now();
-            let patience = if self.has_asked { self.heard + SILENCE_MAX } else { opened + FIRST_REQUEST_MAX };
             let went = tokio::select! {
                 output = self.stream.next() => match output {
                     Some(SessionOutput::Signal(response)) => {
@@ -127,10 +136,17 @@ impl Connection<'_> {
                     }
                     Some(SessionOutput::Close) | None => Err(End::Rooms),
                 },
-                received = self.socket.recv(), if may_ask => self.receive(received).await,
+                received = self.socket.recv(), if may_ask => self.receive_all(received).await,
                 () = sleep_until(may_ask_at), if !may_ask => Ok(()),
                 _ = pings.tick() => self.send(Frame::Ping(Default::default())).await,
-                () = sleep_until(patience) => Err(End::Silent),
+                // Whom something was heard from since gets its time then: to put it off each time would cost more.
+                () = &mut patience => match self.has_asked.then(|| self.heard + SILENCE_MAX) {
+                    Some(later) if later > Instant::now() => {
+                        patience.as_mut().reset(later);
+                        Ok(())
+                    }
+                    _ => Err(End::Silent),
+                },
             };
             match went {
                 Ok(()) => {}
@@ -154,11 +170,31 @@ impl Connection<'_> {
     }
 
     async fn send(&mut self, frame: Frame) -> Result<(), End> {
-        match timeout(WRITE_TIMEOUT, self.socket.send(frame)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Client),
-            Err(_) => Err(End::Stalled),
+        sent(timeout(WRITE_TIMEOUT, self.socket.send(frame)).await)
+    }
+
+    /// From when on the client may ask for something.
+    fn may_ask_at(&self) -> Instant {
+        self.paid_at.checked_sub(REQUEST_INTERVAL * BURST_MAX).unwrap_or(self.heard)
+    }
+
+    /// Takes what came, and what came right behind a request that is answered at once, before it writes the answers: SDKs
+    /// ping in two ways, one after the other. What is for the rooms takes turns with what they say.
+    async fn receive_all(&mut self, mut received: Option<Result<Frame, Error>>) -> Result<(), End> {
+        loop {
+            let before = self.unsent;
+            self.receive(received).await?;
+            let may_ask = self.may_ask_at() <= Instant::now();
+            let goes_on = may_ask && (before + 1..AT_ONCE_MAX).contains(&self.unsent);
+            match goes_on.then(|| self.socket.recv().now_or_never()).flatten() {
+                Some(next) => received = next,
+                None => break,
+            }
         }
+        if std::mem::take(&mut self.unsent) == 0 {
+            return Ok(());
+        }
+        sent(timeout(WRITE_TIMEOUT, self.socket.flush()).await)
     }
 
     async fn receive(&mut self, received: Option<Result<Frame, Error>>) -> Result<(), End> {
@@ -179,6 +215,10 @@ impl Connection<'_> {
         match format.read(bytes) {
             Read::Request(request) => {
                 tracing::trace!(?request, "request");
+                if let Some(answer) = self.rooms.at_once(&request) {
+                    self.unsent += 1;
+                    return sent(timeout(WRITE_TIMEOUT, self.socket.feed(format.write(&answer))).await);
+                }
                 self.rooms.signal(self.stream.session(), *request).await;
                 Ok(())
             }
@@ -201,6 +241,15 @@ impl Connection<'_> {
         };
         // A client that does not answer is left alone.
         let _ = timeout(CLOSE_TIMEOUT, closing).await;
+    }
+}
+
+/// How a write went.
+fn sent(wrote: Result<Result<(), Error>, Elapsed>) -> Result<(), End> {
+    match wrote {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(End::Client),
+        Err(_) => Err(End::Stalled),
     }
 }
 

@@ -237,3 +237,23 @@ async fn a_socket_that_says_nothing_is_closed_even_if_it_answers_pings() {
     assert!(matches!(world.next_heard().await, Heard::Join(_)));
     assert!(matches!(world.next_heard().await, Heard::Closed(_)));
 }
+
+#[tokio::test]
+async fn pings_are_answered_at_once_in_order_and_the_rooms_hear_nothing_of_them() {
+    let mut world = World::start().await;
+    let mut socket = open_as(&world, "ana").await;
+    hear(&mut socket).await;
+    for timestamp in 0..20 {
+        let request = proto::SignalRequest { message: Some(Ask::PingReq(proto::Ping { timestamp, rtt: 0 })) };
+        socket.feed(Frame::Binary(request.encode_to_vec().into())).await.unwrap();
+    }
+    socket.flush().await.unwrap();
+    for timestamp in 0..20 {
+        let pong = proto::Pong { last_ping_timestamp: timestamp, timestamp };
+        assert_eq!(hear(&mut socket).await, Say::PongResp(pong));
+    }
+    ask(&mut socket, Ask::Ping(1)).await;
+    assert_eq!(hear(&mut socket).await, Say::Pong(1));
+    assert!(matches!(world.next_heard().await, Heard::Join(_)));
+    assert!(matches!(world.next_heard().await, Heard::Signal(request) if request.message == Some(Ask::Ping(1))));
+}

@@ -55,5 +55,6 @@ pub use context::RoomsConfig;
 pub use control::{Elsewhere, Input, Join, Output, Received, Refuge};
 pub use full::Full;
 pub use notice::Notice;
+pub use request::pong;
 pub use rooms::Rooms;
 pub use stats::Stats;

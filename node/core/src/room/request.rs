@@ -13,6 +13,19 @@ use super::context::Context;
 use super::room::Room;
 use super::{info, limits};
 
+/// The answer to a ping of either kind; none to anything else. It needs nothing of a room, so that a front-end may give it
+/// at once, as long as its session stands.
+pub fn pong(request: &Message, unix_ms: u64) -> Option<Response> {
+    match request {
+        Message::Ping(_) => Some(Response::Pong(unix_ms as i64)),
+        Message::PingReq(ping) => {
+            let pong = proto::Pong { last_ping_timestamp: ping.timestamp, timestamp: unix_ms as i64 };
+            Some(Response::PongResp(pong))
+        }
+        _ => None,
+    }
+}
+
 impl Room {
     /// A participant asks for something. What is not known or not done yet is counted and changes nothing.
     pub fn request(&mut self, cx: &mut Context, identity: &Identity, request: proto::SignalRequest) {
@@ -32,17 +45,13 @@ impl Room {
             Message::UpdateVideoTrack(request) => self.update_video(cx, identity, &request),
             #[expect(deprecated, reason = "older clients still send the deprecated request")]
             Message::UpdateLayers(request) => self.update_layers(cx, identity, request),
-            Message::Ping(_) => self.tell(cx, identity, Response::Pong(cx.unix_ms as i64)),
-            Message::PingReq(ping) => self.pong(cx, identity, ping),
+            Message::Ping(_) | Message::PingReq(_) => {
+                pong(&message, cx.unix_ms).into_iter().for_each(|pong| self.tell(cx, identity, pong));
+            }
             Message::Leave(leave) => self.leave(cx, identity, reason_of(&leave)),
             Message::SyncState(state) => self.sync_state(cx, identity, &state),
             other => cx.stats.drop("request", name(&other)),
         }
-    }
-
-    fn pong(&self, cx: &mut Context, identity: &Identity, ping: proto::Ping) {
-        let pong = proto::Pong { last_ping_timestamp: ping.timestamp, timestamp: cx.unix_ms as i64 };
-        self.tell(cx, identity, Response::PongResp(pong));
     }
 
     /// A participant changes its name, metadata or attributes. Empty texts leave things as they are, as in LiveKit; an
