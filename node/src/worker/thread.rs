@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::Receiver;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -75,7 +75,7 @@ pub(super) fn spawn(
         place: (index, config.count.max(index + 1)),
     };
     let driver = Driver {
-        worker: Worker::new(core, now).seeded(rand::random()),
+        worker: Worker::new(core, now).seeded(rand::random()).at_time(ntp_now()),
         socket,
         inlet: Inlet::new(),
         streams,
@@ -284,6 +284,15 @@ impl Driver {
             stats.tcp_streams = self.streams.len() as u64;
         }
     }
+}
+
+/// The time of day as RTCP tells it: seconds since 1900, UQ32.32.
+fn ntp_now() -> u64 {
+    /// From there to 1970.
+    const SECONDS_BEFORE_UNIX: u64 = 2_208_988_800;
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
+    ((since.as_secs() + SECONDS_BEFORE_UNIX) << 32) | fraction
 }
 
 /// Which of our advertised addresses a datagram was sent to: the very one, else one of the client's family (NAT hides

@@ -72,9 +72,7 @@ impl Worker {
                 self.stats.count_dropped("retransmission", refused.reason());
             }
         }
-        // str0m sees and tells the others.
-        let sections = heard.keyframes.iter().filter(|_| !heard.more);
-        let mids: Vec<Mid> = sections.filter_map(|&ssrc| peer.section_of_ours(ssrc)).collect();
+        let mids: Vec<Mid> = heard.keyframes.iter().filter_map(|&ssrc| peer.section_of_ours(ssrc)).collect();
         for mid in mids {
             self.take_keyframe_request(index, mid);
         }
@@ -82,7 +80,7 @@ impl Worker {
 
     /// Tells a connection the time and takes everything that comes out.
     pub(super) fn tick_peer(&mut self, index: usize) {
-        let now = self.now;
+        let (now, ntp) = (self.now, self.ntp());
         let Some(peer) = self.peers.get_mut(index) else { return };
         peer.queued = false;
         if peer.dead {
@@ -90,6 +88,7 @@ impl Worker {
         }
         match peer.tick(now) {
             Ok(()) => {
+                peer.report(now, ntp, &mut self.outbox, &mut self.scratch);
                 self.fill_way(index);
                 self.drain_peer(index);
             }

@@ -307,6 +307,7 @@ impl Worker {
         let Some(peer) = self.peers.get_mut(session.subscriber).filter(|peer| peer.connected && !peer.dead) else {
             return;
         };
+        let subscriber = session.subscriber;
         let (mut started, mut unfit, mut replaced) = (Vec::new(), Vec::new(), Vec::new());
         for (&sid, wanted) in &session.wanted {
             let (Some(mid), true) = (wanted.mid, wanted.ready_at.is_some_and(|at| at <= now)) else { continue };
@@ -326,6 +327,10 @@ impl Worker {
                 continue;
             }
             started.push((index, viewer.forwarder.target()));
+        }
+        if !started.is_empty() {
+            // To be woken for reports on them.
+            self.enqueue(subscriber);
         }
         for (index, target) in started {
             self.update_want(index);

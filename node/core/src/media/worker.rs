@@ -29,6 +29,8 @@ use crate::SessionId;
 /// How often everything is looked over for what no packet or message sets off: layers that fell silent, keyframes
 /// still awaited, answers that never came.
 const SWEEP: Duration = Duration::from_millis(100);
+/// What the time is taken to be where nobody said it: some day of 2026. Only differences count.
+const SOME_NTP: u64 = 0xee00_0000 << 32;
 
 /// How a worker is set up.
 #[derive(Clone, Debug)]
@@ -167,6 +169,8 @@ pub struct Worker {
     pub(super) speakers_told: u64,
     sweep_at: Instant,
     quality_at: Instant,
+    /// What clients are told that the time was then.
+    wall: (Instant, u64),
 }
 
 impl Worker {
@@ -207,7 +211,14 @@ impl Worker {
             speakers_told: 0,
             sweep_at: now,
             quality_at: now + quality::SPACING,
+            wall: (now, SOME_NTP),
         }
+    }
+
+    /// The same at that time of day (NTP, UQ32.32 seconds since 1900), by which clients are told when they are sent what.
+    pub fn at_time(mut self, ntp: u64) -> Self {
+        self.wall.1 = ntp;
+        self
     }
 
     /// The same with a seed by which it finds clients, drawn by chance: nobody is to know it who may choose addresses.
@@ -277,6 +288,14 @@ impl Worker {
             };
             self.tick_peer(index);
         }
+    }
+
+    /// The time of day.
+    pub(super) fn ntp(&self) -> u64 {
+        let (since, ntp) = self.wall;
+        let passed = self.now.saturating_duration_since(since);
+        let fraction = (u64::from(passed.subsec_nanos()) << 32) / 1_000_000_000;
+        ntp.wrapping_add(passed.as_secs() << 32).wrapping_add(fraction)
     }
 
     /// Its counters.

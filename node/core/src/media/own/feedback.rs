@@ -4,7 +4,9 @@
 /// Types of RTCP packets.
 pub(super) const SENDER_REPORT: u8 = 200;
 pub(super) const RECEIVER_REPORT: u8 = 201;
-const DESCRIPTION: u8 = 202;
+pub(super) const DESCRIPTION: u8 = 202;
+/// What of a description tells whose stream it is.
+pub(super) const CANONICAL_NAME: u8 = 1;
 const TRANSPORT_FEEDBACK: u8 = 205;
 const PAYLOAD_FEEDBACK: u8 = 206;
 /// What receivers and senders say beyond their reports (RFC 3611).
@@ -14,6 +16,8 @@ const RECEIVER_TIME: u8 = 4;
 pub(super) const SINCE_RECEIVER_TIME: u8 = 5;
 
 const HEADER_BYTES: usize = 4;
+/// Where a sender tells how many packets it sent.
+const SENT_AT: usize = 20;
 /// Sender and media SSRC, behind the header of feedback.
 const FEEDBACK_BYTES: usize = 12;
 /// A report of one stream.
@@ -85,7 +89,10 @@ pub(super) fn read<'a>(compound: &'a [u8], mut each: impl FnMut(Feedback<'a>)) {
     for packet in packets(compound) {
         match (packet[1], packet[0] & 0x1f) {
             (SENDER_REPORT, _) => {
-                each(Feedback::Other);
+                // Who has sent nothing tells a clock that is none.
+                if word(packet, SENT_AT) != 0 {
+                    each(Feedback::Other);
+                }
                 reports(packet, HEADER_BYTES * 2 + SENDER_BYTES, &mut each);
             }
             (RECEIVER_REPORT, _) => reports(packet, HEADER_BYTES * 2, &mut each),
@@ -288,6 +295,15 @@ mod tests {
         assert_eq!(all[4], Feedback::Bound((0x3_d090) << 2));
         assert_eq!(all[5], Feedback::Time(1, 0x0102_0304));
         assert_eq!(all.len(), 6);
+    }
+
+    #[test]
+    fn a_sender_that_has_sent_nothing_is_not_told_of() {
+        let mut report = vec![0x80, SENDER_REPORT, 0, 6, 0, 0, 0, 1];
+        report.resize(28, 0);
+        assert_eq!(all(&report), []);
+        report[23] = 1;
+        assert_eq!(all(&report), [Feedback::Other]);
     }
 
     #[test]

@@ -43,6 +43,10 @@ const AGAIN_SHARE: usize = 4;
 /// A retransmission begins with the number of what it repeats (RFC 4588 4).
 const REPEATED_BYTES: usize = 2;
 
+/// How often what is sent is reported on, and how soon after a stream was agreed on: by then its first packets have left.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+const FIRST_REPORT: Duration = Duration::from_millis(300);
+
 /// Why something was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::media) enum Refused {
@@ -106,13 +110,17 @@ pub(in crate::media) struct Own {
     /// By sender and receiver reports, for clients that do not tell of every packet.
     rtt: Option<Duration>,
     start: Instant,
+    /// When to report on what is sent.
+    report_at: Option<Instant>,
+    /// What the way carries is wanted to be known.
+    estimates: bool,
     bytes: u64,
     again_bytes: usize,
 }
 
 impl Own {
     /// Takes over what a handshake has agreed on.
-    pub fn new(keying: Keying, now: Instant) -> Option<Self> {
+    pub fn new(keying: Keying, now: Instant, estimates: bool) -> Option<Self> {
         let (sealer, control, opener) = keying.split()?;
         Some(Self {
             sealer,
@@ -126,6 +134,8 @@ impl Own {
             times: Vec::new(),
             rtt: None,
             start: now,
+            report_at: None,
+            estimates,
             bytes: 0,
             again_bytes: AGAIN_BYTES_MAX / 4,
         })
@@ -136,15 +146,17 @@ impl Own {
         self.destination = Some(destination);
     }
 
-    /// A stream is agreed on, or agreed on anew. False when it was over already.
-    pub fn declare(&mut self, terms: Terms, mid: &str) -> bool {
+    /// A stream is agreed on, or agreed on anew. False when it was over already. `name` is whose it is (CNAME).
+    pub fn declare(&mut self, terms: Terms, mid: &str, name: &str) -> bool {
         if let Some(known) = self.streams.iter_mut().find(|stream| stream.terms.ssrc == terms.ssrc) {
             known.terms = terms;
             return true;
         }
         let Some(numbers) = self.sealer.numbers(terms.ssrc) else { return false };
         let repairs = terms.repair.and_then(|(ssrc, _)| self.sealer.numbers(ssrc));
-        self.streams.push(Outflow::new(terms, mid, numbers, repairs));
+        self.streams.push(Outflow::new(terms, (mid, name), numbers, repairs));
+        // Its player waits for the first report to play sound and picture together.
+        self.report_at = None;
         true
     }
 
@@ -185,7 +197,8 @@ impl Own {
     /// Sends a packet. Gives the bytes of its payload.
     fn send(&mut self, now: Instant, outbox: &mut Outbox, outgoing: &Outgoing<'_>) -> Result<usize, Refused> {
         let at_us = self.at_us(now);
-        let Self { sealer, streams, history, estimator, destination, .. } = self;
+        let Self { sealer, streams, history, estimator, estimates, destination, .. } = self;
+        let estimator = estimates.then_some(estimator);
         let Outgoing { stream, packet, rewrite, even, .. } = *outgoing;
         let destination = destination.ok_or(Refused::NoAddress)?;
         let flow = streams.iter_mut().find(|flow| flow.terms.ssrc == stream.ssrc).ok_or(Refused::NoStream)?;
@@ -250,7 +263,8 @@ impl Own {
     ) -> Result<usize, Refused> {
         let at_us = self.at_us(now);
         let length = packet.payload.len();
-        let Self { sealer, streams, history, estimator, destination, .. } = self;
+        let Self { sealer, streams, history, estimator, estimates, destination, .. } = self;
+        let estimator = estimates.then_some(estimator);
         let destination = destination.ok_or(Refused::NoAddress)?;
         let flow = streams.iter_mut().find(|flow| flow.terms.ssrc == again.ssrc).ok_or(Refused::NoStream)?;
         let ((ssrc, payload_type), repairs) = flow.terms.repair.zip(flow.repairs.as_mut()).ok_or(Refused::NoStream)?;
@@ -290,8 +304,7 @@ impl Own {
         let now_us = self.at_us(now);
         let now_ms = now_us / 1_000;
         let mut heard = Heard::default();
-        let Self { streams, history, estimator, pacer, times, rtt, .. } = self;
-        let told = times.len();
+        let Self { streams, history, estimator, pacer, times, rtt, estimates, .. } = self;
         feedback::read(plain, |feedback| match feedback {
             Feedback::Nack(ssrc, numbers) => {
                 let Some(flow) = streams.iter_mut().find(|flow| flow.terms.ssrc == ssrc) else { return };
@@ -301,8 +314,14 @@ impl Own {
                 heard.again.extend(numbers.filter_map(|number| flow.asked(number, now_ms, rtt)).take(room));
             }
             Feedback::Transport(report) => {
-                heard.idle += history.take(now_us, report, |told| estimator.told(told));
-                estimator.judge(now_us, history.rtt_us());
+                heard.idle += history.take(now_us, report, |told| {
+                    if *estimates {
+                        estimator.told(told);
+                    }
+                });
+                if *estimates {
+                    estimator.judge(now_us, history.rtt_us());
+                }
             }
             Feedback::Keyframe(ssrc) => {
                 if heard.keyframes.len() < KEYFRAMES_MAX && !heard.keyframes.contains(&ssrc) {
@@ -330,10 +349,6 @@ impl Own {
             }
             Feedback::Other => heard.more = true,
         });
-        if heard.more {
-            // str0m answers.
-            times.truncate(told);
-        }
         Some(heard)
     }
 
@@ -351,6 +366,49 @@ impl Own {
         let asked = self.times.drain(..).map(|(ssrc, time, at)| Asked { ssrc, time, since: since(at) });
         report::answer(&mut right, feedback::word(&plain, 4), asked);
         self.control.seal(&mut right).then_some(right)
+    }
+
+    /// When to [`Self::report`]; none while there is nothing to report on.
+    pub fn report_at(&mut self, now: Instant) -> Option<Instant> {
+        if self.streams.is_empty() {
+            self.report_at = None;
+            return None;
+        }
+        Some(*self.report_at.get_or_insert(now + FIRST_REPORT))
+    }
+
+    /// Reports on all streams on which something was sent, if it is time to, `ntp` being the time of day. Reports are made in
+    /// `space`, which is reused.
+    pub fn report(&mut self, now: Instant, ntp: u64, outbox: &mut Outbox, space: &mut Vec<u8>) {
+        if self.report_at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.report_at = Some(now + REPORT_INTERVAL);
+        let Some(destination) = self.destination else { return };
+        let since = |at| (now.saturating_duration_since(at).as_micros() * 65_536 / 1_000_000) as u32;
+        let mut left = &mut self.streams[..];
+        while !left.is_empty() {
+            let fit = report::fit(left.iter().map(|flow| flow.name.len()));
+            let (flows, others) = std::mem::take(&mut left).split_at_mut(fit);
+            left = others;
+            space.clear();
+            for flow in &mut *flows {
+                if let Some(sum) = flow.sum(now, (ntp >> 16) as u32) {
+                    report::tell(space, flow.terms.ssrc, ntp, &sum);
+                }
+            }
+            if space.is_empty() {
+                continue;
+            }
+            let told = flows.iter().filter(|flow| flow.has_begun());
+            report::name(space, told.map(|flow| (flow.terms.ssrc, &flow.name[..])));
+            let sender = feedback::word(space, 4);
+            let asked = self.times.drain(..).map(|(ssrc, time, at)| Asked { ssrc, time, since: since(at) });
+            report::answer(space, sender, asked);
+            if self.control.seal(space) {
+                outbox.push(destination, space);
+            }
+        }
     }
 
     /// Bytes of payload that left.
@@ -401,9 +459,17 @@ impl Own {
 }
 
 /// The transport-wide number of a packet that leaves, if its client takes one.
-fn number_of(history: &mut History, estimator: &mut Estimator, ids: &Ids, at_us: u64, bytes: usize) -> Option<u16> {
+fn number_of(
+    history: &mut History,
+    estimator: Option<&mut Estimator>,
+    ids: &Ids,
+    at_us: u64,
+    bytes: usize,
+) -> Option<u16> {
     let number = ids.transport.map(|_| history.note(at_us, bytes));
-    estimator.sent(at_us, bytes, number);
+    if let Some(estimator) = estimator {
+        estimator.sent(at_us, bytes, number);
+    }
     number.map(|number| number as u16)
 }
 

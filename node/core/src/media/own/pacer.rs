@@ -132,6 +132,10 @@ impl Pacer {
     }
 
     fn earn(&mut self, now: Instant) {
+        // The packets of a burst leave at one time.
+        if now == self.at {
+            return;
+        }
         let since = now.saturating_duration_since(self.at).as_micros() as u64;
         // What is less than a byte is earned with the next.
         let earned = since.saturating_mul(self.rate_bps(now)) / 8_000_000;

@@ -4,7 +4,8 @@
 //! nothing was sent becomes a receiver report: it would tell the client a clock that is none, and break lip sync.
 
 use super::feedback::{
-    EXTENDED, RECEIVER_REPORT, REPORT_BYTES, SENDER_BYTES, SENDER_REPORT, SINCE_RECEIVER_TIME, packets, word,
+    CANONICAL_NAME, DESCRIPTION, EXTENDED, RECEIVER_REPORT, REPORT_BYTES, SENDER_BYTES, SENDER_REPORT,
+    SINCE_RECEIVER_TIME, packets, word,
 };
 
 /// What a stream sent, as its sender report tells.
@@ -43,6 +44,46 @@ pub(super) fn answer(compound: &mut Vec<u8>, sender: u32, asked: impl ExactSizeI
 
 /// Header, SSRC and what the sender tells of itself.
 const HEAD_BYTES: usize = 8 + SENDER_BYTES;
+/// Bytes of reports in one packet: it fits a datagram, sealed and with what [`answer`] adds.
+const BYTES_MAX: usize = 1_000;
+/// Names in one description (RFC 3550 6.5).
+const NAMES_MAX: usize = 31;
+/// Before the name in a description: SSRC, type and length.
+const NAME_HEAD_BYTES: usize = 6;
+
+/// Of how many streams with names of these lengths one packet tells; at least one.
+pub(super) fn fit(names: impl Iterator<Item = usize>) -> usize {
+    let mut bytes = 4;
+    let fits = names.take(NAMES_MAX).take_while(|name| {
+        bytes += HEAD_BYTES + (NAME_HEAD_BYTES + name) / 4 * 4 + 4;
+        bytes <= BYTES_MAX
+    });
+    fits.count().max(1)
+}
+
+/// Adds the sender report of a stream.
+pub(super) fn tell(compound: &mut Vec<u8>, ssrc: u32, ntp: u64, sum: &Sum) {
+    compound.extend([0x80, SENDER_REPORT, 0, (HEAD_BYTES / 4 - 1) as u8]);
+    compound.extend(ssrc.to_be_bytes());
+    compound.extend(ntp.to_be_bytes());
+    [sum.timestamp, sum.packets, sum.bytes].into_iter().for_each(|word| compound.extend(word.to_be_bytes()));
+}
+
+/// Adds whose streams they are. Each name has at most 255 bytes, and there are at most [`NAMES_MAX`].
+pub(super) fn name<'a>(compound: &mut Vec<u8>, names: impl Iterator<Item = (u32, &'a [u8])>) {
+    let at = compound.len();
+    compound.extend([0x80, DESCRIPTION, 0, 0]);
+    for (ssrc, name) in names {
+        compound[at] += 1;
+        compound.extend(ssrc.to_be_bytes());
+        compound.extend([CANONICAL_NAME, name.len() as u8]);
+        compound.extend_from_slice(name);
+        // A zero ends the list, and more of them fill the word.
+        compound.resize(at + (compound.len() - at) / 4 * 4 + 4, 0);
+    }
+    let words = ((compound.len() - at) / 4 - 1) as u16;
+    compound[at + 2..at + 4].copy_from_slice(&words.to_be_bytes());
+}
 
 /// Puts right a compound packet of str0m's. `sum` tells what a stream sent, and hears the middle of the report's time, by
 /// which the client will name it.

@@ -16,6 +16,8 @@ use crate::media::vp8::Vp8;
 const FILLERS: u64 = 32;
 /// Descriptors that differ from the publisher's, and sources, which are remembered apart: few packets have one.
 const APART_MAX: usize = 16;
+/// A name has one byte for its length (RFC 3550 6.5).
+const NAME_BYTES_MAX: usize = 255;
 /// A packet is not sent again within this much, or a round trip if that is longer.
 const AGAIN_MIN: Duration = Duration::from_millis(10);
 const AGAIN_MAX: Duration = Duration::from_millis(500);
@@ -38,6 +40,8 @@ pub(super) struct Outflow {
     pub terms: Terms,
     /// Name of its section.
     pub mid: Box<[u8]>,
+    /// Whose it is (CNAME).
+    pub name: Box<[u8]>,
     pub numbers: Numbers,
     pub repairs: Option<Numbers>,
     /// The client knows whose stream it is, and whose retransmissions those are.
@@ -107,10 +111,11 @@ impl Again {
 }
 
 impl Outflow {
-    pub fn new(terms: Terms, mid: &str, numbers: Numbers, repairs: Option<Numbers>) -> Self {
+    pub fn new(terms: Terms, (mid, name): (&str, &str), numbers: Numbers, repairs: Option<Numbers>) -> Self {
         Self {
             terms,
             mid: mid.as_bytes().into(),
+            name: name.as_bytes()[..name.len().min(NAME_BYTES_MAX)].into(),
             numbers,
             repairs,
             bound: [false; 2],
@@ -126,6 +131,11 @@ impl Outflow {
             sources: VecDeque::new(),
             descriptors: VecDeque::new(),
         }
+    }
+
+    /// Whether anything was sent.
+    pub fn has_begun(&self) -> bool {
+        self.clock.is_some()
     }
 
     /// The clock of the newest packet.

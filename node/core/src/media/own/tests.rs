@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use origo_cascade_core::link::{Extensions, Packet};
 
-use super::{AGAIN_BYTES_MAX, Heard, Ids, Own, Padding, Refused, Terms};
+use super::feedback::packets;
+use super::{AGAIN_BYTES_MAX, FIRST_REPORT, Heard, Ids, Own, Padding, Refused, Terms};
 use crate::media::Transport;
 use crate::media::egress::{Kept, Outbox, Outgoing, Stream};
 use crate::media::forward::Rewrite;
@@ -32,11 +33,11 @@ fn keying(profile: Profile, active: bool) -> Keying {
 impl Pair {
     fn new(profile: Profile) -> Self {
         let now = Instant::now();
-        let mut own = Own::new(keying(profile, false), now).unwrap();
+        let mut own = Own::new(keying(profile, false), now, true).unwrap();
         let (_, client, _) = keying(profile, true).split().unwrap();
         own.set_destination(HERE);
         let ids = Ids { transport: Some(3), descriptor: Some(8), ..Ids::default() };
-        assert!(own.declare(Terms { ssrc: 7, repair: Some((8, 97)), clock_rate: 90_000, ids }, "0"));
+        assert!(own.declare(Terms { ssrc: 7, repair: Some((8, 97)), clock_rate: 90_000, ids }, "0", "ann"));
         Self { now, own, client, outbox: Outbox::default() }
     }
 
@@ -108,7 +109,7 @@ fn nothing_leaves_twice_under_one_number() {
         assert_eq!(pair.left(), 2);
         pair.own.forget(7);
         let terms = Terms { ssrc: 7, repair: None, clock_rate: 90_000, ids: Ids::default() };
-        assert!(!pair.own.declare(terms, "0"), "its numbers are not given out again");
+        assert!(!pair.own.declare(terms, "0", "ann"), "its numbers are not given out again");
     }
 }
 
@@ -220,7 +221,7 @@ fn a_client_that_takes_no_retransmissions_is_sent_nothing_but_media() {
     let mut pair = Pair::new(Profile::Aes128Gcm);
     pair.own.wish(3_000_000, true);
     let ids = Ids { transport: Some(3), ..Ids::default() };
-    assert!(pair.own.declare(Terms { ssrc: 7, repair: None, clock_rate: 90_000, ids }, "0"));
+    assert!(pair.own.declare(Terms { ssrc: 7, repair: None, clock_rate: 90_000, ids }, "0", "ann"));
     assert!((1..=20).all(|sequence| pair.write(sequence).is_ok()));
     pair.says(all_came(0, 20));
     for _ in 0..100 {
@@ -273,4 +274,66 @@ fn a_report_tells_loss_jitter_and_a_round_trip_where_nothing_tells_of_every_pack
     pair.says(answer([0x12, 0x34, 0x56, 0x78]));
     assert_eq!(pair.own.rtt(), Some(Duration::from_millis(50)));
     assert_eq!((pair.own.loss(), pair.own.jitter_ms()), (Some(0.25), 10.0));
+}
+
+#[test]
+fn streams_on_which_something_was_sent_are_reported_on_each_second_in_one_packet() {
+    let mut pair = Pair::new(Profile::Aes128Gcm);
+    let terms = |ssrc| Terms { ssrc, repair: None, clock_rate: 90_000, ids: Ids::default() };
+    assert!(pair.own.declare(terms(20), "1", "ann"), "and nothing is sent on it");
+    let begun = pair.now;
+    let first = pair.own.report_at(begun).unwrap();
+    assert!(first > begun && first <= begun + FIRST_REPORT);
+    pair.write(5).unwrap();
+    pair.left();
+    let mut reader = keying(Profile::Aes128Gcm, true).split().unwrap().2;
+    let mut reports = |pair: &mut Pair, at: Instant| {
+        pair.own.report(at, 0x0102_0304_0506_0708, &mut pair.outbox, &mut Vec::new());
+        let mut told = Vec::new();
+        while let Some((transmit, _)) = pair.outbox.pop() {
+            told.push(reader.open(transmit.contents, &mut Vec::new()).unwrap().to_vec());
+        }
+        told
+    };
+    assert!(reports(&mut pair, begun).is_empty(), "it is too early");
+    let told = reports(&mut pair, first);
+    let report = [0x80, 200, 0, 6, 0, 0, 0, 7, 1, 2, 3, 4, 5, 6, 7, 8];
+    assert_eq!(told[0][..16], report);
+    let ticks = (first - begun).as_millis() as u32 * 90;
+    assert_eq!(told[0][16..28], [(900 + ticks).to_be_bytes(), 1_u32.to_be_bytes(), 1_000_u32.to_be_bytes()].concat());
+    assert_eq!(told[0][28..], *b"\x81\xca\x00\x03\x00\x00\x00\x07\x01\x03ann\0\0\0");
+    assert_eq!(told.len(), 1);
+    assert_eq!(pair.own.report_at(first), Some(first + Duration::from_secs(1)));
+
+    pair.own.forget(7);
+    assert!(reports(&mut pair, first + Duration::from_secs(1)).is_empty());
+    pair.own.forget(20);
+    assert_eq!(pair.own.report_at(first), None, "nobody is woken for nothing");
+}
+
+#[test]
+fn reports_on_many_streams_fit_datagrams() {
+    let mut pair = Pair::new(Profile::Aes128Gcm);
+    for ssrc in 100..160 {
+        let terms = Terms { ssrc, repair: None, clock_rate: 90_000, ids: Ids::default() };
+        assert!(pair.own.declare(terms, "1", &"n".repeat(ssrc as usize % 90)));
+        pair.write_on(Stream { ssrc, ..STREAM }, 5).unwrap();
+    }
+    pair.left();
+    let at = pair.own.report_at(pair.now).unwrap();
+    pair.own.report(at, 1 << 40, &mut pair.outbox, &mut Vec::new());
+    let mut reader = keying(Profile::Aes128Gcm, true).split().unwrap().2;
+    let mut told = Vec::new();
+    while let Some((transmit, _)) = pair.outbox.pop() {
+        for sealed in transmit.contents.chunks(transmit.segment_size.unwrap_or(transmit.contents.len())) {
+            assert!(sealed.len() < 1_200);
+            let mut space = Vec::new();
+            let compound = reader.open(sealed, &mut space).unwrap();
+            let reports: Vec<_> = packets(compound).filter(|packet| packet[1] == 200).map(|packet| packet[7]).collect();
+            let names = packets(compound).find(|packet| packet[1] == 202).unwrap();
+            assert_eq!(usize::from(names[0] & 0x1f), reports.len());
+            told.extend(reports);
+        }
+    }
+    assert_eq!(told, (100..160).collect::<Vec<u8>>());
 }

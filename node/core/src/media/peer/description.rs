@@ -51,8 +51,12 @@ impl Peer {
     /// A description on which str0m panics ends this connection and no other: everybody on the worker's thread would
     /// go with it. What is left of the connection is not touched again.
     fn guarded<T>(&mut self, take: impl FnOnce(&mut Rtc) -> Result<T, PeerError>) -> Result<T, PeerError> {
+        self.show_streams();
         let rtc = &mut self.rtc;
         let taken = catch_unwind(AssertUnwindSafe(|| take(rtc)));
+        if taken.is_ok() {
+            self.hide_streams();
+        }
         taken.unwrap_or_else(|_| {
             self.dead = true;
             Err(PeerError::Panicked)

@@ -14,6 +14,7 @@ mod profile;
 mod seal;
 mod sending;
 mod setup;
+mod unseen;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -107,6 +108,9 @@ pub(super) struct Peer {
     wants_own: bool,
     /// That way, once there are keys.
     own: Option<Box<Own>>,
+    /// Every section that there ever was.
+    sections: Vec<Mid>,
+    unseen: Vec<unseen::Unseen>,
 }
 
 use channels::Channels;
@@ -152,6 +156,8 @@ impl Peer {
             profile: "other",
             wants_own: setup.leaves_own_way(sends),
             own: None,
+            sections: Vec::new(),
+            unseen: Vec::new(),
         }
     }
 
@@ -218,8 +224,9 @@ impl Peer {
                 }
                 Output::Timeout(at) => {
                     let looks_at = self.looks.then_some(now + GRID);
+                    let report_at = self.own.as_mut().and_then(|own| own.report_at(now));
                     return Ok(Polled::Timeout(
-                        [Some(at), self.lost_at, looks_at].into_iter().flatten().min().unwrap_or(at),
+                        [Some(at), self.lost_at, looks_at, report_at].into_iter().flatten().min().unwrap_or(at),
                     ));
                 }
             }
@@ -267,6 +274,7 @@ impl Peer {
         for &mid in change.resume {
             self.renew_stream(mid);
         }
+        self.show_streams();
         let mut api = self.rtc.sdp_api();
         if change.open_channels {
             for channel in [Channel::Reliable, Channel::Lossy] {
@@ -288,7 +296,9 @@ impl Peer {
         for &mid in change.pause {
             api.set_direction(mid, Direction::Inactive);
         }
-        let (offer, pending) = api.apply()?;
+        let applied = api.apply();
+        self.hide_streams();
+        let (offer, pending) = applied?;
         Some((offer.to_sdp_string(), Pending(pending), added))
     }
 

@@ -28,8 +28,9 @@ impl Peer {
         self.profile = chosen.name;
         // Keys that come again would be the same ones, and a second writer.
         if self.wants_own && self.own.is_none() {
-            self.own = chosen.keying.and_then(|keying| Own::new(keying, now)).map(Box::new);
+            self.own = chosen.keying.and_then(|keying| Own::new(keying, now, self.estimates)).map(Box::new);
             self.paced &= self.own.is_none();
+            self.hide_streams();
         }
     }
 
@@ -63,8 +64,16 @@ impl Peer {
     }
 
     /// Whether it is for a report on what we send that it would be looked at then, and for nothing more urgent.
-    pub fn wants_report(&self, now: Instant, at: Instant) -> bool {
-        self.own.is_some() && at > now && self.rtc.last_timeout_reason() == Reason::Feedback
+    pub fn wants_report(&mut self, now: Instant, at: Instant) -> bool {
+        let Some(own) = self.own.as_mut().filter(|_| at > now) else { return false };
+        own.report_at(now) == Some(at) || self.rtc.last_timeout_reason() == Reason::Feedback
+    }
+
+    /// Reports on what we send, if it is time to: see [`Own::report`].
+    pub fn report(&mut self, now: Instant, ntp: u64, outbox: &mut Outbox, space: &mut Vec<u8>) {
+        if let Some(own) = &mut self.own {
+            own.report(now, ntp, outbox, space);
+        }
     }
 
     /// Sends what waited for its turn: see [`Own::flush`].
@@ -120,23 +129,17 @@ impl Peer {
         }
     }
 
-    /// The section of a stream that we send.
-    pub fn section_of_ours(&mut self, ssrc: u32) -> Option<Mid> {
-        Some(self.rtc.direct_api().stream_tx(&ssrc.into())?.mid())
-    }
-
     /// Agrees with our own way on a stream. False when it cannot be.
-    pub(super) fn declare(&mut self, mid: Mid, stream: &Stream, codec: Codec) -> bool {
+    pub(super) fn declare(&mut self, mid: Mid, stream: &Stream, repair: Option<u32>, codec: Codec) -> bool {
         if self.own.is_none() {
             return true;
         }
         let ids = self.ids(mid);
         let params = self.rtc.codec_config().params().iter().find(|params| *params.pt() == stream.payload_type);
         let repair_type = params.and_then(|params| params.resend()).filter(|_| stream.resendable).map(|pt| *pt);
-        let repair_ssrc = self.rtc.direct_api().stream_tx(&stream.ssrc.into()).and_then(|tx| tx.rtx()).map(|rtx| *rtx);
-        let terms =
-            Terms { ssrc: stream.ssrc, repair: repair_ssrc.zip(repair_type), clock_rate: codec.clock_rate(), ids };
-        self.own.as_mut().is_none_or(|own| own.declare(terms, &mid))
+        let terms = Terms { ssrc: stream.ssrc, repair: repair.zip(repair_type), clock_rate: codec.clock_rate(), ids };
+        let name = self.rtc.media(mid).map_or("", |media| media.cname());
+        self.own.as_mut().is_none_or(|own| own.declare(terms, &mid, name))
     }
 
     /// A stream is over.

@@ -15,30 +15,32 @@ use crate::media::vp8::Vp8;
 impl Peer {
     /// Gives a section a fresh SSRC, so that its next track's numbers begin anew.
     pub fn renew_stream(&mut self, mid: Mid) {
+        self.show_streams();
         let mut api = self.rtc.direct_api();
         let (ssrc, rtx) = (api.new_ssrc(), api.new_ssrc());
-        let Some(stream) = api.stream_tx_by_mid(mid, None) else { return };
+        let Some(stream) = api.stream_tx_by_mid(mid, None) else { return self.hide_streams() };
         let (old, has_rtx) = (stream.ssrc(), stream.rtx().is_some());
         // Not `reset_stream_tx`: str0m 0.25 keeps the stream under its old SSRC then, and `stream_tx` finds nothing
         // under the new one.
         api.remove_stream_tx(old);
         api.declare_stream_tx(ssrc, has_rtx.then_some(rtx), mid, None);
         self.forget(*old);
+        self.hide_streams();
     }
 
     /// How a track of this codec is sent in this section; none when the client does not take the codec there.
     pub fn stream(&mut self, mid: Mid, codec: Codec) -> Option<Stream> {
         let payload_type = self.payload_type(mid, codec)?;
-        let mut api = self.rtc.direct_api();
-        let sender = api.stream_tx_by_mid(mid, None)?;
+        let (ssrc, repair) = self.ssrcs_of(mid)?;
         // The publisher has paced its packets already. A pacer of our own would hold a stream back that exceeds the
         // estimate for a moment, and keep that queue ever after; what exceeds it for longer is the allocator's to drop.
-        sender.set_unpaced(true);
-        let ssrc = *sender.ssrc();
+        if let Some(sender) = self.rtc.direct_api().stream_tx(&ssrc.into()) {
+            sender.set_unpaced(true);
+        }
         let described = matches!(codec, Codec::Vp9 | Codec::Av1);
         let redundant_type = self.redundant_type(payload_type);
         let stream = Stream { ssrc, payload_type, redundant_type, resendable: codec != Codec::Opus, described };
-        self.declare(mid, &stream, codec).then_some(stream)
+        self.declare(mid, &stream, repair, codec).then_some(stream)
     }
 
     /// Whether the client takes a codec in a section.
