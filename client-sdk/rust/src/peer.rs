@@ -130,6 +130,7 @@ impl Peer {
         let answer = SdpAnswer::from_sdp_string(sdp).map_err(|error| NegotiationError::Parse(error.to_string()))?;
         let Some(pending) = self.pending.take() else { return Ok(false) };
         self.rtc.sdp_api().accept_answer(pending, answer)?;
+        self.send_nothing_where_we_receive();
         self.settle_terms(sdp);
         self.handle_timeout(now);
         Ok(true)
@@ -143,6 +144,16 @@ impl Peer {
         // str0m's ICE asks for no wake-up of its own until it has been told the time once.
         self.handle_timeout(now);
         Ok(answer.to_sdp_string())
+    }
+
+    /// str0m has a stream to send for each section that we offered, and reports on it every second though it sends nothing.
+    /// A browser does not where it only receives.
+    fn send_nothing_where_we_receive(&mut self) {
+        let mut api = self.rtc.direct_api();
+        for &mid in &self.receiving {
+            let unused = api.stream_tx_by_mid(mid, None).map(|stream| stream.ssrc());
+            unused.map(|ssrc| api.remove_stream_tx(ssrc));
+        }
     }
 
     /// Tells the light receiver what clear headers mean from now on.
