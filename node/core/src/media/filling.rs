@@ -10,6 +10,9 @@ const AT_ONCE_MAX: usize = 16;
 impl Worker {
     /// Tells every estimator of ours the time.
     pub(super) fn sweep_estimators(&mut self) {
+        if !self.setup.bwe {
+            return;
+        }
         for index in self.peers.indexes() {
             self.hear_estimator(index);
         }

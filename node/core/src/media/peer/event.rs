@@ -77,6 +77,7 @@ impl Peer {
                 PeerEvent::Estimate(estimate.as_u64())
             }
             Event::ChannelOpen(id, label) => {
+                self.data_at = now;
                 if !self.channels.opened(&mut self.rtc, id, &label) {
                     return None;
                 }
@@ -86,10 +87,13 @@ impl Peer {
                 }
                 PeerEvent::ChannelsOpen
             }
-            Event::ChannelData(data) => match self.channels.channel(data.id) {
-                Some(channel) => PeerEvent::Data(channel, data.data.into()),
-                None => PeerEvent::Ignored("data", "unknown channel"),
-            },
+            Event::ChannelData(data) => {
+                self.data_at = now;
+                match self.channels.channel(data.id) {
+                    Some(channel) => PeerEvent::Data(channel, data.data.into()),
+                    None => PeerEvent::Ignored("data", "unknown channel"),
+                }
+            }
             Event::ChannelClose(id) => {
                 self.channels.closed(id);
                 return None;

@@ -68,6 +68,8 @@ pub(super) struct Peer {
     /// Which of the session's.
     pub target: Target,
     channels: Channels,
+    /// When data last came or left, about.
+    data_at: Instant,
     /// Candidates that came before the client's first description.
     early: Vec<Candidate>,
     candidates: usize,
@@ -134,6 +136,7 @@ impl Peer {
             session: open.session,
             target,
             channels: Channels::default(),
+            data_at: now,
             early: Vec::new(),
             candidates: 0,
             described: false,
@@ -223,6 +226,7 @@ impl Peer {
                     return Ok(Polled::Event(PeerEvent::Closed("ICE is down")));
                 }
                 Output::Timeout(at) => {
+                    let at = self.rest_until(at);
                     let looks_at = self.looks.then_some(now + GRID);
                     let report_at = self.own.as_mut().and_then(|own| own.report_at(now));
                     return Ok(Polled::Timeout(
@@ -357,6 +361,7 @@ impl Peer {
 
     /// Sends a data message, or queues it. `is_short` when memory is.
     pub fn send_data(&mut self, channel: Channel, message: Bytes, is_short: bool) -> Fate {
+        self.data_at = self.clock;
         let fate = self.channels.push(channel, message, is_short);
         let refused = self.flush_channels();
         if refused == 0 { fate } else { Fate::Dropped }

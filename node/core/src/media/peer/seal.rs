@@ -1,19 +1,26 @@
 //! Where a connection's media leave by our own way: its keys, and what of str0m's datagrams may leave.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use origo_cascade_core::link::Packet;
 use str0m::Reason;
+use str0m::bwe::Bitrate;
 use str0m::media::MediaKind;
 use str0m::net::DatagramSend;
 use str0m::rtp::Extension;
 
 use super::header::{DEPENDENCY_DESCRIPTOR_URI, DescriptorSerializer};
+use super::setup::FIRST_ESTIMATE;
 use super::{Mid, Peer, profile};
 use crate::media::codec::Codec;
 use crate::media::demux::Source;
 use crate::media::egress::{Outbox, Outgoing, Sender, Stream, Written};
 use crate::media::own::{Again, Heard, Ids, Own, Padding, Refused, Terms};
+
+/// How much later str0m is told the time where its estimator alone wants to know it.
+const REST: Duration = Duration::from_millis(175);
+/// For so long after data came or left they count as under way.
+const TALK: Duration = Duration::from_secs(2);
 
 /// Second bytes of RTCP packets that share a port with RTP (RFC 5761 4).
 fn is_rtcp(datagram: &[u8]) -> bool {
@@ -31,7 +38,27 @@ impl Peer {
             self.own = chosen.keying.and_then(|keying| Own::new(keying, now, self.estimates)).map(Box::new);
             self.paced &= self.own.is_none();
             self.hide_streams();
+            if self.own.is_some() {
+                self.rest_estimator();
+            }
         }
+    }
+
+    /// str0m's estimator has nothing to do where media leave by our own way: it hears of no packet. One that has begun to
+    /// wish for something would look for it, with packets of padding that it seals and that nobody sends; one that was
+    /// never told of a wish does not.
+    fn rest_estimator(&mut self) {
+        let mut estimator = self.rtc.bwe();
+        estimator.reset(FIRST_ESTIMATE);
+        estimator.set_bitrate(Bitrate::ZERO, Bitrate::ZERO);
+    }
+
+    /// When str0m is to be told the time, which asks for it at `at`. Its estimator asks for each 25 ms, which it does not
+    /// need where it rests. It does not tell what else waits, so a client that publishes, and to whom data are under way,
+    /// is looked after in time.
+    pub(super) fn rest_until(&self, at: Instant) -> Instant {
+        let rests = self.own.is_some() && self.rtc.last_timeout_reason() == Reason::BweDelayControl;
+        if rests && self.connected && self.inbound.is_empty() && at >= self.data_at + TALK { at + REST } else { at }
     }
 
     /// What leaves of a datagram of str0m's: where media leave by our own way no RTP, and RTCP sealed anew.

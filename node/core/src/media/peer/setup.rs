@@ -19,7 +19,7 @@ pub(super) const SCTP_BUFFER_BYTES: usize = 512 * 1024;
 /// chunk with its envelope is a little more.
 pub(super) const MESSAGE_BYTES_MAX: u32 = 256 * 1024;
 /// Where the bandwidth estimate begins: enough for a first picture at once, little enough for a mobile network.
-const FIRST_ESTIMATE: Bitrate = Bitrate::kbps(1_500);
+pub(super) const FIRST_ESTIMATE: Bitrate = Bitrate::kbps(1_500);
 /// How often a connection tells how many NACKs it saw.
 const STATS_INTERVAL: Duration = Duration::from_secs(5);
 /// Packets kept for retransmission: three seconds of a 2.5 Mbit/s layer.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use super::EGRESS;
 use super::call::Call;
+use super::world::World;
+use crate::media::{Egress, Target};
 
 #[test]
 fn the_lowest_layer_flows_through_any_line_unless_the_client_lets_it_be_paused() {
@@ -37,4 +40,30 @@ fn a_line_that_loses_one_packet_in_twenty_costs_no_layer() {
     let got = call.send(Duration::from_secs(20));
     let whole = got.iter().filter(|layer| **layer == Some(2)).count();
     assert!(whole > got.len() * 9 / 10, "{whole} of {} frames in the whole layer", got.len());
+}
+
+#[test]
+fn nothing_is_sealed_that_is_not_to_leave() {
+    let mut call = Call::new(true);
+    call.send(Duration::from_secs(8));
+    assert_eq!(call.world.worker.stats().dropped_count("egress", "not ours"), 0);
+}
+
+#[test]
+fn who_is_sent_nothing_is_looked_after_a_few_times_a_second() {
+    if EGRESS != Egress::Own {
+        // str0m's estimator wants to be told the time each 25 ms.
+        return;
+    }
+    let mut world = World::with(true);
+    let viewers = [(); 3].map(|()| world.join(false));
+    world.run_ms(4_000);
+    assert!(viewers.iter().all(|&viewer| world.is_connected(viewer, Target::Subscriber)));
+    let wakes = (0..1_000).filter(|_| {
+        let is_due = world.worker.timer.next().is_some_and(|at| at <= world.now + Duration::from_millis(1));
+        world.run_ms(1);
+        is_due
+    });
+    let wakes = wakes.count();
+    assert!((1..=40).contains(&wakes), "{wakes} in a second");
 }
