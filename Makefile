@@ -142,6 +142,14 @@ test-shaping: web ## one line that narrows and widens, in a minute and with boun
 	cargo build --locked --workspace --bins
 	node --test --test-reporter=spec tests/shaping/short.test.mjs
 
+# Handed to the call, such as CALL_ARGS="--minutes 1 --out /tmp/call".
+CALL_ARGS ?=
+
+.PHONY: call
+call: web $(VENV)/.installed ## browsers and native SDKs in one call of 10 minutes over bad lines (root); writes docs/performance/call.json
+	cargo build --locked --workspace --bins
+	PYTHON=$(PYTHON) node tests/call/run.mjs $(CALL_ARGS)
+
 # Scenarios or folders of them.
 SCENARIOS ?= simulations/scenarios
 

@@ -13,13 +13,13 @@ const PREFERENCES = {
   'media.autoplay.blocking_policy': 0,
 };
 
-/** Opens a browser with one page. */
-export async function openFirefox({ name }) {
+/** Opens a browser with one page; `preferences` are beside those of all tests. */
+export async function openFirefox({ name, preferences = {} }) {
   const browser = await puppeteer.launch({
     browser: 'firefox',
     executablePath,
     headless: true,
-    extraPrefsFirefox: PREFERENCES,
+    extraPrefsFirefox: { ...PREFERENCES, ...preferences },
   });
   const page = await browser.newPage();
   const complaints = [];

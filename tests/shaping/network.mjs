@@ -2,7 +2,7 @@
 // that delays, loses and narrows.
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const LINE = new URL('line.py', import.meta.url).pathname;
@@ -38,8 +38,11 @@ export function whyNot() {
 
 const run = (command, ...args) => execFileSync(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
 
-/** Namespaces `<prefix>core` and `<prefix><client>`; the core's and the client's address of line i are 10.99.i.1, .2. */
-export async function makeNetwork(clients) {
+/**
+ * Namespaces `<prefix>core` and `<prefix><client>`; the core's and the client's address of line i are 10.99.i.1, .2. Where
+ * the core `forwards`, clients reach each other.
+ */
+export async function makeNetwork(clients, { forwards = false, priority = 0 } = {}) {
   const prefix = `og-shape-${process.pid}-`;
   const core = `${prefix}core`;
   const folder = mkdtempSync(join(tmpdir(), 'origo-shaping-'));
@@ -72,12 +75,14 @@ export async function makeNetwork(clients) {
 
   try {
     add(core);
+    if (forwards) run('ip', 'netns', 'exec', core, 'sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward');
     for (const [index, client] of clients.entries()) {
       const namespace = `${prefix}${client}`;
       const [near, far] = [`10.99.${index + 1}.1`, `10.99.${index + 1}.2`];
       add(namespace);
       // Both ends have the interface's name, each in its namespace.
       lines.push(await startLine(core, namespace, `to-${client}`));
+      setPriority(lines.at(-1).pid, priority);
       for (const [place, address] of [
         [core, near],
         [namespace, far],

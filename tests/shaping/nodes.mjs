@@ -1,7 +1,7 @@
 // Two nodes of one mesh in the core of the network, each at the near end of one client's line.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { root } from '../browser/mesh.mjs';
 
@@ -14,12 +14,15 @@ const PORT = 7_880;
 /** Decisions of the media worker, and nothing of its libraries. */
 const LOG = 'info,origo_node_core::media=debug,str0m=warn,str0m_proto=warn,chitchat=warn,quinn=warn,rustls=warn';
 
-/** Starts a node for each client; gives `url` and `page` of a client's node, tokens, and what a node estimated. */
-export async function startNodes(network, clients) {
+/**
+ * Starts a node for each client; gives `url` and `page` of a client's node, tokens, and what a node estimated. Their logs
+ * are called by `name`.
+ */
+export async function startNodes(network, clients, { name = 'shaping', log = LOG, priority = 0 } = {}) {
   mkdirSync(logs, { recursive: true });
   const folder = mkdtempSync(join(tmpdir(), 'origo-shaping-nodes-'));
   const running = [];
-  const logFile = (client) => `${logs}/shaping-${client}.log`;
+  const logFile = (client) => `${logs}/${name}-${client}.log`;
   async function stop() {
     for (const { child } of running) child.kill('SIGTERM');
     await Promise.all(running.map(({ gone }) => gone));
@@ -30,12 +33,13 @@ export async function startNodes(network, clients) {
     const seeds = client === clients[0] ? [] : ['--seeds', `${network.address(clients[0])}:${PORT + 1}`];
     // One worker: a client's media and the log of its estimates stay together.
     const flags = ['--bind', address, '--metrics-bind', address, '--port', `${PORT}`, '--region', client, '--workers', '1'];
-    flags.push('--data-dir', join(folder, client), '--drain-deadline', '0', '--log', LOG, ...seeds);
+    flags.push('--data-dir', join(folder, client), '--drain-deadline', '0', '--log', log, ...seeds);
     const env = { ...process.env, ...KEY, ORIGO_MESH_SECRET: 'only-for-this-test-of-lines' };
     const child = network.spawn(binary, ['node', ...flags], {
       stdio: ['ignore', 'ignore', openSync(logFile(client), 'w')],
       env,
     });
+    setPriority(child.pid, priority);
     running.push({ child, gone: new Promise((resolve) => child.once('exit', resolve)) });
     await untilReady(network, address).catch(async (error) => {
       await stop();
