@@ -21,22 +21,25 @@ const EASE: f64 = 0.98;
 /// Bounds of that share.
 const EASES: (f64, f64) = (0.8, 0.95);
 /// How fast the bound grows while there is no queue, per round; a browser's own growth is slower.
-const GROWTH: f64 = 1.04;
-/// The same near what was too much last time. So slow that the queue is seen here before the browser's own estimator
-/// sees it grow, and falls: it would take ten seconds to be back when the line widens.
-const CAREFUL_GROWTH: f64 = 1.004;
-/// From this share of what was too much on the growth is careful, and beyond the second that is forgotten.
-const NEAR: (f64, f64) = (0.85, 1.02);
-/// A packet that is later than the quickest by this much has waited behind others of its picture: a line with room for
-/// several times as much lets none wait so long.
-const WAITED: Duration = Duration::from_millis(8);
-/// One packet in so many may be late for another reason.
-const WAITED_ONE_IN: u32 = 8;
-/// Only who sends packets this close upon each other, and so many of them in a round, shows that none has to wait.
-const PRESSED: Duration = Duration::from_millis(5);
-const PRESSED_MIN: u32 = 3;
-/// So many rounds in a row in which hardly any waited, and what was too much is forgotten.
-const ROOMY_ROUNDS: u32 = 5;
+const GROWTH: f64 = 1.06;
+/// The same once so much is asked for, of what the line carried when it was full: what comes beyond it, sound above all,
+/// takes most of the rest. So slow that the queue is seen here before the browser's own estimator sees it grow, and falls:
+/// it would take ten seconds to be back when the line widens.
+const NEAR: f64 = 0.73;
+const NEAR_GROWTH: f64 = 1.01;
+/// Only after this long without a queue is it tried again whether the line carries more: a browser's own estimate
+/// climbs only while there is none.
+const REST: Duration = Duration::from_secs(4);
+/// When so much comes, of what the line carried when it was full, it has widened.
+const BEYOND: f64 = 1.08;
+/// The share of a round in what is taken to come.
+const COME_SHARE: f64 = 0.25;
+/// Where nearly as much comes as the line carried, packets of a round that all wait this long, or wait so long on average,
+/// tell that it carries no more.
+const TOUCHED: Duration = Duration::from_millis(12);
+const TOUCHED_MEAN: Duration = Duration::from_millis(20);
+/// What is asked for then, of what was.
+const RETREAT: f64 = 0.88;
 /// Calm for this long lifts the bound, if the client leaves so much of it unused: one that uses all of it would at once
 /// send half as much again, which its own estimator has in store.
 const LIFT: Duration = Duration::from_secs(6);
@@ -48,16 +51,19 @@ const GLANCE: Duration = Duration::from_millis(60);
 /// So many glances in a row at a full queue, and the client is asked to let it empty. One may be a stall of the air.
 const FULL_GLANCES: u32 = 2;
 /// Between the last glance without a queue and these there may be so many: a line that narrowed fills its queue within a
-/// tenth of a second, a client that sends a little too much takes longer, and is only asked for a little less.
-const FILLING_GLANCES: u32 = 1;
+/// fifth of a second, a client that sends a little too much takes longer, and is only asked for a little less.
+const FILLING_GLANCES: u32 = 3;
 /// What is asked for meanwhile, of what comes through. Beyond what it is asked for a browser sends its sound, and where a
 /// layer no longer fits it fills up with padding: 600 kbit/s came of one that was asked for 450 (Chromium 148), so that
 /// the queue of a line of 500 stood for as long as its pictures were late.
 const DRAIN: f64 = 0.5;
 /// What is asked for once it is empty. A share that leaves room for the same again.
-const DRAINED: f64 = 0.74;
-/// The share beyond which the bound grows carefully then.
-const TOO_MUCH: f64 = 0.8;
+const DRAINED: f64 = 0.69;
+/// What came while the queue was full may have been sent over the line before it narrowed. After so many more glances at a
+/// full queue it is known better.
+const KNOWN_GLANCES: u32 = 4;
+/// Less than this share of what was asked for is worth another word.
+const LESS: f64 = 0.9;
 /// A queue that is not empty after this long is somebody else's.
 const DRAIN_MAX: Duration = Duration::from_millis(1_500);
 /// A line counts as full for this long after it was. Browsers can send again what they sent within about three seconds:
@@ -83,8 +89,8 @@ pub(crate) struct Uplink {
     glance: Option<Round>,
     full_until: Option<Instant>,
     full: Full,
-    /// What came through while the queue was full, and since when it is being emptied.
-    draining: Option<(u64, Instant)>,
+    /// Since when a queue that was full is being emptied.
+    draining: Option<Draining>,
     /// Bytes of this round, and of this glance; padding and repairs too.
     bytes: usize,
     glance_bytes: usize,
@@ -97,36 +103,26 @@ pub(crate) struct Uplink {
     queue: Duration,
     /// What the client was asked to keep to.
     bound_bps: Option<u64>,
-    /// What was too much last time.
-    too_much_bps: Option<u64>,
+    /// What the line carried when it was full, and the bound from which on it was nearly so.
+    carried_bps: Option<u64>,
+    near_bps: Option<u64>,
+    /// What comes, over the last second or so.
+    come_bps: f64,
+    /// How long the packets of this round waited, added up, and how many there are.
+    waited: (Duration, u32),
     hold_until: Option<Instant>,
     calm_since: Option<Instant>,
-    /// Packets of this round, and rounds in a row that show room.
-    shown: Shown,
-    roomy: u32,
 }
 
-/// What the packets of a round show of the room in the line.
-#[derive(Debug, Default)]
-struct Shown {
-    packets: u32,
-    waited: u32,
-    pressed: u32,
-    sent: Option<Instant>,
-}
-
-impl Shown {
-    fn note(&mut self, sent: Instant, waited: Duration) {
-        let gap = self.sent.replace(sent).map(|last| sent.saturating_duration_since(last));
-        self.pressed += u32::from(gap.is_some_and(|gap| gap < PRESSED));
-        self.packets += 1;
-        self.waited += u32::from(waited > WAITED);
-    }
-
-    /// Whether there is room for several times as much.
-    fn is_roomy(&self) -> bool {
-        self.pressed >= PRESSED_MIN && self.waited * WAITED_ONE_IN <= self.packets
-    }
+/// A full queue is being emptied: while something waits in it, what comes is what the line carries.
+#[derive(Clone, Copy, Debug)]
+struct Draining {
+    since: Instant,
+    bytes: usize,
+    /// What came until something last waited in it.
+    carried_bps: u64,
+    /// Glances at a queue that is still full.
+    glances: u32,
 }
 
 /// Glances in a row at a full queue.
@@ -158,6 +154,9 @@ impl Uplink {
     pub fn came(&mut self, bytes: usize) {
         self.bytes += bytes;
         self.glance_bytes += bytes;
+        if let Some(draining) = &mut self.draining {
+            draining.bytes += bytes;
+        }
     }
 
     /// A packet came. `sent` is by the client's clock, which may differ from ours. Gives the bits per second that the
@@ -171,7 +170,8 @@ impl Uplink {
             return None;
         }
         let (since, ended) = (round.since, round.note(delay, now, ROUND));
-        self.shown.note(sent, self.base.map_or(Duration::ZERO, |base| delay.saturating_sub(base)));
+        self.waited.0 += self.base.map_or(Duration::ZERO, |base| delay.saturating_sub(base));
+        self.waited.1 += 1;
         let glance = self.glance.get_or_insert(fresh);
         let glanced_since = glance.since;
         if let Some(shortest) = glance.note(delay, now, GLANCE) {
@@ -191,11 +191,9 @@ impl Uplink {
         }
         let base = self.shortest.iter().min().copied().unwrap_or(shortest);
         self.base = Some(base);
-        self.roomy = if std::mem::take(&mut self.shown).is_roomy() { self.roomy + 1 } else { 0 };
-        if self.roomy >= ROOMY_ROUNDS {
-            self.too_much_bps = None;
-        }
-        self.judge(now, shortest.saturating_sub(base), bps as u64)
+        self.come_bps += (bps - self.come_bps) * COME_SHARE;
+        let (waited, packets) = std::mem::take(&mut self.waited);
+        self.judge(now, shortest.saturating_sub(base), waited / packets.max(1), bps as u64)
     }
 
     /// Whether the line's queue is, or was a moment ago, so full that it drops. What is lost then of a layer that is not
@@ -209,22 +207,34 @@ impl Uplink {
     /// waited for in that queue, so that what came is what the line carries.
     fn take_glance(&mut self, queue: Duration, since: Instant, now: Instant) -> Option<u64> {
         let bytes = std::mem::take(&mut self.glance_bytes);
+        if let Some(draining) = &mut self.draining
+            && queue >= CALM
+        {
+            draining.carried_bps = rate(draining.bytes, draining.since, now);
+        }
         if queue <= FULL {
             let before = if queue < CALM { 0 } else { self.full.before + self.full.glances + 1 };
             self.full = Full { before, ..Full::default() };
             return None;
         }
         self.full_until = Some(now + STALE);
+        if let Some(draining) = &mut self.draining {
+            draining.glances += 1;
+            let known = (draining.glances == KNOWN_GLANCES).then_some(draining.carried_bps);
+            let asked = share(self.bound_bps.unwrap_or(UNBOUNDED_BPS), LESS);
+            let less = known.map(|bps| share(bps, DRAIN).max(LEAST_BPS)).filter(|less| *less < asked);
+            self.bound_bps = less.or(self.bound_bps);
+            return less;
+        }
         self.full.glances += 1;
         self.full.bytes += bytes;
         let since = *self.full.since.get_or_insert(since);
-        let is_held = self.draining.is_some() || self.hold_until.is_some_and(|until| now < until);
+        let is_held = self.hold_until.is_some_and(|until| now < until);
         if self.full.glances != FULL_GLANCES || self.full.before > FILLING_GLANCES || is_held {
             return None;
         }
-        let bps = (self.full.bytes as f64 * 8.0 / now.saturating_duration_since(since).as_secs_f64()) as u64;
-        self.draining = Some((bps, now));
-        self.too_much_bps = Some(share(bps, TOO_MUCH));
+        let bps = rate(self.full.bytes, since, now);
+        self.draining = Some(Draining { since: now, bytes: 0, carried_bps: bps, glances: 0 });
         let least = self.bound_bps.unwrap_or(UNBOUNDED_BPS);
         self.bound_bps = Some(share(bps, DRAIN).max(LEAST_BPS).min(least));
         self.bound_bps
@@ -232,20 +242,25 @@ impl Uplink {
 
     /// The queue was full. Gives what the client is asked for when it is empty.
     fn drained(&mut self, now: Instant, queue: Duration) -> Option<u64> {
-        let (come, since) = self.draining?;
+        let Draining { since, carried_bps: carried, .. } = self.draining?;
         if queue >= CALM && now.saturating_duration_since(since) <= DRAIN_MAX {
             return None;
         }
         (self.draining, self.standing) = (None, 0);
         self.hold_until = Some(now + HOLD);
-        self.bound_bps = Some(share(come, DRAINED).max(LEAST_BPS));
+        (self.carried_bps, self.near_bps) = (Some(carried), Some(share(carried, NEAR)));
+        self.come_bps = carried as f64;
+        self.bound_bps = Some(share(carried, DRAINED).max(LEAST_BPS));
         self.bound_bps
     }
 
-    fn judge(&mut self, now: Instant, queue: Duration, bps: u64) -> Option<u64> {
+    /// A round is over: its quickest packet waited for `queue`, all of them for `waited` on average.
+    fn judge(&mut self, now: Instant, queue: Duration, waited: Duration, bps: u64) -> Option<u64> {
         let shrinks = queue + SHRINKS < std::mem::replace(&mut self.queue, queue);
         self.standing = if queue > QUEUE_MAX && !shrinks { self.standing + 1 } else { 0 };
-        self.calm_since = (queue < CALM).then(|| self.calm_since.unwrap_or(now));
+        let is_touched = self.is_near() && (queue >= TOUCHED || waited >= TOUCHED_MEAN);
+        let was_calm = self.calm_since.is_some();
+        self.calm_since = (queue < CALM && !is_touched).then(|| self.calm_since.unwrap_or(now));
         if self.draining.is_some() {
             return self.drained(now, queue);
         }
@@ -256,13 +271,19 @@ impl Uplink {
         if self.standing >= 2 {
             let come = bound.map_or(bps, |bound| bound.min(bps));
             let ease = (EASE - queue.as_secs_f64()).clamp(EASES.0, EASES.1);
-            self.bound_bps = Some(((come as f64 * ease) as u64).max(LEAST_BPS));
-            self.too_much_bps = Some(come);
+            self.bound_bps = Some(come.saturating_sub(share(bps, 1.0 - ease)).max(LEAST_BPS));
+            self.carried_bps = self.carried_bps.max(Some(self.come_bps as u64));
+            self.near_bps = self.bound_bps;
+            self.hold_until = Some(now + HOLD);
+        } else if was_calm && is_touched {
+            self.carried_bps = self.carried_bps.max(Some(self.come_bps as u64));
+            self.bound_bps = bound.map(|bound| share(bound, RETREAT).max(LEAST_BPS));
+            self.near_bps = self.bound_bps;
             self.hold_until = Some(now + HOLD);
         } else if self.is_unused(bps) && self.calm_since.is_some_and(|since| since + LIFT <= now) {
-            (self.bound_bps, self.too_much_bps) = (None, None);
-        } else if self.calm_since.is_some() {
-            self.bound_bps = bound.map(|bound| self.grown(bound));
+            (self.bound_bps, self.carried_bps, self.near_bps) = (None, None, None);
+        } else if let Some(since) = self.calm_since {
+            self.bound_bps = bound.map(|bound| self.grown(bound, now.saturating_duration_since(since)));
         }
         (self.bound_bps != bound).then(|| self.bound_bps.unwrap_or(UNBOUNDED_BPS))
     }
@@ -271,14 +292,26 @@ impl Uplink {
         self.bound_bps.is_some_and(|bound| bound as f64 >= bps as f64 * UNUSED)
     }
 
-    fn grown(&mut self, bound_bps: u64) -> u64 {
-        let share = self.too_much_bps.map_or(0.0, |much| bound_bps as f64 / much as f64);
-        if share > NEAR.1 {
-            self.too_much_bps = None;
-        }
-        let is_near = (NEAR.0..=NEAR.1).contains(&share);
-        (bound_bps as f64 * if is_near { CAREFUL_GROWTH } else { GROWTH }) as u64
+    fn is_near(&self) -> bool {
+        self.near_bps.is_some_and(|near| self.bound_bps.is_some_and(|bound| bound >= near))
     }
+
+    fn grown(&mut self, bound_bps: u64, calm: Duration) -> u64 {
+        let most = self.come_bps.max(bound_bps as f64);
+        if self.carried_bps.is_some_and(|carried| most > carried as f64 * BEYOND) {
+            (self.carried_bps, self.near_bps) = (None, None);
+        }
+        let growth = match self.is_near() {
+            false => GROWTH,
+            true if calm < REST => 1.0,
+            true => NEAR_GROWTH,
+        };
+        (bound_bps as f64 * growth) as u64
+    }
+}
+
+fn rate(bytes: usize, since: Instant, now: Instant) -> u64 {
+    (bytes as f64 * 8.0 / now.saturating_duration_since(since).as_secs_f64()) as u64
 }
 
 fn share(bps: u64, share: f64) -> u64 {
@@ -387,21 +420,6 @@ mod tests {
         }
         assert!((1_050..1_250).contains(&full[0]), "full from {} ms on", full[0]);
         assert!((4_900..5_200).contains(full.last().unwrap()), "full until {:?} ms", full.last());
-    }
-
-    #[test]
-    fn room_is_shown_by_packets_that_press_upon_each_other_and_do_not_wait() {
-        let start = Instant::now();
-        let shown = |gap_ms: u64, waited_ms: u64| {
-            let mut shown = Shown::default();
-            for number in 0..12 {
-                shown.note(start + Duration::from_millis(gap_ms * number), Duration::from_millis(waited_ms));
-            }
-            shown.is_roomy()
-        };
-        assert!(shown(2, 3));
-        assert!(!shown(2, 20), "they wait");
-        assert!(!shown(12, 3), "nothing presses");
     }
 
     #[test]
