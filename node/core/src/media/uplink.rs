@@ -34,12 +34,14 @@ const REST: Duration = Duration::from_secs(4);
 const BEYOND: f64 = 1.08;
 /// The share of a round in what is taken to come.
 const COME_SHARE: f64 = 0.25;
-/// Where nearly as much comes as the line carried, packets of a round that all wait this long, or wait so long on average,
-/// tell that it carries no more.
+/// Where more is tried, packets of a round that all wait this much longer than they did at rest, or so much longer on
+/// average, tell that the line carries no more. Longer than at rest, since on a line that jitters they always wait.
 const TOUCHED: Duration = Duration::from_millis(12);
 const TOUCHED_MEAN: Duration = Duration::from_millis(20);
 /// What is asked for then, of what was.
 const RETREAT: f64 = 0.88;
+/// The share of a round in what packets are taken to wait at rest.
+const REST_SHARE: f64 = 0.2;
 /// Calm for this long lifts the bound, if the client leaves so much of it unused: one that uses all of it would at once
 /// send half as much again, which its own estimator has in store.
 const LIFT: Duration = Duration::from_secs(6);
@@ -110,6 +112,8 @@ pub(crate) struct Uplink {
     come_bps: f64,
     /// How long the packets of this round waited, added up, and how many there are.
     waited: (Duration, u32),
+    /// How long the quickest packet of a round waits, and all of them on average, while nothing is tried.
+    at_rest: Option<(Duration, Duration)>,
     hold_until: Option<Instant>,
     calm_since: Option<Instant>,
 }
@@ -258,9 +262,15 @@ impl Uplink {
     fn judge(&mut self, now: Instant, queue: Duration, waited: Duration, bps: u64) -> Option<u64> {
         let shrinks = queue + SHRINKS < std::mem::replace(&mut self.queue, queue);
         self.standing = if queue > QUEUE_MAX && !shrinks { self.standing + 1 } else { 0 };
-        let is_touched = self.is_near() && (queue >= TOUCHED || waited >= TOUCHED_MEAN);
-        let was_calm = self.calm_since.is_some();
+        let is_tried = self.calm_since.is_some_and(|since| since + REST <= now);
+        let (queue_at_rest, waited_at_rest) = self.at_rest.unwrap_or((queue, waited));
+        let is_touched =
+            is_tried && self.is_near() && (queue >= queue_at_rest + TOUCHED || waited >= waited_at_rest + TOUCHED_MEAN);
         self.calm_since = (queue < CALM && !is_touched).then(|| self.calm_since.unwrap_or(now));
+        if !is_tried {
+            let mixed = |old: Duration, new| old.mul_f64(1.0 - REST_SHARE) + Duration::mul_f64(new, REST_SHARE);
+            self.at_rest = Some((mixed(queue_at_rest, queue), mixed(waited_at_rest, waited)));
+        }
         if self.draining.is_some() {
             return self.drained(now, queue);
         }
@@ -275,7 +285,7 @@ impl Uplink {
             self.carried_bps = self.carried_bps.max(Some(self.come_bps as u64));
             self.near_bps = self.bound_bps;
             self.hold_until = Some(now + HOLD);
-        } else if was_calm && is_touched {
+        } else if is_touched {
             self.carried_bps = self.carried_bps.max(Some(self.come_bps as u64));
             self.bound_bps = bound.map(|bound| share(bound, RETREAT).max(LEAST_BPS));
             self.near_bps = self.bound_bps;
@@ -440,6 +450,20 @@ mod tests {
         let (mut uplink, mut asked) = (Uplink::default(), Vec::new());
         for number in 0..10_000_u64 {
             let late = if (1_000..2_000).contains(&number) { 150 } else { 10 };
+            let sent = start + Duration::from_millis(2 * number);
+            uplink.came(500);
+            asked.extend(uplink.note(sent, sent + Duration::from_millis(late)));
+        }
+        assert!(asked[0] < 2_000_000 && asked.last() == Some(&UNBOUNDED_BPS), "{asked:?}");
+    }
+
+    #[test]
+    fn a_line_that_was_full_once_and_jitters_is_given_back() {
+        let start = Instant::now() + Duration::from_secs(100);
+        let (mut uplink, mut asked) = (Uplink::default(), Vec::new());
+        for number in 0..15_000_u64 {
+            // Late by 30 ms on average, and never all of a round.
+            let late = if (1_000..2_000).contains(&number) { 150 } else { number * 7 % 60 };
             let sent = start + Duration::from_millis(2 * number);
             uplink.came(500);
             asked.extend(uplink.note(sent, sent + Duration::from_millis(late)));
