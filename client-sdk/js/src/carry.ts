@@ -245,6 +245,11 @@ export class Arriving {
       if (!has) this.now.emit(RoomEvent.DataReceived, ...(args as never as [Uint8Array<ArrayBuffer>]));
     }
     if (!this.before || !this.at) return;
+    // What came to the old session may be on its way here still.
+    const { reliableReceivedState: state } = this.at.engine;
+    for (const { last, sid } of this.before.engine.reliableReceivedState.map((last, sid) => ({ last, sid }))) {
+      if (last > (state.get(sid) ?? 0)) state.set(sid, last);
+    }
     const [from, to] = [this.before.incomingDataStreamManager, this.at.incomingDataStreamManager];
     from.handleDataStreamPacket = () => undefined;
     for (const kind of ['textStreamControllers', 'byteStreamControllers'] as const) {

@@ -180,6 +180,20 @@ describe('what a session gets', () => {
     expect([heardOld, heardNow]).toEqual([['one', 'hi'], ['hi', 'four']]);
   });
 
+  it('does not come again when it comes late in the session on which the application listens by then', () => {
+    const [old, now] = [new FakeSession(), new FakeSession()];
+    const carry = new Carry(old.asRoom());
+    const arriving = new Arriving(old.asRoom(), now.asRoom(), carry);
+    old.comes(1, 'user', 'one');
+    old.comes(2, 'streamHeader', 'a');
+    const heard = now.heard();
+    arriving.release();
+    now.comes(1, 'user', 'one');
+    now.comes(2, 'streamHeader', 'a');
+    now.comes(3, 'user', 'three');
+    expect([heard, now.taken]).toEqual([['three'], []]);
+  });
+
   it('has its streams go on in the successor, and what began there begins there', () => {
     const [old, now] = [new FakeSession(), new FakeSession()];
     const carry = new Carry(old.asRoom());
