@@ -149,7 +149,7 @@ impl World<'_> {
         }
     }
 
-    fn transmit(&mut self, from: usize, to: NodeId, datagram: Datagram) {
+    pub(super) fn transmit(&mut self, from: usize, to: NodeId, datagram: Datagram) {
         let Some(to) = self.places.get(&to) else { return };
         let place = from * self.nodes.len() + to;
         self.note_sent(from, to, &datagram);

@@ -126,18 +126,19 @@ impl World<'_> {
             MediaKind::Video => Class::Enhancement,
         };
         let extensions = Extensions { audio_level: is_audio.then_some((30, true)), ..Extensions::default() };
-        let packet =
+        let mut packet =
             Packet { sequence, timestamp, marker, key, redundant: false, skipped: 0, extensions, payload, arrived };
         self.second.published += 1;
         if self.tracks[number as usize].in_stream() {
             self.leave_out(number, layer);
         }
         let mut place = 0;
-        while let Some(&(to, flow)) = self.tracks[number as usize].layers[usize::from(layer)].serves.get(place) {
-            let skipped = self.tracks[number as usize].left_out.remove(&to).unwrap_or(0);
-            let packet = Packet { skipped, ..packet.clone() };
-            let node = self.tracks[number as usize].node;
-            self.links_packet(node, to, flow, (class, packet));
+        loop {
+            let track = &mut self.tracks[number as usize];
+            let Some(&(to, flow)) = track.layers[usize::from(layer)].serves.get(place) else { return };
+            packet.skipped = track.left_out.remove(&to).unwrap_or(0);
+            let node = track.node;
+            self.links_packet(node, to, flow, (class, &packet));
             place += 1;
         }
     }

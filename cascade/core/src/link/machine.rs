@@ -108,7 +108,7 @@ impl Link {
     pub fn handle_input(&mut self, now: Instant, input: Input) {
         match input {
             Input::Packet { flow, class, packet } => {
-                let plain = self.send(now, flow, class, packet);
+                let plain = self.send(now, flow, class, &packet);
                 self.outputs.extend(plain.map(Output::Transmit));
             }
             Input::Datagram(datagram) => {
@@ -125,13 +125,19 @@ impl Link {
 
     /// What [`Input::Packet`] does. If nothing else comes of it than a datagram, and the link wants to be woken when it
     /// wanted to be before, that is given back; else poll.
-    pub(crate) fn send(&mut self, now: Instant, flow: Flow, class: Class, packet: Packet) -> Option<Datagram> {
+    pub(crate) fn send(&mut self, now: Instant, flow: Flow, class: Class, packet: &Packet) -> Option<Datagram> {
         self.pass_time(now);
-        let plain = self.send_packet(flow, class, packet);
-        if plain.is_some() && self.is_plain() {
-            return plain;
+        // What it gives is moved nowhere: a copy of what was just written in parts waits for all that was written before.
+        if self.is_plain() {
+            let plain = self.send_packet(flow, class, packet);
+            if plain.is_some() {
+                debug_assert!(self.is_plain(), "a plain packet changed what is due");
+                return plain;
+            }
+        } else {
+            let plain = self.send_packet(flow, class, packet);
+            self.outputs.extend(plain.map(Output::Transmit));
         }
-        self.outputs.extend(plain.map(Output::Transmit));
         self.finish();
         None
     }
@@ -276,7 +282,7 @@ impl Link {
     }
 
     /// Gives the datagram if nothing else has come of it than that it goes.
-    fn send_packet(&mut self, flow: Flow, class: Class, packet: Packet) -> Option<Datagram> {
+    fn send_packet(&mut self, flow: Flow, class: Class, packet: &Packet) -> Option<Datagram> {
         let Some(hop) = &mut self.up else {
             self.dropped.link_down += 1;
             return None;
@@ -291,24 +297,24 @@ impl Link {
             return None;
         }
         let bytes = packet.payload.len() + WRAP_BYTES;
-        let goes = serving.load.pass(self.now, class, bytes, &packet);
+        let goes = serving.load.pass(self.now, class, bytes, packet);
         if !goes {
             self.dropped.shed[place] += 1;
             hop.scheduler.want(self.now, bytes);
         }
         if serving.in_stream {
             let layer = serving.layer;
-            self.send_of_stream(layer, flow, place, packet, goes);
+            self.send_of_stream(layer, flow, place, packet.clone(), goes);
             return None;
         }
-        if !goes || !hop.scheduler.offer(self.now, place, flow, &packet) {
+        if !goes || !hop.scheduler.offer(self.now, place, flow, packet) {
             return None;
         }
         if !hop.encoder.is_idle() {
-            self.transmit(place, flow, &packet);
+            self.transmit(place, flow, packet);
             return None;
         }
-        let sent = hop.encode(self.now, place, flow, &packet);
+        let sent = hop.encode(self.now, place, flow, packet);
         self.stats.count_packet(OUT, CLASSES[place], false, sent.len());
         Some(sent)
     }

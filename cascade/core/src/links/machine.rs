@@ -104,17 +104,36 @@ impl Links {
         }
     }
 
-    /// What [`Input::Send`] does with a packet.
-    pub fn handle_packet(&mut self, now: Instant, to: NodeId, flow: Flow, class: Class, packet: Packet) {
+    /// What [`Input::Send`] does with a packet. If the first thing that comes of it is a datagram for `to`, that is given
+    /// back; then poll.
+    pub fn handle_packet(
+        &mut self,
+        now: Instant,
+        to: NodeId,
+        flow: Flow,
+        class: Class,
+        packet: &Packet,
+    ) -> Option<Datagram> {
         self.pass_time(now);
-        self.send_packet(to, flow, class, packet);
+        let datagram = self.send_packet(to, flow, class, packet)?;
+        if self.outputs.is_empty() {
+            return Some(datagram);
+        }
+        self.outputs.push_back(Output::Transmit { to, datagram });
+        None
     }
 
-    /// What [`link::Input::Datagram`] of a peer does.
-    pub fn handle_datagram(&mut self, now: Instant, peer: NodeId, datagram: &Datagram) {
+    /// What [`link::Input::Datagram`] of a peer does. If the first thing that comes of it is something for a worker, that
+    /// is given back, with the worker's sink; then poll.
+    pub fn handle_datagram(&mut self, now: Instant, peer: NodeId, datagram: &Datagram) -> Option<(usize, Received)> {
         self.pass_time(now);
         let link = self.place_of(peer);
-        self.take_datagram(link, datagram);
+        let (sink, received) = self.take_datagram(link, datagram)?;
+        if self.outputs.is_empty() {
+            return Some((sink, received));
+        }
+        self.outputs.push_back(Output::Received { sink, received });
+        None
     }
 
     fn pass_time(&mut self, now: Instant) {
@@ -188,7 +207,8 @@ impl Links {
             | link::Input::StopServe(_) => {}
             link::Input::Datagram(datagram) => {
                 let link = self.place_of(peer);
-                self.take_datagram(link, &datagram);
+                let plain = self.take_datagram(link, &datagram);
+                self.outputs.extend(plain.map(|(sink, received)| Output::Received { sink, received }));
             }
             input => {
                 let link = self.place_of(peer);
@@ -208,20 +228,31 @@ impl Links {
         self.queues.push(queue);
     }
 
-    /// The same of a packet to send. Of nearly all comes a datagram and nothing else.
-    pub(super) fn give_packet(&mut self, place: usize, flow: Flow, class: Class, packet: Packet) {
-        let peer = &mut self.links[place];
-        match peer.link.send(self.now, flow, class, packet) {
-            Some(datagram) => self.outputs.push_back(Output::Transmit { to: peer.node, datagram }),
-            None => self.hear_out(place),
+    /// The same of a packet to send.
+    pub(super) fn give_packet(&mut self, place: usize, flow: Flow, class: Class, packet: &Packet) {
+        if let Some(datagram) = self.give_plain(place, flow, class, packet) {
+            self.outputs.push_back(Output::Transmit { to: self.links[place].node, datagram });
         }
     }
 
-    /// The same of a datagram that came. Of nearly all comes a packet and nothing else.
-    fn take_datagram(&mut self, place: usize, datagram: &Datagram) {
+    /// The same; of nearly all comes a datagram and nothing else, which is given back.
+    fn give_plain(&mut self, place: usize, flow: Flow, class: Class, packet: &Packet) -> Option<Datagram> {
+        let plain = self.links[place].link.send(self.now, flow, class, packet);
+        if plain.is_none() {
+            self.hear_out(place);
+        }
+        plain
+    }
+
+    /// The same of a datagram that came. Of nearly all comes a packet and nothing else. Gives what is for a worker here
+    /// after all that has been put out.
+    fn take_datagram(&mut self, place: usize, datagram: &Datagram) -> Option<(usize, Received)> {
         match self.links[place].link.take_datagram(self.now, datagram) {
             Some(Came { sink, class, packet, .. }) => self.take_packet(sink, class, packet),
-            None => self.hear_out(place),
+            None => {
+                self.hear_out(place);
+                None
+            }
         }
     }
 
@@ -251,7 +282,10 @@ impl Links {
     /// Takes what a link received. `place` is the number that we gave the link for the flow.
     fn take(&mut self, place: usize, class: Class, received: Received) {
         match received {
-            Received::Packet { packet, .. } => self.take_packet(place, class, packet),
+            Received::Packet { packet, .. } => {
+                let received = self.take_packet(place, class, packet);
+                self.outputs.extend(received.map(|(sink, received)| Output::Received { sink, received }));
+            }
             Received::SenderReport { ntp, rtp, .. } => self.take_report(place, ntp, rtp),
             Received::Keyframe { layer } => match self.outgoing.get(place).map(|outgoing| outgoing.feed) {
                 Some(Feed::Worker { sink, .. }) => self.outputs.push_back(Output::Received { sink, received }),
@@ -261,8 +295,9 @@ impl Links {
         }
     }
 
-    fn take_packet(&mut self, place: usize, class: Class, mut packet: Packet) {
-        let Some(incoming) = self.incoming.get_mut(place) else { return };
+    /// Passes a packet on; gives it back for a worker if one takes it here.
+    fn take_packet(&mut self, place: usize, class: Class, mut packet: Packet) -> Option<(usize, Received)> {
+        let incoming = self.incoming.get_mut(place)?;
         if !incoming.flows && incoming.ended.is_none() {
             incoming.flows = true;
             let from = self.links[incoming.link].node;
@@ -270,10 +305,10 @@ impl Links {
         }
         incoming.tally.take(&packet);
         let place = incoming.layer;
-        let Some(layer) = self.layers.get_mut(place) else { return };
+        let layer = self.layers.get_mut(place)?;
         let Some(sequence) = layer.numbers.take(packet.sequence as u16) else {
             self.counters.doubled += 1;
-            return;
+            return None;
         };
         packet.sequence = sequence;
         layer.recent.push(self.clock, self.clock, class, &packet);
@@ -284,15 +319,12 @@ impl Links {
         for child in 0..children {
             let Child { link, flow } = self.layer_mut(place).children[child];
             self.counters.relayed += 1;
-            self.give_packet(link, flow, class, packet.clone());
+            self.give_packet(link, flow, class, &packet);
         }
-        match local {
-            Some(sink) => {
-                let received = Received::Packet { layer: id, packet };
-                self.outputs.push_back(Output::Received { sink, received });
-            }
-            None => self.counters.passed += 1,
+        if local.is_none() {
+            self.counters.passed += 1;
         }
+        local.map(|sink| (sink, Received::Packet { layer: id, packet }))
     }
 
     fn take_report(&mut self, place: usize, ntp: u64, rtp: u32) {
@@ -312,17 +344,20 @@ impl Links {
         }
     }
 
-    fn send_packet(&mut self, to: NodeId, flow: Flow, class: Class, packet: Packet) {
+    fn send_packet(&mut self, to: NodeId, flow: Flow, class: Class, packet: &Packet) -> Option<Datagram> {
         let link = self.place_of(to);
         if let Some(place) = self.links[link].link.sink_of(flow) {
-            self.keep(place, class, &packet);
+            self.keep(place, class, packet);
         }
-        self.give_packet(link, flow, class, packet);
+        self.give_plain(link, flow, class, packet)
     }
 
     fn send(&mut self, send: Send) {
         match send {
-            Send::Packet { to, flow, class, packet } => self.send_packet(to, flow, class, packet),
+            Send::Packet { to, flow, class, packet } => {
+                let plain = self.send_packet(to, flow, class, &packet);
+                self.outputs.extend(plain.map(|datagram| Output::Transmit { to, datagram }));
+            }
             Send::Keyframe { layer } => self.want_keyframe(layer),
             Send::SenderReport { to, flow, ntp, rtp } => {
                 let link = self.place_of(to);

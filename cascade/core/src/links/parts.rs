@@ -27,7 +27,7 @@ impl Links {
         for (flow, packet) in parts.into_iter().flatten() {
             given += 1;
             let class = if packet.payload.is_empty() { Class::Base } else { class };
-            self.give_packet(link, flow, class, packet);
+            self.give_packet(link, flow, class, &packet);
         }
         given
     }

@@ -51,7 +51,7 @@ impl Links {
             Feed::Worker { layer, .. } | Feed::Relay { layer, in_stream: false } => {
                 for (class, packet) in self.missed(layer, from) {
                     self.counters.refilled += 1;
-                    self.give_packet(link, flow, class, packet);
+                    self.give_packet(link, flow, class, &packet);
                 }
             }
             Feed::Relay { layer, in_stream: true } => {

@@ -76,7 +76,9 @@ impl World<'_> {
     /// The same of a datagram, which is most of what they take.
     pub(in super::super) fn links_datagram(&mut self, node: usize, peer: NodeId, datagram: Datagram) {
         if self.faults.nodes[node].is_free {
-            self.nodes[node].links.handle_datagram(self.instant, peer, &datagram);
+            if let Some((sink, received)) = self.nodes[node].links.handle_datagram(self.instant, peer, &datagram) {
+                self.received(node, sink, received);
+            }
             self.drain_links(node);
         } else {
             self.put_off(node, Work::Links(links::Input::Link { peer, input: link::Input::Datagram(datagram) }));
@@ -89,13 +91,19 @@ impl World<'_> {
         node: usize,
         to: NodeId,
         flow: Flow,
-        (class, packet): (Class, Packet),
+        (class, packet): (Class, &Packet),
     ) {
         if self.faults.nodes[node].is_free {
-            self.nodes[node].links.handle_packet(self.instant, to, flow, class, packet);
+            let datagram = self.nodes[node].links.handle_packet(self.instant, to, flow, class, packet);
+            if let Some(datagram) = datagram {
+                self.transmit(node, to, datagram);
+            }
             self.drain_links(node);
         } else {
-            self.put_off(node, Work::Links(links::Input::Send(Send::Packet { to, flow, class, packet })));
+            self.put_off(
+                node,
+                Work::Links(links::Input::Send(Send::Packet { to, flow, class, packet: packet.clone() })),
+            );
         }
     }
 
