@@ -102,6 +102,12 @@ pub const KEYS: &[Key] = &[
     key("bwe", "BOOL", "true", "Estimate each subscriber's bandwidth"),
     key("sockets_per_address", "COUNT", "1024", "Signaling sockets that one address may have open, 1 to 16384"),
     key("audio_loudest", "COUNT", "10", "Sounds that a client gets at once, the loudest of its room; 0 for all"),
+    key(
+        "audio_sections",
+        "COUNT",
+        "50",
+        "Sounds for which a client has sections, those that were loud last; 0 for all",
+    ),
     key("egress", "own|str0m", "own", "Which way media leave to clients"),
     key("demo", "BOOL", "false", "Hand out tokens to everybody who asks; on loopback alone"),
     key("log", "FILTER", "info", "What is logged, in the syntax of RUST_LOG (which is heard too)"),

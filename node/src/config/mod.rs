@@ -101,6 +101,8 @@ pub struct Config {
     pub sockets_per_address: u32,
     /// How many sounds a client gets at once, the loudest; 0 for all.
     pub audio_loudest: usize,
+    /// For how many sounds a client has sections, those that were loud last; 0 for all.
+    pub audio_sections: usize,
     /// How to log.
     pub log: crate::log::LogConfig,
 }

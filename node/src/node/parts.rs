@@ -216,8 +216,8 @@ fn start_workers(
     let start = |(index, &bind): (usize, &SocketAddr)| {
         let (advertise, tcp) = (config.media_advertise.clone(), tcp_addresses(config));
         let (count, bwe, egress) = (config.media.len(), config.bwe, config.egress);
-        let loudest = config.audio_loudest;
-        let worker = worker::Config { index, count, bind, advertise, tcp, bwe, egress, loudest };
+        let (loudest, sections) = (config.audio_loudest, config.audio_sections);
+        let worker = worker::Config { index, count, bind, advertise, tcp, bwe, egress, loudest, sections };
         worker::start(worker, events.clone())
     };
     let workers: Vec<WorkerHandle> = config.media.iter().enumerate().map(start).collect::<Result<_, _>>()?;

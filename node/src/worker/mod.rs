@@ -51,6 +51,8 @@ pub struct Config {
     pub egress: media::Egress,
     /// How many sounds a client gets at once, the loudest; 0 for all.
     pub loudest: usize,
+    /// For how many sounds a client has sections, those that were loud last; 0 for all.
+    pub sections: usize,
 }
 
 /// What takes a worker's packets for other nodes; must not block.

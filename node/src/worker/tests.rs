@@ -13,7 +13,8 @@ const TCP: ([u8; 4], u16) = ([127, 0, 0, 1], 7_880);
 
 fn config(bind: SocketAddr) -> Config {
     let (advertise, tcp) = (vec![Ipv4Addr::LOCALHOST.into()], vec![TCP.into()]);
-    Config { index: 0, count: 1, bind, advertise, tcp, bwe: true, egress: Default::default(), loudest: 0 }
+    let (loudest, sections) = (0, 0);
+    Config { index: 0, count: 1, bind, advertise, tcp, bwe: true, egress: Default::default(), loudest, sections }
 }
 
 /// A worker on a free port, the port, and what it says.

@@ -72,6 +72,7 @@ pub(super) fn spawn(
         bwe: config.bwe,
         egress: config.egress,
         loudest: config.loudest,
+        sections: config.sections,
         place: (index, config.count.max(index + 1)),
     };
     let driver = Driver {

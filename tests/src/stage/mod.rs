@@ -74,7 +74,8 @@ impl Stage {
     pub fn start(addresses: &[SocketAddr], egress: Egress, bwe: bool) -> Result<Self> {
         let now = Instant::now();
         let (told, place) = (vec![SERVER.into()], (0, 1));
-        let config = WorkerConfig { addresses: told, tcp_addresses: Vec::new(), bwe, egress, loudest: 0, place };
+        let (tcp_addresses, loudest, sections) = (Vec::new(), 0, 0);
+        let config = WorkerConfig { addresses: told, tcp_addresses, bwe, egress, loudest, sections, place };
         let mut stage = Self {
             worker: Worker::new(config, now),
             now,

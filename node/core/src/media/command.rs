@@ -234,6 +234,7 @@ impl Worker {
         }
         session.wanted.insert(record.name(), Box::new(Wanted::new(subscription.clone())));
         self.add_viewer(&subscription, &record);
+        self.enlist(id, record.name());
     }
 
     /// A session is to get a track, as the one that it subscribed to.
@@ -300,6 +301,7 @@ impl Worker {
         for sid in sent.into_iter().flatten() {
             self.remove_viewer(id, sid);
         }
+        self.fill_list(id);
     }
 
     /// Stops sending a track to a session. A track from elsewhere goes with the last who takes it.

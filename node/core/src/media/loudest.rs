@@ -26,8 +26,12 @@ const MARGIN: u32 = 600;
 const FORGOTTEN: u64 = 1_000;
 /// A sound that has no place looks for one this often while it is not louder than before.
 const LOOKS_EVERY: Duration = Duration::from_millis(100);
+/// The same where it has no section.
+const SEEKS_EVERY: Duration = Duration::from_millis(300);
 /// It looks at once when it is this much louder, in millibels.
 const LOUDER: u32 = 300;
+/// What is no louder than this above silence is the noise of a room, in millibels (-60 dBov).
+const NOISE: u32 = 6_700;
 /// Silence, in -dBov.
 const SILENT_DBOV: u8 = 127;
 
@@ -40,11 +44,18 @@ pub(crate) struct Loudness {
     peak: Option<(u32, Instant)>,
     /// How loud it was when it last looked for places, and when that was.
     looked: Option<(u32, Instant)>,
+    /// When it was last louder than the noise of a room.
+    spoke: Option<Instant>,
+    /// The same of sections.
+    sought: Option<(u32, Instant)>,
+    /// Packets of it tell no level.
+    is_mute: bool,
 }
 
 impl Loudness {
     /// A packet came, with its level if it tells one.
     pub fn came(&mut self, level: Option<(u8, bool)>, now: Instant) {
+        self.is_mute = level.is_none();
         let Some((dbov, voice)) = level else { return };
         let louder = self.untold.filter(|(loudest, _)| *loudest <= dbov);
         self.untold = Some(louder.unwrap_or((dbov, voice)));
@@ -52,11 +63,24 @@ impl Loudness {
         if self.now(now).is_none_or(|before| loud >= before) {
             self.peak = Some((loud, now));
         }
+        if loud > NOISE {
+            self.spoke = Some(now);
+        }
     }
 
     /// The loudest since the last time.
     pub fn tell(&mut self) -> Option<(u8, bool)> {
         self.untold.take()
+    }
+
+    /// Millibels above silence, and when it was last louder than noise; none of a sound that tells no level.
+    pub fn heard(&self, now: Instant) -> Option<(u32, Option<Instant>)> {
+        (!self.is_mute).then(|| (self.now(now).unwrap_or(0), self.spoke))
+    }
+
+    /// Whether it is time to look for sections, which is less often than for places.
+    pub fn seeks(&mut self, loud: u32, now: Instant) -> bool {
+        is_time(&mut self.sought, loud, now, SEEKS_EVERY)
     }
 
     /// Millibels above silence; none of a sound that tells no level.
@@ -68,15 +92,20 @@ impl Loudness {
 
     /// Whether it is time to look for places with which other sounds could do without.
     fn looks(&mut self, loud: u32, now: Instant) -> bool {
-        let is_due = |(before, at): (u32, Instant)| {
-            loud >= before.saturating_add(LOUDER) || now.saturating_duration_since(at) >= LOOKS_EVERY
-        };
-        let looks = self.looked.is_none_or(is_due);
-        if looks {
-            self.looked = Some((loud, now));
-        }
-        looks
+        is_time(&mut self.looked, loud, now, LOOKS_EVERY)
     }
+}
+
+/// Whether it is louder than when it looked last, or that is long ago; it looks now then.
+fn is_time(last: &mut Option<(u32, Instant)>, loud: u32, now: Instant, every: Duration) -> bool {
+    let is_due = |(before, at): (u32, Instant)| {
+        loud >= before.saturating_add(LOUDER) || now.saturating_duration_since(at) >= every
+    };
+    let is_time = last.is_none_or(is_due);
+    if is_time {
+        *last = Some((loud, now));
+    }
+    is_time
 }
 
 /// Whether a sound is sent to one who receives it.

@@ -34,6 +34,7 @@ mod sdp;
 mod serve;
 mod session;
 mod shed;
+mod shortlist;
 mod sibling;
 mod slab;
 mod srtp;

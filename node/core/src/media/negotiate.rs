@@ -224,7 +224,7 @@ struct Plan {
 
 impl Session {
     fn has_changes(&self) -> bool {
-        self.has_ending() || self.wanted.values().any(|wanted| wanted.mid.is_none())
+        self.has_ending() || self.wanted.values().any(|wanted| wanted.waits())
     }
 
     /// Chooses a section for each waiting track: an idle one of its kind, else a new one.
@@ -237,7 +237,7 @@ impl Session {
                 plan.pause.push(section.mid);
             }
         }
-        for (&sid, wanted) in self.wanted.iter_mut().filter(|(_, wanted)| wanted.mid.is_none()) {
+        for (&sid, wanted) in self.wanted.iter_mut().filter(|(_, wanted)| wanted.waits()) {
             let kind = wanted.subscription.track.kind;
             let idle = |section: &&mut Receiving| section.carries == Carries::Nothing && section.kind == kind;
             if let Some(section) = self.sections.iter_mut().find(idle) {

@@ -42,6 +42,8 @@ mod redundancy;
 mod rival;
 #[path = "tests/sealed.rs"]
 mod sealed;
+#[path = "tests/shortlist.rs"]
+mod shortlist;
 #[path = "tests/siblings.rs"]
 mod siblings;
 #[path = "tests/tcp.rs"]

@@ -92,6 +92,7 @@ impl Worker {
     fn begin_routing(&mut self) -> Option<Routing> {
         let index = self.routes.pop_front()?;
         self.begin_successors(index);
+        self.seek_section(index);
         self.seat_sound(index);
         let mut kept = None;
         if let Some(track) = self.tracks.get_mut(index) {

@@ -35,6 +35,10 @@ pub(crate) struct Session {
     pub wanted: BTreeMap<TrackSid, Box<Wanted>>,
     /// Sounds that it gets by a place of their own, by the numbers of their tracks: see [`super::loudest`].
     pub sounds: Vec<usize>,
+    /// When the list of its sounds changed last: see [`super::shortlist`].
+    pub relisted: Option<Instant>,
+    /// How loud the quietest of them was when that was looked at last, in millibels above silence.
+    pub least: Option<(u32, Instant)>,
     /// Sections on which the client can receive.
     pub sections: Vec<Receiving>,
     /// The client's offer that is to be answered.
@@ -89,6 +93,8 @@ pub(crate) struct Wanted {
     pub before: Option<TrackSid>,
     /// The client takes neither, and the rooms know.
     pub refused: bool,
+    /// It gets no section, because others are listed: see [`super::shortlist`].
+    pub unlisted: bool,
     /// The section that carries it, once chosen.
     pub mid: Option<Mid>,
     /// From when on the client can take it: its answer came, or it has had time to take ours.
@@ -140,6 +146,8 @@ impl Session {
             published: Vec::new(),
             wanted: BTreeMap::new(),
             sounds: Vec::new(),
+            relisted: None,
+            least: None,
             sections: Vec::new(),
             offer: None,
             offering: Pace::default(),
@@ -263,8 +271,7 @@ impl Session {
                 section.carries = Carries::Nothing;
                 continue;
             }
-            let waits =
-                |wanted: &&mut Box<Wanted>| wanted.mid.is_none() && wanted.subscription.track.kind == section.kind;
+            let waits = |wanted: &&mut Box<Wanted>| wanted.waits() && wanted.subscription.track.kind == section.kind;
             let Some(wanted) = self.wanted.values_mut().find(waits) else { continue };
             wanted.mid = Some(section.mid);
             wanted.ready_at = None;
@@ -285,8 +292,7 @@ impl Session {
                 continue;
             }
             section.carries = Carries::Nothing;
-            let waits =
-                |wanted: &&mut Box<Wanted>| wanted.mid.is_none() && wanted.subscription.track.kind == section.kind;
+            let waits = |wanted: &&mut Box<Wanted>| wanted.waits() && wanted.subscription.track.kind == section.kind;
             let Some(wanted) = self.wanted.values_mut().find(waits) else { continue };
             (wanted.mid, wanted.ready_at) = (Some(section.mid), Some(now));
             section.carries = Carries::Track(wanted.subscription.track.name());
@@ -300,11 +306,11 @@ impl Session {
     /// How many more sections of a kind the client must offer, and whether it must offer at all.
     pub fn sections_needed(&self) -> Option<(u32, u32)> {
         let missing = |kind| {
-            let waiting = self.wanted.values().filter(|w| w.mid.is_none() && w.subscription.track.kind == kind).count();
+            let waiting = self.wanted.values().filter(|w| w.waits() && w.subscription.track.kind == kind).count();
             let idle = self.sections.iter().filter(|s| s.carries == Carries::Nothing && s.kind == kind).count();
             u32::try_from(waiting.saturating_sub(idle)).unwrap_or(u32::MAX)
         };
-        let waiting = self.wanted.values().any(|wanted| wanted.mid.is_none());
+        let waiting = self.wanted.values().any(|wanted| wanted.waits());
         (waiting || self.has_ending()).then(|| (missing(MediaKind::Audio), missing(MediaKind::Video)))
     }
 
@@ -320,7 +326,8 @@ impl Session {
 impl Wanted {
     /// A track that waits for a section.
     pub fn new(subscription: Subscription) -> Self {
-        Self { sent_as: subscription.track.sid, before: None, subscription, refused: false, mid: None, ready_at: None }
+        let sent_as = subscription.track.sid;
+        Self { sent_as, before: None, subscription, refused: false, unlisted: false, mid: None, ready_at: None }
     }
 
     /// The second codec, unless that is what is sent.

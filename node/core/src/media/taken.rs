@@ -18,9 +18,10 @@ impl Track {
     }
 
     /// The layers that local viewers take or are about to take. One whose client cannot take anything yet does not
-    /// count: the keyframe with which a peer begins to serve would be lost on it.
+    /// count: the keyframe with which a peer begins to serve would be lost on it. A sound that is not listed does: that it
+    /// is loud shows when it comes.
     pub fn watched(&self) -> LayerSet {
-        let able = self.viewers.iter().filter(|viewer| viewer.stream.is_some());
+        let able = self.viewers.iter().filter(|viewer| viewer.stream.is_some() || viewer.unlisted);
         let layers = able.flat_map(|viewer| {
             let late = self.is_kept_waiting(viewer).then_some(0);
             let own = [viewer.forwarder.current(), viewer.forwarder.target(), late];

@@ -60,6 +60,8 @@ pub(crate) struct Viewer {
     pub asks: Asks,
     /// Of a sound: whether it is among those that its session gets.
     pub place: Place,
+    /// Of a sound: its session has no section for it, because others are listed: see [`super::shortlist`].
+    pub unlisted: bool,
 }
 
 impl Viewer {
@@ -82,6 +84,7 @@ impl Viewer {
             begun: None,
             asks: Asks::default(),
             place: Place::default(),
+            unlisted: false,
         }
     }
 

@@ -45,6 +45,8 @@ pub struct WorkerConfig {
     pub egress: Egress,
     /// How many sounds that tell how loud they are a client gets at once, the loudest; 0 for all.
     pub loudest: usize,
+    /// For how many sounds a client has sections, those that were loud last; 0 for all.
+    pub sections: usize,
     /// Its number among the workers of its node, and how many there are.
     pub place: (usize, usize),
 }
@@ -183,6 +185,7 @@ impl Worker {
                 bwe: config.bwe,
                 egress: config.egress,
                 loudest: config.loudest,
+                sections: config.sections,
             },
             now,
             sessions: BTreeMap::new(),

@@ -27,6 +27,7 @@ impl Node {
             bwe: false,
             egress: Egress::Str0m,
             loudest: 0,
+            sections: 0,
             place: (index, workers),
         };
         let spread = Spread::new(Settings { workers, at });

@@ -38,6 +38,8 @@ pub(in crate::media) struct Setup {
     pub egress: Egress,
     /// Sounds that a client gets at once; 0 for all.
     pub loudest: usize,
+    /// Sounds for which a client has sections; 0 for all.
+    pub sections: usize,
 }
 
 impl Setup {

@@ -14,20 +14,20 @@ const SPEAKS: u8 = 25;
 const NOISE: u8 = 70;
 
 /// Microphones behind a link, and those who hear them.
-struct Hall {
-    world: World,
-    viewers: Vec<usize>,
+pub struct Hall {
+    pub world: World,
+    pub viewers: Vec<usize>,
     letters: Vec<char>,
     /// Packets that each of them has sent.
     steps: u32,
 }
 
 impl Hall {
-    fn new(microphones: usize, viewers: usize) -> Self {
+    pub fn new(microphones: usize, viewers: usize) -> Self {
         Self::on(World::new(), microphones, viewers)
     }
 
-    fn on(mut world: World, microphones: usize, viewers: usize) -> Self {
+    pub fn on(mut world: World, microphones: usize, viewers: usize) -> Self {
         let viewers: Vec<usize> = (0..viewers).map(|at| world.join(at % 2 == 1)).collect();
         world.run_ms(500);
         let letters: Vec<char> = "abcdefghijkmnopq".chars().take(microphones).collect();
@@ -39,7 +39,7 @@ impl Hall {
     }
 
     /// Everybody sends so many packets, as loud as `level` says of the microphone and the packet.
-    fn send(&mut self, packets: u32, level: impl Fn(char, u32) -> Option<u8>) {
+    pub fn send(&mut self, packets: u32, level: impl Fn(char, u32) -> Option<u8>) {
         for at in 0..packets {
             for &letter in &self.letters {
                 let extensions =
@@ -63,7 +63,7 @@ impl Hall {
     }
 
     /// The same, where some speak and the others are silent.
-    fn speak(&mut self, packets: u32, who: &str) {
+    pub fn speak(&mut self, packets: u32, who: &str) {
         self.send(packets, |letter, _| Some(if who.contains(letter) { SPEAKS } else { 127 }));
     }
 

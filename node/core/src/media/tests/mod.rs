@@ -23,6 +23,7 @@ mod negotiation;
 mod redundancy;
 mod rival;
 mod sealed;
+mod shortlist;
 mod siblings;
 mod succession;
 mod tcp;

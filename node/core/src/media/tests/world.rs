@@ -23,6 +23,9 @@ use crate::{SessionId, worker_of};
 /// Sounds that a client gets at once.
 pub const LOUDEST: usize = 3;
 
+/// Sounds for which a client has sections, as a node has it unless told otherwise.
+pub const LISTED: usize = 50;
+
 pub fn server() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 7_883))
 }
@@ -35,7 +38,7 @@ pub fn server_of(worker: usize) -> SocketAddr {
 fn worker((egress, bwe): (Egress, bool), place: (usize, usize), now: Instant) -> Worker {
     let address = server_of(place.0);
     let (addresses, tcp_addresses) = (vec![address], vec![address]);
-    Worker::new(WorkerConfig { addresses, tcp_addresses, bwe, egress, loudest: LOUDEST, place }, now)
+    Worker::new(WorkerConfig { addresses, tcp_addresses, bwe, egress, loudest: LOUDEST, sections: LISTED, place }, now)
 }
 
 /// A room that begins on the first of so many workers.
