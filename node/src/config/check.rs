@@ -28,6 +28,8 @@ const SOCKETS_PER_ADDRESS_MAX: u16 = 16_384;
 /// to eleven people are as if there was no such bound.
 const AUDIO_LOUDEST_DEFAULT: u16 = 10;
 const AUDIO_SECTIONS_DEFAULT: u16 = 50;
+/// More than the largest grids of usual applications show, seven by seven.
+const VIDEO_SECTIONS_DEFAULT: u16 = 50;
 /// What rolling upgrades are planned with. A unit of systemd has to allow some seconds more (`TimeoutStopSec`).
 const DRAIN_DEADLINE_DEFAULT: Duration = Duration::from_secs(120);
 /// Placeholders for a first try, on loopback alone.
@@ -107,6 +109,7 @@ fn read(reader: &mut Reader, machine: &Machine<'_>) -> Config {
             .into(),
         audio_loudest: reader.whole("audio_loudest", 0, u16::MAX).unwrap_or(AUDIO_LOUDEST_DEFAULT).into(),
         audio_sections: reader.whole("audio_sections", 0, u16::MAX).unwrap_or(AUDIO_SECTIONS_DEFAULT).into(),
+        video_sections: reader.whole("video_sections", 0, u16::MAX).unwrap_or(VIDEO_SECTIONS_DEFAULT).into(),
         media_spread_at: reader.whole("media_spread_at", 1, u16::MAX).unwrap_or(MEDIA_SPREAD_AT_DEFAULT).into(),
         ice_tcp: reader.switch("ice_tcp").unwrap_or(true),
         log: read_log(reader, machine),

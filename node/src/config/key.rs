@@ -108,6 +108,12 @@ pub const KEYS: &[Key] = &[
         "50",
         "Sounds for which a client has sections, those that were loud last; 0 for all",
     ),
+    key(
+        "video_sections",
+        "COUNT",
+        "50",
+        "Pictures for which a client has sections: those it shows or asked for, then of who spoke last; 0 for all",
+    ),
     key("egress", "own|str0m", "own", "Which way media leave to clients"),
     key("demo", "BOOL", "false", "Hand out tokens to everybody who asks; on loopback alone"),
     key("log", "FILTER", "info", "What is logged, in the syntax of RUST_LOG (which is heard too)"),

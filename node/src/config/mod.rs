@@ -103,6 +103,8 @@ pub struct Config {
     pub audio_loudest: usize,
     /// For how many sounds a client has sections, those that were loud last; 0 for all.
     pub audio_sections: usize,
+    /// For how many pictures a client has sections, besides those that it wishes for; 0 for all.
+    pub video_sections: usize,
     /// How to log.
     pub log: crate::log::LogConfig,
 }

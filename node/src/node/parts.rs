@@ -216,7 +216,8 @@ fn start_workers(
     let start = |(index, &bind): (usize, &SocketAddr)| {
         let (advertise, tcp) = (config.media_advertise.clone(), tcp_addresses(config));
         let (count, bwe, egress) = (config.media.len(), config.bwe, config.egress);
-        let (loudest, sections) = (config.audio_loudest, config.audio_sections);
+        let loudest = config.audio_loudest;
+        let sections = media::Sections { sounds: config.audio_sections, pictures: config.video_sections };
         let worker = worker::Config { index, count, bind, advertise, tcp, bwe, egress, loudest, sections };
         worker::start(worker, events.clone())
     };

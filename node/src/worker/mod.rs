@@ -51,8 +51,8 @@ pub struct Config {
     pub egress: media::Egress,
     /// How many sounds a client gets at once, the loudest; 0 for all.
     pub loudest: usize,
-    /// For how many sounds a client has sections, those that were loud last; 0 for all.
-    pub sections: usize,
+    /// For how many sounds and pictures a client has sections.
+    pub sections: media::Sections,
 }
 
 /// What takes a worker's packets for other nodes; must not block.

@@ -13,7 +13,7 @@ const TCP: ([u8; 4], u16) = ([127, 0, 0, 1], 7_880);
 
 fn config(bind: SocketAddr) -> Config {
     let (advertise, tcp) = (vec![Ipv4Addr::LOCALHOST.into()], vec![TCP.into()]);
-    let (loudest, sections) = (0, 0);
+    let (loudest, sections) = (0, Default::default());
     Config { index: 0, count: 1, bind, advertise, tcp, bwe: true, egress: Default::default(), loudest, sections }
 }
 

@@ -74,7 +74,7 @@ impl Stage {
     pub fn start(addresses: &[SocketAddr], egress: Egress, bwe: bool) -> Result<Self> {
         let now = Instant::now();
         let (told, place) = (vec![SERVER.into()], (0, 1));
-        let (tcp_addresses, loudest, sections) = (Vec::new(), 0, 0);
+        let (tcp_addresses, loudest, sections) = (Vec::new(), 0, Default::default());
         let config = WorkerConfig { addresses: told, tcp_addresses, bwe, egress, loudest, sections, place };
         let mut stage = Self {
             worker: Worker::new(config, now),
@@ -315,6 +315,7 @@ fn subscription(session: SessionId) -> Subscription {
         publisher: "PA_stagestage00".parse().expect("a sid"),
         stream: "PA_stagestage00|camera".into(),
         screen: false,
+        asked: false,
         redundancy: Default::default(),
         home: None,
     }

@@ -1,5 +1,7 @@
 //! What the rooms ask of a worker: sessions, tracks, subscriptions, data, forwarding to other nodes.
 
+use std::collections::BTreeSet;
+
 use origo_auth::TrackSid;
 use origo_cascade_core::{Forward, LayerSet, TrackLayer, TrackRecord, link};
 
@@ -37,6 +39,7 @@ impl Worker {
             Command::Unpublish { session, track } => self.unpublish(session, track),
             Command::Subscribe(subscription) => self.subscribe(subscription),
             Command::Unsubscribe { session, track } => self.unsubscribe(session, track),
+            Command::Favour { session, track } => self.note_asked(session, track),
             Command::Settings { session, track, settings } => self.set_settings(session, track, settings),
             Command::Speakers(order) => self.order_speakers(&order),
             Command::Shed(shed) => self.set_shed(shed),
@@ -217,31 +220,42 @@ impl Worker {
         self.touched.insert(id);
         if let Some(wanted) = session.wanted.get_mut(&record.name()) {
             wanted.refused = false;
-            if wanted.subscription.track.sid != record.sid {
-                return self.follow_publisher(&subscription);
+            wanted.subscription.asked = subscription.asked;
+            if wanted.subscription.track.sid == record.sid {
+                self.renew(subscription);
+            } else {
+                self.follow_publisher(&subscription);
             }
-            wanted.subscription.backup.clone_from(&subscription.backup);
-            let track = self.tracks_by_sid.get(&wanted.sent_as).and_then(|&index| self.tracks.get_mut(index));
-            if let Some((track, record)) = track.zip(subscription.backup) {
-                track.redeclare(&record);
-                let home = track.sibling().filter(|_| record.sid == track.sid);
-                let (publisher, redundancy) = (subscription.publisher, subscription.redundancy);
-                if let Some(home) = home {
-                    self.ask_to_begin(home, &Carried { record, publisher, redundancy });
-                }
-            }
-            return;
+            return self.favour(id, record.name());
         }
         session.wanted.insert(record.name(), Box::new(Wanted::new(subscription.clone())));
         self.add_viewer(&subscription, &record);
         self.enlist(id, record.name());
     }
 
+    /// Of a track that a session has, something else is told than before.
+    fn renew(&mut self, subscription: Subscription) {
+        let name = subscription.track.name();
+        let session = self.sessions.get_mut(&subscription.session);
+        let Some(wanted) = session.and_then(|session| session.wanted.get_mut(&name)) else { return };
+        wanted.subscription.backup.clone_from(&subscription.backup);
+        let track = self.tracks_by_sid.get(&wanted.sent_as).and_then(|&index| self.tracks.get_mut(index));
+        if let Some((track, record)) = track.zip(subscription.backup) {
+            track.redeclare(&record);
+            let home = track.sibling().filter(|_| record.sid == track.sid);
+            let (publisher, redundancy) = (subscription.publisher, subscription.redundancy);
+            if let Some(home) = home {
+                self.ask_to_begin(home, &Carried { record, publisher, redundancy });
+            }
+        }
+    }
+
     /// A session is to get a track, as the one that it subscribed to.
     pub(super) fn add_viewer(&mut self, subscription: &Subscription, record: &TrackRecord) {
         let Some(session) = self.sessions.get(&subscription.session) else { return };
         let Subscription { publisher, redundancy, home, .. } = *subscription;
-        let subscriber = session.subscriber;
+        let (subscriber, name) = (session.subscriber, subscription.track.name());
+        let unlisted = session.wanted.get(&name).is_some_and(|wanted| wanted.unlisted);
         let known = self.tracks_by_sid.get(&record.sid).copied();
         let index = known.unwrap_or_else(|| {
             let home = home.map(usize::from).filter(|home| *home != self.siblings.index);
@@ -252,13 +266,14 @@ impl Worker {
         if track.kind == Kind::Audio {
             forwarder.set_target(Some(0));
         }
-        let name = subscription.track.name();
-        let viewer = Viewer::new(subscription.session, name, subscriber, forwarder, subscription.screen);
+        let mut viewer = Viewer::new(subscription.session, name, subscriber, forwarder, subscription.screen);
+        viewer.unlisted = unlisted;
         track.viewers.push(viewer);
     }
 
     /// A client shows a track otherwise.
     fn set_settings(&mut self, id: SessionId, sid: TrackSid, settings: TrackSettings) {
+        self.note_shown(id, sid, &settings);
         let sid = self.sessions.get(&id).map_or(sid, |session| session.sent_as(sid));
         let Some(&index) = self.tracks_by_sid.get(&sid) else { return };
         let Some(track) = self.tracks.get_mut(index) else { return };
@@ -280,6 +295,7 @@ impl Worker {
     fn order_speakers(&mut self, order: &[TrackSid]) {
         let newest = self.speakers_told;
         self.speakers_told += order.len() as u64;
+        let mut seekers = BTreeSet::new();
         for (place, sid) in (1..).zip(order.iter().rev()) {
             let Some(track) = self.tracks_by_sid.get(sid).and_then(|&index| self.tracks.get_mut(index)) else {
                 continue;
@@ -287,8 +303,10 @@ impl Worker {
             track.speaker = newest + place;
             if track.kind == Kind::Video {
                 self.touched.extend(track.viewers.iter().map(|viewer| viewer.session));
+                seekers.extend(track.viewers.iter().filter(|viewer| viewer.unlisted).map(|viewer| viewer.session));
             }
         }
+        seekers.into_iter().for_each(|id| self.seek_pictures(id));
     }
 
     fn unsubscribe(&mut self, id: SessionId, track: TrackSid) {

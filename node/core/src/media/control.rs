@@ -102,6 +102,8 @@ pub struct Subscription {
     pub stream: String,
     /// It is a shared screen, which is served before cameras.
     pub screen: bool,
+    /// The client asked for this track, and does not just take all that are there.
+    pub asked: bool,
     /// What may be done with Opus on its way.
     pub redundancy: Redundancy,
     /// The worker of this node that has the track, published there or from a link; the session's own when none is named.
@@ -214,6 +216,14 @@ pub enum Command {
         /// The track.
         track: TrackSid,
     },
+    /// A client asks by name for a track that it receives already: see [`Subscription::asked`]. Before its `Subscribe` it is
+    /// void.
+    Favour {
+        /// The session.
+        session: SessionId,
+        /// The track.
+        track: TrackSid,
+    },
     /// A client shows a track otherwise than before. Before its `Subscribe` it is void.
     Settings {
         /// The session.
@@ -267,6 +277,7 @@ impl Command {
             | Self::Reserve { session, .. }
             | Self::Unpublish { session, .. }
             | Self::Unsubscribe { session, .. }
+            | Self::Favour { session, .. }
             | Self::Settings { session, .. }
             | Self::CapBandwidth { session, .. }
             | Self::SendData { session, .. } => Some(*session),

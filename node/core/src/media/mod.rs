@@ -59,6 +59,7 @@ pub use control::{
 };
 pub use demux::ufrag_of;
 pub use egress::Egress;
+pub use shortlist::Sections;
 pub use sibling::{Ask, Carried};
 pub use stats::{Direction, Entries, Stats, Traffic, Via};
 pub use worker::{Input, Output, Transmit, Transport, Worker, WorkerConfig};

@@ -187,11 +187,15 @@ impl Worker {
         self.count_candidates(&answered);
     }
 
-    /// Finds answers that never came, offers to answer or to ask for again, and tracks whose time to flow has come.
+    /// Finds answers that never came, offers to answer or to ask for again, tracks whose time to flow has come, and pictures
+    /// whose turn it is to have a section.
     pub(super) fn sweep_sessions(&mut self) {
         let now = self.now;
-        let mut late = Vec::new();
+        let (mut late, mut seeking) = (Vec::new(), Vec::new());
         for (&id, session) in &mut self.sessions {
+            if session.lists.is_due(now) {
+                seeking.push(id);
+            }
             if session.exchange.pending.as_ref().is_some_and(|(_, deadline)| *deadline <= now) {
                 session.exchange.pending = None;
                 late.push(id);
@@ -201,6 +205,9 @@ impl Worker {
             {
                 self.touched.insert(id);
             }
+        }
+        for id in seeking {
+            self.seek_pictures(id);
         }
         for id in late {
             self.refuse(id, &Unfit::Late(ANSWER_PATIENCE.as_secs()));

@@ -35,6 +35,8 @@ mod line;
 mod loudest;
 #[path = "tests/negotiation.rs"]
 mod negotiation;
+#[path = "tests/pictures.rs"]
+mod pictures;
 #[path = "tests/redundancy.rs"]
 mod redundancy;
 #[path = "tests/rival.rs"]

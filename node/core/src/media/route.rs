@@ -192,7 +192,7 @@ impl Worker {
                 continue;
             } else if track.kind == Kind::Audio {
                 audio_bps += track.bitrate_bps(0).min(AUDIO_BPS_MAX);
-            } else if viewer.settings.disabled {
+            } else if viewer.settings.disabled || viewer.unlisted {
                 hidden.push(index);
             } else {
                 videos.push(index);

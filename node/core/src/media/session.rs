@@ -12,6 +12,7 @@ use super::clock::SenderClock;
 use super::peer::{Mid, Pending, Rid};
 use super::probe::Prober;
 use super::sdp::{Flow, Section};
+use super::shortlist::{Lists, Shown};
 use super::{Expected, Subscription};
 use crate::pace::Pace;
 
@@ -35,10 +36,8 @@ pub(crate) struct Session {
     pub wanted: BTreeMap<TrackSid, Box<Wanted>>,
     /// Sounds that it gets by a place of their own, by the numbers of their tracks: see [`super::loudest`].
     pub sounds: Vec<usize>,
-    /// When the list of its sounds changed last: see [`super::shortlist`].
-    pub relisted: Option<Instant>,
-    /// How loud the quietest of them was when that was looked at last, in millibels above silence.
-    pub least: Option<(u32, Instant)>,
+    /// For which of them it has sections.
+    pub lists: Lists,
     /// Sections on which the client can receive.
     pub sections: Vec<Receiving>,
     /// The client's offer that is to be answered.
@@ -95,6 +94,10 @@ pub(crate) struct Wanted {
     pub refused: bool,
     /// It gets no section, because others are listed: see [`super::shortlist`].
     pub unlisted: bool,
+    /// Of a picture: what the client has said of how it shows it.
+    pub shown: Shown,
+    /// Which track of the session's it is, by when they came.
+    pub came: u64,
     /// The section that carries it, once chosen.
     pub mid: Option<Mid>,
     /// From when on the client can take it: its answer came, or it has had time to take ours.
@@ -146,8 +149,7 @@ impl Session {
             published: Vec::new(),
             wanted: BTreeMap::new(),
             sounds: Vec::new(),
-            relisted: None,
-            least: None,
+            lists: Lists::default(),
             sections: Vec::new(),
             offer: None,
             offering: Pace::default(),
@@ -327,7 +329,17 @@ impl Wanted {
     /// A track that waits for a section.
     pub fn new(subscription: Subscription) -> Self {
         let sent_as = subscription.track.sid;
-        Self { sent_as, before: None, subscription, refused: false, unlisted: false, mid: None, ready_at: None }
+        Self {
+            sent_as,
+            before: None,
+            subscription,
+            refused: false,
+            unlisted: false,
+            shown: Shown::default(),
+            came: 0,
+            mid: None,
+            ready_at: None,
+        }
     }
 
     /// The second codec, unless that is what is sent.
@@ -419,6 +431,7 @@ mod tests {
             publisher,
             stream: "PA_a|camera".to_owned(),
             screen: false,
+            asked: false,
             redundancy: Default::default(),
             home: None,
         };

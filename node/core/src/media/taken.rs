@@ -1,6 +1,6 @@
 //! Which layers of a track are taken, by viewers here and by peers, and for whom.
 
-use origo_cascade_core::LayerSet;
+use origo_cascade_core::{LayerSet, MediaKind};
 
 use super::codec::Codec;
 use super::track::Track;
@@ -21,7 +21,7 @@ impl Track {
     /// count: the keyframe with which a peer begins to serve would be lost on it. A sound that is not listed does: that it
     /// is loud shows when it comes.
     pub fn watched(&self) -> LayerSet {
-        let able = self.viewers.iter().filter(|viewer| viewer.stream.is_some() || viewer.unlisted);
+        let able = self.viewers.iter().filter(|viewer| viewer.stream.is_some() || self.is_heard_for(viewer));
         let layers = able.flat_map(|viewer| {
             let late = self.is_kept_waiting(viewer).then_some(0);
             let own = [viewer.forwarder.current(), viewer.forwarder.target(), late];
@@ -31,6 +31,11 @@ impl Track {
             return layers.max().map_or(LayerSet::NONE, LayerSet::up_to);
         }
         layers.fold(LayerSet::NONE, LayerSet::with)
+    }
+
+    /// Whether it is a sound that a viewer's client has no section for, and may have one once it is loud.
+    fn is_heard_for(&self, viewer: &Viewer) -> bool {
+        self.kind == MediaKind::Audio && viewer.unlisted
     }
 
     /// Whether a viewer is to go on with what is there, because it sees nothing, or nothing any more. Not with what flows
@@ -81,7 +86,6 @@ impl Track {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use origo_cascade_core::MediaKind;
     use origo_cascade_core::link::Packet;
 
     use super::super::forward::Forwarder;

@@ -60,7 +60,7 @@ pub(crate) struct Viewer {
     pub asks: Asks,
     /// Of a sound: whether it is among those that its session gets.
     pub place: Place,
-    /// Of a sound: its session has no section for it, because others are listed: see [`super::shortlist`].
+    /// Its session has no section for it, because others are listed: see [`super::shortlist`].
     pub unlisted: bool,
 }
 

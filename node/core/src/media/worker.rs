@@ -23,7 +23,7 @@ use super::slab::Slab;
 use super::stats::Via;
 use super::timer::Timer;
 use super::track::Track;
-use super::{Command, Egress, Entries, Event, Stats, quality};
+use super::{Command, Egress, Entries, Event, Sections, Stats, quality};
 use crate::SessionId;
 
 /// How often everything is looked over for what no packet or message sets off: layers that fell silent, keyframes
@@ -45,8 +45,8 @@ pub struct WorkerConfig {
     pub egress: Egress,
     /// How many sounds that tell how loud they are a client gets at once, the loudest; 0 for all.
     pub loudest: usize,
-    /// For how many sounds a client has sections, those that were loud last; 0 for all.
-    pub sections: usize,
+    /// For how many sounds and pictures a client has sections.
+    pub sections: Sections,
     /// Its number among the workers of its node, and how many there are.
     pub place: (usize, usize),
 }

@@ -95,14 +95,18 @@ impl Room {
         let (has, waits) = (session.subscriptions.contains(&track), session.denied.contains(&track));
         let admits = self.admits(publisher, local, track);
         if has && !admits {
+            let asked = session.asked.contains(&track);
             self.unsubscribe(cx, taker, track);
             self.deny(cx, taker, sid, track);
+            if let Some(local) = self.locals.get_mut(taker).filter(|_| asked) {
+                local.session.asked.insert(track);
+            }
         } else if waits && admits {
             if let Some(local) = self.locals.get_mut(taker) {
                 local.session.denied.remove(&track);
             }
             self.tell_permission(cx, taker, sid, track, true);
-            self.subscribe(cx, taker, track);
+            self.subscribe(cx, taker, track, false);
         }
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Session {
     pub primary: Target,
     /// Tracks that it receives or is about to.
     pub subscriptions: BTreeSet<TrackSid>,
+    /// Of them and of those that it would receive, those that it named itself.
+    pub asked: BTreeSet<TrackSid>,
     /// Tracks that it would receive if their publishers let it.
     pub denied: BTreeSet<TrackSid>,
     /// How often it changes what it receives.
@@ -79,6 +81,7 @@ impl Session {
             client: join.client.clone(),
             primary: if subscriber_primary { Target::Subscriber } else { Target::Publisher },
             subscriptions: BTreeSet::new(),
+            asked: BTreeSet::new(),
             denied: BTreeSet::new(),
             subscribing: Pace::default(),
             wishes: BTreeMap::new(),
@@ -110,6 +113,7 @@ impl Session {
     /// It is no longer to receive a track. Says whether it was.
     pub fn unsubscribe(&mut self, track: TrackSid) -> bool {
         self.denied.remove(&track);
+        self.asked.remove(&track);
         let was = self.subscriptions.remove(&track);
         self.has_idle_sections |= was;
         was

@@ -33,7 +33,7 @@ impl Room {
         let takers = self.locals.values().filter(|local| local.session.auto_subscribe);
         let takers: Vec<_> = takers.map(|local| local.identity.clone()).collect();
         for identity in takers {
-            self.give(cx, &identity, &source);
+            self.give(cx, &identity, &source, false);
         }
     }
 
@@ -63,7 +63,7 @@ impl Room {
         let elsewhere = self.remotes.visible().flat_map(|remote| remote.tracks().map(|track| track.name()));
         let tracks: Vec<_> = here.chain(elsewhere).collect();
         for track in tracks {
-            self.subscribe(cx, identity, track);
+            self.subscribe(cx, identity, track, false);
         }
     }
 
@@ -120,30 +120,36 @@ impl Room {
     fn wish(&mut self, cx: &mut Context, identity: &Identity, track: TrackSid, wanted: bool) {
         if !wanted {
             self.unsubscribe(cx, identity, track);
-        } else if !self.subscribe(cx, identity, track) {
+        } else if !self.subscribe(cx, identity, track, true) {
             self.refuse_subscription(cx, identity, track.to_string());
         }
     }
 
-    /// Has a participant receive a track, or wait until its publisher lets it. Says whether there is such a track that it may have.
-    pub fn subscribe(&mut self, cx: &mut Context, identity: &Identity, track: TrackSid) -> bool {
-        self.source(track).is_some_and(|source| self.give(cx, identity, &source))
+    /// Has a participant receive a track, which it may have asked for by name, or wait until its publisher lets it. Says
+    /// whether there is such a track that it may have.
+    pub fn subscribe(&mut self, cx: &mut Context, identity: &Identity, track: TrackSid, asked: bool) -> bool {
+        self.source(track).is_some_and(|source| self.give(cx, identity, &source, asked))
     }
 
     /// Has a participant receive a track, unless it is its own or it may not receive any. When only the publisher does
     /// not let it, it waits. Says whether it has it or waits.
-    fn give(&mut self, cx: &mut Context, identity: &Identity, source: &Source) -> bool {
+    fn give(&mut self, cx: &mut Context, identity: &Identity, source: &Source, asked: bool) -> bool {
         let track = source.record.name();
-        let Some(local) = self.locals.get(identity) else { return false };
+        let Some(local) = self.locals.get_mut(identity) else { return false };
         if !local.grants.can_subscribe || source.identity == *identity {
             return false;
         }
+        let is_news = asked && local.session.asked.insert(track);
+        let Some(local) = self.locals.get(identity) else { return false };
         if !self.admits(&source.identity, local, track) {
             self.deny(cx, identity, source.publisher, track);
             return true;
         }
         let Some(local) = self.locals.get_mut(identity) else { return false };
         if !local.session.subscriptions.insert(track) {
+            if is_news {
+                cx.media(&self.key, Command::Favour { session: local.session.id, track });
+            }
             return true;
         }
         cx.media(&self.key, Command::Subscribe(subscription(local, source)));
@@ -256,6 +262,7 @@ fn subscription(local: &Participant, source: &Source) -> Subscription {
         publisher: source.publisher,
         stream: named,
         screen: source.screen,
+        asked: local.session.asked.contains(&source.record.name()),
         redundancy: source.redundancy,
         home: None,
     }

@@ -27,7 +27,7 @@ impl Node {
             bwe: false,
             egress: Egress::Str0m,
             loudest: 0,
-            sections: 0,
+            sections: Default::default(),
             place: (index, workers),
         };
         let spread = Spread::new(Settings { workers, at });
@@ -108,6 +108,7 @@ fn subscribe(session: SessionId, sid: TrackSid) -> Command {
         publisher: "PA_abcdefghjkmn".parse().unwrap(),
         stream: "PA_abcdefghjkmn|camera".to_owned(),
         screen: false,
+        asked: false,
         redundancy: Redundancy::Allowed,
         home: None,
     })

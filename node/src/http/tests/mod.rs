@@ -247,7 +247,7 @@ async fn the_door_tells_ice_from_http_and_closes_what_no_worker_knows() {
         bwe: true,
         egress: Default::default(),
         loudest: 0,
-        sections: 0,
+        sections: Default::default(),
     };
     let workers = [crate::worker::start(config, tokio::sync::mpsc::unbounded_channel().0).unwrap()];
     let world = World::before(&workers).await;

@@ -235,6 +235,7 @@ fn config(demo: bool) -> Config {
         egress: Default::default(),
         audio_loudest: 10,
         audio_sections: 50,
+        video_sections: 50,
         sockets_per_address: 1_024,
         ice_tcp: true,
         log: LogConfig::new(LogFormat::Text, "info"),

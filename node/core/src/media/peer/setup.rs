@@ -11,7 +11,7 @@ use str0m::{Candidate, Rtc, RtcConfig};
 
 use super::header::{DEPENDENCY_DESCRIPTOR_URI, DescriptorSerializer};
 use super::profile;
-use crate::media::{Egress, OpenSession, Transport};
+use crate::media::{Egress, OpenSession, Sections, Transport};
 
 /// Bytes that SCTP buffers for all channels of a connection; what does not fit waits in our own queue.
 pub(super) const SCTP_BUFFER_BYTES: usize = 512 * 1024;
@@ -38,8 +38,8 @@ pub(in crate::media) struct Setup {
     pub egress: Egress,
     /// Sounds that a client gets at once; 0 for all.
     pub loudest: usize,
-    /// Sounds for which a client has sections; 0 for all.
-    pub sections: usize,
+    /// For how many sounds and pictures a client has sections.
+    pub sections: Sections,
 }
 
 impl Setup {

@@ -89,17 +89,33 @@ impl World {
         layers: usize,
         backup: Option<(char, &str)>,
     ) {
-        let name = track;
+        self.subscribe_as(client, (track, None), mime, layers, backup);
+    }
+
+    /// The publisher of a camera goes on at another node, under another id.
+    pub fn follow(&mut self, client: usize, letter: char, new: char) {
+        self.subscribe_as(client, (sid(new), Some(sid(letter))), "video/VP8", 1, None);
+    }
+
+    fn subscribe_as(
+        &mut self,
+        client: usize,
+        (sent, shown_as): (TrackSid, Option<TrackSid>),
+        mime: &str,
+        layers: usize,
+        backup: Option<(char, &str)>,
+    ) {
         let kind = if mime.starts_with("audio") { Kind::Audio } else { Kind::Video };
         let track = TrackRecord {
-            sid: name,
+            sid: sent,
             kind,
             mime: mime.to_owned(),
             layer_bitrates_bps: [150_000, 500_000, 1_700_000][..layers].to_vec(),
             layer_sizes: Vec::new(),
             backup_of: None,
-            shown_as: None,
+            shown_as,
         };
+        let name = track.name();
         let publisher = "PA_abcdefghjkmn".parse().unwrap();
         let session = self.clients[client].id;
         let stream = format!("{publisher}|camera");
@@ -113,8 +129,8 @@ impl World {
             shown_as: None,
         });
         let redundancy = self.redundancy;
-        let (screen, home) = (false, None);
-        let subscription = Subscription { session, track, backup, publisher, stream, screen, redundancy, home };
+        let (screen, asked, home) = (self.screens, self.asks, None);
+        let subscription = Subscription { session, track, backup, publisher, stream, screen, asked, redundancy, home };
         self.command(Command::Subscribe(subscription));
     }
 

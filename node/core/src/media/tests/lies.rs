@@ -31,7 +31,7 @@ fn offered(single_connection: bool, offers: &[String]) -> (Worker, Vec<Event>) {
         bwe: true,
         egress: super::EGRESS,
         loudest: 0,
-        sections: 0,
+        sections: Default::default(),
         place: (0, 1),
     };
     let (mut worker, session) = (Worker::new(config, now), SessionId(1));

@@ -4,7 +4,7 @@ use origo_auth::TrackSid;
 
 use super::loudest::Hall;
 use super::world::{World, sid};
-use crate::media::{Command, Event};
+use crate::media::{Command, Event, Sections};
 
 /// Sounds for which a client has sections here.
 const LISTED: usize = 8;
@@ -22,7 +22,7 @@ fn numbered(number: usize) -> TrackSid {
 /// So many microphones behind a link, and those who hear them.
 fn hall(microphones: usize, viewers: usize) -> Hall {
     let mut world = World::new();
-    world.worker.setup.sections = LISTED;
+    world.worker.setup.sections.sounds = LISTED;
     Hall::on(world, microphones, viewers)
 }
 
@@ -32,15 +32,20 @@ fn sections(description: &str) -> usize {
 
 /// The last description of a client that receives so many sounds, of which so many are listed.
 fn described(single: bool, sounds: usize, listed: usize) -> String {
+    described_of("audio/opus", single, sounds, listed)
+}
+
+/// The same of sounds or of pictures.
+pub fn described_of(mime: &str, single: bool, tracks: usize, listed: usize) -> String {
     let mut world = World::new();
-    world.worker.setup.sections = listed;
+    world.worker.setup.sections = Sections { sounds: listed, pictures: listed };
     let client = world.join(single);
     world.run_ms(500);
-    (0..sounds).for_each(|number| world.subscribe_to(client, numbered(number), "audio/opus", 1, None));
+    (0..tracks).for_each(|number| world.subscribe_to(client, numbered(number), mime, 1, None));
     world.run_ms(12_000);
     assert_eq!(world.count(|event| matches!(event, Event::Refused { .. })), 0);
     let client = &world.clients[client];
-    assert_eq!(client.tracks_by_mid.len(), if listed == 0 { sounds } else { sounds.min(listed) });
+    assert_eq!(client.tracks_by_mid.len(), if listed == 0 { tracks } else { tracks.min(listed) });
     if single { client.last_answer.clone() } else { client.last_offer.clone() }
 }
 

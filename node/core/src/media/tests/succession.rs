@@ -61,6 +61,7 @@ fn subscribe(world: &mut World, letter: char) {
         publisher,
         stream,
         screen: false,
+        asked: false,
         redundancy,
         home: None,
     }));

@@ -15,7 +15,7 @@ use str0m::rtp::{RtpPacket, Ssrc};
 use super::connection::Connection;
 use super::line::Line;
 use crate::media::{
-    Command, Egress, Event, Input, OpenSession, Output, Redundancy, Target, Transport, Worker, WorkerConfig,
+    Command, Egress, Event, Input, OpenSession, Output, Redundancy, Sections, Target, Transport, Worker, WorkerConfig,
 };
 use crate::spread::{Settings, Spread};
 use crate::{SessionId, worker_of};
@@ -23,8 +23,8 @@ use crate::{SessionId, worker_of};
 /// Sounds that a client gets at once.
 pub const LOUDEST: usize = 3;
 
-/// Sounds for which a client has sections, as a node has it unless told otherwise.
-pub const LISTED: usize = 50;
+/// Sounds and pictures for which a client has sections, as a node has it unless told otherwise.
+pub const LISTED: Sections = Sections { sounds: 50, pictures: 50 };
 
 pub fn server() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 7_883))
@@ -84,6 +84,10 @@ pub struct World {
     pub takes_redundancy: bool,
     /// The same of VP9.
     pub takes_vp9: bool,
+    /// What clients subscribe to from now on they ask for by name.
+    pub asks: bool,
+    /// It is shared screens.
+    pub screens: bool,
     /// Clients who join from now on are told TCP alone.
     pub tcp_only: bool,
     /// Each so-many-th datagram to the clients is lost.
@@ -150,6 +154,8 @@ impl World {
             redundancy: Redundancy::Allowed,
             takes_redundancy: false,
             takes_vp9: true,
+            asks: false,
+            screens: false,
             tcp_only: false,
             lose_every: None,
             deaf: None,

@@ -160,6 +160,7 @@ impl Room {
         let Some(local) = self.locals.get_mut(identity) else { return };
         let session = local.session.id;
         local.session.denied.clear();
+        local.session.asked.clear();
         for track in std::mem::take(&mut local.session.subscriptions) {
             cx.media(&self.key, Command::Unsubscribe { session, track });
         }

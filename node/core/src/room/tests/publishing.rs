@@ -1,6 +1,7 @@
 //! Tracks from the announcement to those who receive them.
 
 use livekit_protocol as proto;
+use origo_auth::TrackSid;
 use origo_cascade_core::LayerSet;
 use proto::request_response::Reason;
 use proto::signal_request::Message as Request;
@@ -164,6 +165,37 @@ fn a_track_that_ends_is_taken_from_everybody() {
 }
 
 #[test]
+fn the_worker_hears_which_tracks_a_client_asked_for_by_name() {
+    let mut world = World::new(2);
+    let ann = world.join(0, "ann");
+    let tracks = ["cam", "screen", "third"].map(|name| world.publish(ann, name));
+    let ben = world.join(1, "ben");
+    let asked = |world: &World| -> Vec<(TrackSid, bool)> {
+        let subscribed = world.asked(ben).filter_map(|asked| match asked {
+            Command::Subscribe(subscription) => Some((subscription.track.sid, subscription.asked)),
+            Command::Favour { track, .. } => Some((*track, true)),
+            _ => None,
+        });
+        subscribed.collect()
+    };
+    let ask = |sid: TrackSid, subscribe| {
+        let track_sids = vec![sid.to_string()];
+        Request::Subscription(proto::UpdateSubscription { track_sids, subscribe, ..Default::default() })
+    };
+    assert_eq!(asked(&world).len(), 3);
+    assert!(asked(&world).iter().all(|(_, asked)| !asked), "it takes all that are there");
+    world.request(ben, ask(tracks[1], true));
+    assert_eq!(asked(&world).split_off(3), [(tracks[1], true)]);
+    world.request(ben, ask(tracks[1], true));
+    assert_eq!(asked(&world).len(), 4, "it was heard");
+    world.request(ben, ask(tracks[2], false));
+    world.request(ben, ask(tracks[2], true));
+    assert_eq!(asked(&world).split_off(4), [(tracks[2], true)]);
+    let later = world.publish(ann, "later");
+    assert_eq!(asked(&world).last(), Some(&(later, false)));
+}
+
+#[test]
 fn a_client_that_takes_nothing_by_itself_gets_what_it_asks_for() {
     let mut world = World::new(2);
     let ann = world.join(0, "ann");
@@ -175,7 +207,7 @@ fn a_client_that_takes_nothing_by_itself_gets_what_it_asks_for() {
         Request::Subscription(proto::UpdateSubscription { track_sids: vec![sid], subscribe, ..Default::default() })
     };
     world.request(picky, ask(track.to_string(), true));
-    assert!(matches!(world.asked(picky).last(), Some(Command::Subscribe(_))));
+    assert!(matches!(world.asked(picky).last(), Some(Command::Subscribe(taken)) if taken.asked));
     world.request(picky, ask(track.to_string(), false));
     assert!(matches!(world.asked(picky).last(), Some(Command::Unsubscribe { .. })));
     world.request(picky, ask("TR_nosuchtrack0".into(), true));

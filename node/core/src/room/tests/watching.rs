@@ -231,6 +231,19 @@ fn a_publisher_takes_its_track_from_whom_it_does_not_name_and_gives_it_back_on_e
 }
 
 #[test]
+fn a_track_that_was_asked_for_by_name_comes_back_as_one() {
+    let mut world = World::new(1);
+    let [ann, ben] = [world.join(0, "ann"), world.join(0, "ben")];
+    let track = world.publish(ann, "cam");
+    let ask = proto::UpdateSubscription { track_sids: vec![track.to_string()], subscribe: true, ..Default::default() };
+    world.request(ben, Request::Subscription(ask));
+    world.request(ann, admit(false, &[]));
+    assert!(!receives(&world, ben, track));
+    world.request(ann, admit(true, &[]));
+    assert!(matches!(world.asked(ben).last(), Some(Command::Subscribe(subscription)) if subscription.asked));
+}
+
+#[test]
 fn a_list_of_admitted_that_is_too_long_is_not_taken() {
     let mut world = World::new(1);
     let [ann, ben] = [world.join(0, "ann"), world.join(0, "ben")];

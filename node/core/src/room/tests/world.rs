@@ -475,6 +475,7 @@ fn session_of(command: &Command) -> Option<SessionId> {
         | Command::CapBandwidth { session, .. }
         | Command::Unpublish { session, .. }
         | Command::Unsubscribe { session, .. }
+        | Command::Favour { session, .. }
         | Command::Settings { session, .. }
         | Command::SendData { session, .. } => Some(*session),
         _ => None,
