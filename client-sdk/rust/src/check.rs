@@ -4,18 +4,20 @@ use std::ffi::OsString;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::CommandFactory;
 use origo_auth::Secret;
 use origo_client::load::{Assertion, Churn, Credentials, FIGURES, Placement, Plan, Server};
 use origo_client::script::Script;
-use origo_client::{AudioOptions, Options, VideoOptions};
+use origo_client::{AudioOptions, Options, Turns, VideoOptions};
 
 use crate::cli::{Cli, Form, Place};
 
 /// Mean time away, seconds, when only `--stay` is given.
 const AWAY_DEFAULT: f64 = 3.0;
+/// How long publishers talk in turn, seconds, when only `--talkers` is given.
+const TURN_DEFAULT: f64 = 5.0;
 /// What a stamp and a codec's header need, and what fits into a datagram.
 const PACKET_BYTES: RangeInclusive<u64> = 64..=1200;
 
@@ -155,7 +157,7 @@ fn plan(cli: &Cli, faults: &mut Faults) -> Plan {
         publishers_watch: cli.publishers_watch,
         options: Options { light: !cli.full_receive, ..form },
         video: video(cli, faults),
-        audio: (!cli.no_audio).then(AudioOptions::default),
+        audio: audio(cli, publishers as usize, faults),
         duration: Duration::from_secs_f64(faults.number("--duration", &cli.duration, 0.1..=86_400.0)),
         ramp_per_second: faults.number("--ramp", &cli.ramp, 0.1..=1000.0),
         churn: churn(cli, faults),
@@ -216,6 +218,21 @@ fn video(cli: &Cli, faults: &mut Faults) -> Option<VideoOptions> {
     let fps = faults.count("--fps", &cli.fps, 1..=1000) as u32;
     let packet_bytes = faults.count("--packet-bytes", &cli.packet_bytes, PACKET_BYTES) as usize;
     (!cli.no_video).then(|| VideoOptions::lifelike(layers, kbps * 1000, fps, packet_bytes))
+}
+
+fn audio(cli: &Cli, people: usize, faults: &mut Faults) -> Option<AudioOptions> {
+    if cli.turn.is_some() && cli.talkers.is_none() {
+        faults.say("--turn needs --talkers, how many talk at once");
+    }
+    let each = cli.turn.as_ref().map_or(TURN_DEFAULT, |turn| faults.number("--turn", turn, 0.1..=3600.0));
+    let turns = cli.talkers.as_ref().map(|talkers| Turns {
+        begin: Instant::now(),
+        each: Duration::from_secs_f64(each),
+        talkers: faults.count("--talkers", talkers, 0..=1000) as usize,
+        people,
+        number: 0,
+    });
+    (!cli.no_audio).then(|| AudioOptions { turns, ..AudioOptions::default() })
 }
 
 fn churn(cli: &Cli, faults: &mut Faults) -> Option<Churn> {

@@ -17,6 +17,9 @@ Examples:
     origo-load --url ws://127.0.0.1:7880 --rooms 20 --publishers 2 --subscribers 8 --publishers-watch \\
       --stay 40 --away 5 --seed 7 --duration 600
 
+  A room of 120 microphones of which three talk at once, each for four seconds:
+    origo-load --url ws://127.0.0.1:7880 --publishers 120 --subscribers 20 --no-video --talkers 3 --turn 4
+
   As a check in CI: exit code 1 when one of them fails
     origo-load --url ws://127.0.0.1:7880 --subscribers 20 --json load.json \\
       --assert 'delivered>=99.5' --assert 'delay_p99_ms<=50' --assert 'freezes==0' --assert 'failed_joins==0'
@@ -75,6 +78,13 @@ pub struct Cli {
     /// Publish no microphone
     #[arg(long, help_heading = "What")]
     pub no_audio: bool,
+    /// So many publishers of each room talk at once, in turn, who came last first; the others send what silence takes.
+    /// Without it all talk
+    #[arg(long, value_name = "N", help_heading = "What")]
+    pub talkers: Option<String>,
+    /// How long they talk before others do [default: 5]
+    #[arg(long, value_name = "SECONDS", help_heading = "What")]
+    pub turn: Option<String>,
     /// Publish no camera
     #[arg(long, help_heading = "What")]
     pub no_video: bool,

@@ -445,5 +445,6 @@ impl Engine {
 }
 
 fn report(session: &Session) -> Report {
-    Report { tracks: session.report(Instant::now()), sent: session.sent(), made: session.made() }
+    let (tracks, descriptions) = (session.report(Instant::now()), session.descriptions);
+    Report { tracks, sent: session.sent(), descriptions, made: session.made() }
 }

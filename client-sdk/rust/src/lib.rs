@@ -16,6 +16,7 @@
 //! # Ok(()) }
 //! ```
 
+mod description;
 mod event;
 mod fleet;
 mod histogram;
@@ -39,13 +40,14 @@ mod source;
 pub mod stamp;
 mod totals;
 
+pub use description::Descriptions;
 pub use event::{Event, Subscribed};
 pub use fleet::{ConnectError, Fleet};
 pub use histogram::Histogram;
 pub use join::Join;
 pub use ledger::LayerCounts;
 pub use livekit_protocol as proto;
-pub use options::{AudioOptions, Layer, Options, Successor, VideoOptions};
+pub use options::{AudioOptions, Layer, Options, Successor, Turns, VideoOptions};
 pub use participant::{Participant, Report};
 pub use reception::{Arrival, Freezes, TrackReport};
 pub use totals::Totals;

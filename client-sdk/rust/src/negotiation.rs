@@ -150,6 +150,7 @@ impl Session {
     /// Compares what the server sends by its SDP with what we had, and tells the difference.
     fn learn_tracks(&mut self, now: Instant, sdp: &str, track_by_mid: &HashMap<String, String>) {
         let sections = sections::parse(sdp);
+        self.descriptions.note(sdp, &sections);
         let announced =
             sections.iter().flat_map(|section| section.ssrcs.iter().map(|ssrc| (*ssrc, section.mid.clone())));
         self.mid_by_ssrc = announced.collect();

@@ -74,13 +74,43 @@ pub struct AudioOptions {
     pub level_dbov: i8,
     /// Talk and silence take turns, drawn from this seed, as with DTX: a packet each 400 ms in silence.
     pub pauses: Option<u64>,
+    /// It is silent but when it is its turn, with DTX too.
+    pub turns: Option<Turns>,
     /// Packets come whole intervals after this instant, whenever the track begins to flow.
     pub beat: Option<Instant>,
 }
 
 impl Default for AudioOptions {
     fn default() -> Self {
-        Self { packet_bytes: 100, interval: Duration::from_millis(20), level_dbov: -20, pauses: None, beat: None }
+        let interval = Duration::from_millis(20);
+        Self { packet_bytes: 100, interval, level_dbov: -20, pauses: None, turns: None, beat: None }
+    }
+}
+
+/// People who talk in turn, so many at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Turns {
+    /// When the first turn begins, in which the first of them talk.
+    pub begin: Instant,
+    /// How long each lasts.
+    pub each: Duration,
+    /// How many talk at once.
+    pub talkers: usize,
+    /// How many there are.
+    pub people: usize,
+    /// Which of them this is.
+    pub number: usize,
+}
+
+impl Turns {
+    /// Whether it talks at an instant, and when that may change.
+    pub(crate) fn at(&self, now: Instant) -> (bool, Instant) {
+        let each = self.each.max(Duration::from_millis(1));
+        let turn = now.saturating_duration_since(self.begin).as_nanos() / each.as_nanos();
+        let people = self.people.max(1);
+        let first = (turn % people as u128) as usize * self.talkers % people;
+        let ends = self.begin + each * u32::try_from(turn + 1).unwrap_or(u32::MAX);
+        ((self.number % people + people - first) % people < self.talkers, ends)
     }
 }
 

@@ -7,6 +7,7 @@ use livekit_protocol as proto;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::description::Descriptions;
 use crate::event::Event;
 use crate::fleet::{ConnectError, Fleet, Order};
 use crate::options::{AudioOptions, Options, VideoOptions};
@@ -20,6 +21,9 @@ pub struct Report {
     pub tracks: Vec<TrackReport>,
     /// Packets made of each published track, by layer, lowest first.
     pub sent: BTreeMap<String, Vec<u32>>,
+    /// What the server described on the way.
+    #[serde(default)]
+    pub descriptions: Descriptions,
     /// With [`Options::record`]: when what is in each packet of published sound was captured, unix microseconds, by track.
     pub made: BTreeMap<String, Vec<u64>>,
 }

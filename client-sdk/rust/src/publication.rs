@@ -23,7 +23,7 @@ pub(crate) enum Stage {
     Announced,
     Named,
     Offered(Mid),
-    Flowing(Source),
+    Flowing(Box<Source>),
 }
 
 /// One track of ours.
@@ -95,7 +95,7 @@ impl Publication {
         if record && kind == MediaKind::Audio {
             source.keep_made();
         }
-        self.stage = Stage::Flowing(source);
+        self.stage = Stage::Flowing(Box::new(source));
         true
     }
 

@@ -11,6 +11,7 @@ use prost::Message as _;
 use proto::signal_request::Message as Request;
 use str0m::rtp::Ssrc;
 
+use crate::description::Descriptions;
 use crate::event::Event;
 use crate::options::{AudioOptions, Options, VideoOptions};
 use crate::peer::{Additions, Peer, PeerOutput};
@@ -104,6 +105,8 @@ pub struct Session {
     pub(crate) reception_by_ssrc: BTreeMap<Ssrc, usize>,
     /// What the server's newest SDP announces.
     pub(crate) mid_by_ssrc: BTreeMap<u32, String>,
+    /// What the server has described so far.
+    pub(crate) descriptions: Descriptions,
     pub(crate) additions: (u32, u32),
     pub(crate) offer_wanted: bool,
     pub(crate) joined: bool,
@@ -150,6 +153,7 @@ impl Session {
             receptions: Vec::new(),
             reception_by_ssrc: BTreeMap::new(),
             mid_by_ssrc: BTreeMap::new(),
+            descriptions: Descriptions::default(),
             additions: (0, 0),
             offer_wanted: false,
             joined: false,

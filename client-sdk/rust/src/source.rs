@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use str0m::media::{Mid, Pt, Rid};
 use str0m::rtp::{ExtensionValues, RtpWrite, SeqNo};
 
-use crate::options::{AudioOptions, VideoOptions};
+use crate::options::{AudioOptions, Turns, VideoOptions};
 use crate::stamp::{self, Stamp, Vp8Place};
 
 /// A frame that is later than this is skipped: a stalled sender must not burst to catch up.
@@ -24,7 +24,7 @@ const SILENCE_DBOV: i8 = -127;
 
 #[derive(Debug)]
 enum Shape {
-    Audio(AudioOptions, Option<Box<Pauses>>),
+    Audio(AudioOptions, Option<Pauses>),
     Video { packet_bytes: usize, weights: Weights, keyframe_weight: f64, keyframe_every: Option<Duration> },
 }
 
@@ -57,12 +57,20 @@ fn on_beat(beat: Option<Instant>, interval: Duration, now: Instant) -> Instant {
     if into == 0 { now } else { now + interval - Duration::from_nanos(into as u64) }
 }
 
-/// Talk and silence in turn, exponentially distributed: people in a call talk two fifths of the time.
+/// Talk and silence.
 #[derive(Debug)]
 struct Pauses {
-    dice: StdRng,
+    order: Order,
     talks: bool,
     until: Instant,
+}
+
+#[derive(Debug)]
+enum Order {
+    /// In turn, exponentially distributed: people in a call talk two fifths of the time.
+    Drawn(Box<StdRng>),
+    /// As it is agreed with others.
+    Agreed(Turns),
 }
 
 impl Pauses {
@@ -73,17 +81,24 @@ impl Pauses {
     const NOISE_EVERY: Duration = Duration::from_millis(400);
     const NOISE_BYTES: usize = 8;
 
-    fn new(seed: u64, now: Instant) -> Self {
-        Self { dice: StdRng::seed_from_u64(seed), talks: false, until: now }
+    /// None of a sound without pauses.
+    fn of(options: &AudioOptions, now: Instant) -> Option<Self> {
+        let drawn = options.pauses.map(|seed| Order::Drawn(Box::new(StdRng::seed_from_u64(seed))));
+        let order = options.turns.map(Order::Agreed).or(drawn)?;
+        Some(Self { order, talks: false, until: now })
     }
 
     /// Whether there is talk now, and when the next packet is due.
     fn turn(&mut self, now: Instant, interval: Duration) -> (bool, Instant) {
         if self.until <= now {
-            self.talks = !self.talks;
-            let mean = if self.talks { Self::TALKS } else { Self::RESTS };
-            let drawn: f64 = self.dice.random();
-            self.until = now + Duration::from_secs_f64(-(1.0 - drawn).ln() * mean);
+            (self.talks, self.until) = match &mut self.order {
+                Order::Drawn(dice) => {
+                    let mean = if self.talks { Self::RESTS } else { Self::TALKS };
+                    let drawn: f64 = dice.random();
+                    (!self.talks, now + Duration::from_secs_f64(-(1.0 - drawn).ln() * mean))
+                }
+                Order::Agreed(turns) => turns.at(now),
+            };
         }
         let noise = (now + Self::NOISE_EVERY).min(self.until.max(now + interval));
         (self.talks, if self.talks { now + interval } else { noise })
@@ -134,7 +149,7 @@ impl Source {
         };
         let interval = options.interval.max(AUDIO_INTERVAL_MIN);
         let first = on_beat(options.beat, interval, now);
-        let pauses = options.pauses.map(|seed| Box::new(Pauses::new(seed, first)));
+        let pauses = Pauses::of(&options, first);
         Self { next_at: Some(first), ..Self::new(Shape::Audio(options, pauses), vec![lane], interval, mid, pt, now) }
     }
 
@@ -364,6 +379,28 @@ mod tests {
         let talks = f64::from(talk) * 0.02 / 600.0;
         assert!((0.3..0.5).contains(&talks), "{talks} of the time, seed 7");
         assert!(noise > 600 && longest == Pauses::NOISE_EVERY, "{noise} packets, {longest:?}");
+    }
+
+    #[test]
+    fn people_who_talk_in_turn_are_as_many_at_once_as_was_agreed_and_each_has_its_turn() {
+        let begin = Instant::now();
+        let each = Duration::from_secs(3);
+        let loud = [0, 1, 2, 3, 4].map(|number| {
+            let turns = Turns { begin, each, talkers: 2, people: 5, number };
+            let options = AudioOptions { turns: Some(turns), ..AudioOptions::default() };
+            let mut source = Source::audio(options, Mid::from("a"), Pt::from(111), begin);
+            let mut loud = [0; 5];
+            while let Some(at) = source.next_at().filter(|at| *at < begin + each * 5) {
+                source.make_frame(at, 1, |_, _| {});
+                let turn = (at - begin).as_secs() as usize / 3;
+                loud[turn] += u32::from(source.extensions().audio_level == Some(-20));
+            }
+            loud
+        });
+        let all = 150;
+        let two_turns =
+            [[all, 0, all, 0, 0], [all, 0, 0, all, 0], [0, all, 0, all, 0], [0, all, 0, 0, all], [0, 0, all, 0, all]];
+        assert_eq!(loud, two_turns);
     }
 
     #[test]

@@ -47,6 +47,10 @@ pub const FIGURES: &[Figure] = &[
     figure("dropped", "sessions that the server or the network ended", |s| Some(s.dropped as f64)),
     figure("silent", "subscriptions without a packet", |s| Some(s.silent as f64)),
     figure("stalled", "subscriptions whose packets ended before the run did", |s| Some(s.stalled as f64)),
+    figure("subscriptions", "tracks that sections carried, one after the other", |s| Some(s.subscriptions as f64)),
+    figure("descriptions", "descriptions that the server made (SDP)", |s| Some(s.descriptions.count as f64)),
+    figure("description_bytes", "bytes of all of them", |s| Some(s.descriptions.bytes as f64)),
+    figure("description_max_bytes", "the longest", |s| Some(s.descriptions.longest as f64)),
     figure("cpu_us_per_packet", "processor time of origo-load a packet received", |s| Some(s.cost.own_us_per_packet)),
     figure("server_us_per_packet", "the same of the server (--server-pid)", |s| s.cost.server_us_per_packet),
     figure("server_packets_per_cpu_second", "packets received for each CPU second of the server (--server-pid)", |s| {

@@ -101,7 +101,7 @@ async fn join(shared: &Shared, seat: &Seat) -> Result<Participant, ConnectError>
     }
     if plan.server == Server::LiveKit {
         plan.video.iter().for_each(|video| participant.publish_video("camera", video.clone()));
-        plan.audio.iter().for_each(|audio| participant.publish_audio("microphone", audio.clone()));
+        plan.audio_of(seat).into_iter().for_each(|audio| participant.publish_audio("microphone", audio));
     }
     for _ in 0..usize::from(plan.video.is_some()) + usize::from(plan.audio.is_some()) {
         let flows = |event: &Event| matches!(event, Event::TrackFlows { .. }).then_some(());

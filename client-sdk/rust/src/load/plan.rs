@@ -150,6 +150,16 @@ impl Plan {
         origo_auth::mint(&claims, secret)
     }
 
+    /// The microphone of a publisher's seat.
+    pub fn audio_of(&self, seat: &Seat) -> Option<AudioOptions> {
+        let mut audio = self.audio.clone()?;
+        if let Some(turns) = &mut audio.turns {
+            // Publishers sit first, rooms in turn. Who came last talks first: the others have sections from the beginning.
+            turns.number = self.publishers.saturating_sub(1 + seat.index / self.rooms.max(1));
+        }
+        Some(audio)
+    }
+
     /// How a seat joins.
     pub fn options_of(&self, seat: &Seat) -> Options {
         let auto_subscribe = !seat.publishes || self.publishers_watch;

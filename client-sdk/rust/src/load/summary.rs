@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::description::Descriptions;
 use crate::histogram::Histogram;
 use crate::ledger::LayerCounts;
 use crate::load::assertion::Verdict;
@@ -48,6 +49,10 @@ pub struct Summary {
     pub silent: u64,
     /// Subscriptions whose packets ended before the run did.
     pub stalled: u64,
+    /// Tracks that sections carried, from the participants' joins on: one that lost its section and got another counts twice.
+    pub subscriptions: u64,
+    /// What the server described to participants, from their joins on.
+    pub descriptions: Descriptions,
     /// Times that a picture stood still for more than 200 ms.
     pub freezes: u64,
     /// Together, milliseconds.
@@ -125,6 +130,8 @@ impl Summary {
             keyframes: all.keyframes,
             silent: counts.silent,
             stalled: counts.stalled,
+            subscriptions: counts.subscriptions,
+            descriptions: counts.descriptions,
             freezes: count,
             freeze_total_ms: total_us as f64 / 1000.0,
             freeze_max_ms: longest_us as f64 / 1000.0,
@@ -190,6 +197,10 @@ impl fmt::Display for Summary {
             let Percentiles { p50, p95, p99, max } = times;
             row(f, name, format!("p50 {p50:.1} ms, p95 {p95:.1} ms, p99 {p99:.1} ms, longest {max:.1} ms"))?;
         }
+        let Descriptions { count, bytes, longest, sounds, pictures } = self.descriptions;
+        let sections = format!("up to {sounds} sections for sounds and {pictures} for pictures");
+        row(f, "descriptions", format!("{count}, {bytes} bytes together, longest {longest}, {sections}"))?;
+        row(f, "tracks", format!("{} that sections carried", self.subscriptions))?;
         self.write_faults(f)?;
         for place in &self.places {
             let PlaceSummary { url, received, delivered_percent, freezes, delay_ms } = place;

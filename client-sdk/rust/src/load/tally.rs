@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::description::Descriptions;
 use crate::histogram::Histogram;
 use crate::ledger::LayerCounts;
 use crate::participant::Report;
@@ -41,6 +42,8 @@ pub(super) struct Counts {
     pub(super) join_times: Histogram,
     pub(super) first_packets: Histogram,
     pub(super) sent: u64,
+    pub(super) descriptions: Descriptions,
+    pub(super) subscriptions: u64,
     pub(super) by_url: Vec<Received>,
     /// Sums of those who have left.
     pub(super) gone: Totals,
@@ -90,6 +93,8 @@ impl Tally {
         let sent: u64 = report.sent.values().flatten().map(|&packets| u64::from(packets)).sum();
         counts.sent += sent;
         counts.gone.sent += sent;
+        counts.descriptions = counts.descriptions + report.descriptions;
+        counts.subscriptions += report.tracks.len() as u64;
         report.tracks.iter().for_each(|track| counts.add(url, track));
     }
 }
