@@ -11,6 +11,9 @@ use origo_cascade_core::link::Packet;
 /// How long a packet is waited for: a repair over the longest usual way to a client (300 ms there and back) is in by
 /// then.
 const PATIENCE: Duration = Duration::from_millis(400);
+/// Where so many are missing, in so many holes and for so long, and more than twice as many as came since, a queue on the way
+/// is full and drops the most of what is sent. One hole alone is a stall of the air, after which repairs come.
+const HOPELESS: (usize, u32, Duration) = (8, 2, Duration::from_millis(100));
 /// Missing packets that are remembered. More at once are an outage, after which only a keyframe helps.
 const MISSING_MAX: usize = 128;
 /// A step in the numbers beyond which the source must have begun anew.
@@ -23,6 +26,9 @@ pub(crate) struct Gaps {
     /// Ascending, with when each was found missing.
     missing: VecDeque<(u64, Instant)>,
     overflowed: bool,
+    /// Holes in the numbers, and packets that came, since the first of those that are missing.
+    holes: u32,
+    came: usize,
 }
 
 impl Gaps {
@@ -36,6 +42,7 @@ impl Gaps {
         let skipped_from = sequence.saturating_sub(packet.skipped.into());
         if sequence > highest {
             self.highest = Some(sequence);
+            self.holes += u32::from(highest + 1 < skipped_from);
             self.miss(highest + 1, skipped_from, now);
         } else if !self.missing.is_empty() {
             self.missing.retain(|(missing, _)| !(skipped_from..=sequence).contains(missing));
@@ -44,6 +51,10 @@ impl Gaps {
             // What came before a keyframe is needed no more.
             self.overflowed = false;
             self.missing.retain(|(missing, _)| *missing > sequence);
+        }
+        self.came += 1;
+        if self.missing.is_empty() {
+            (self.holes, self.came) = (0, 0);
         }
     }
 
@@ -62,10 +73,25 @@ impl Gaps {
         let late = self.missing.front().is_some_and(|(_, since)| now.saturating_duration_since(*since) >= PATIENCE);
         let given_up = late || self.overflowed;
         if given_up {
-            self.missing.clear();
-            self.overflowed = false;
+            self.forget();
         }
         given_up
+    }
+
+    /// Whether most of what was sent is missing, so that no repair helps. True once for all that are missing by now.
+    pub fn is_hopeless(&mut self, now: Instant) -> bool {
+        let (missing, holes, lasts) = HOPELESS;
+        let since = self.missing.front().map(|(_, since)| now.saturating_duration_since(*since));
+        let most = self.missing.len() >= missing && self.missing.len() > 2 * self.came && self.holes >= holes;
+        let is_hopeless = most && since.is_some_and(|since| since >= lasts);
+        if is_hopeless {
+            self.forget();
+        }
+        is_hopeless
+    }
+
+    fn forget(&mut self) {
+        *self = Self { highest: self.highest, ..Self::default() };
     }
 }
 
@@ -111,6 +137,23 @@ mod tests {
         assert!(!gaps.give_up(now + PATIENCE - Duration::from_millis(1)));
         assert!(gaps.give_up(now + PATIENCE));
         assert!(!gaps.give_up(now + 2 * PATIENCE));
+    }
+
+    #[test]
+    fn what_a_full_queue_drops_is_hopeless_and_what_the_air_lost_is_not() {
+        // One of four comes; then one hole of twelve; then every second is lost.
+        let full: Vec<_> = (10..40).step_by(4).map(|number| (number, 0, false)).collect();
+        let air = [(10, 0, false), (23, 0, false), (24, 0, false)];
+        let random: Vec<_> = (10..60).filter(|number| number % 2 != 0).map(|number| (number, 0, false)).collect();
+        let is_hopeless = |packets: &[(u64, u16, bool)], passed: u64| {
+            let (mut gaps, now) = taken(packets);
+            let now = now + Duration::from_millis(passed);
+            (gaps.is_hopeless(now), gaps.is_hopeless(now))
+        };
+        assert_eq!(is_hopeless(&full, 99), (false, false), "repairs get a moment");
+        assert_eq!(is_hopeless(&full, 100), (true, false), "once");
+        assert_eq!(is_hopeless(&air, 200), (false, false));
+        assert_eq!(is_hopeless(&random, 200), (false, false));
     }
 
     #[test]

@@ -198,6 +198,9 @@ impl Worker {
                 peer.bound_client(inbound.ssrc, bps);
                 self.enqueue(index);
             }
+            if self.peers.get_mut(index).is_some_and(|peer| peer.uplink.is_lowest_due(now)) {
+                self.want_lowest(index);
+            }
         }
         let Some(state) = self.tracks.get_mut(track) else { return };
         if state.kind == Kind::Audio
@@ -211,6 +214,16 @@ impl Worker {
         self.stats.count_rtp(Direction::In, state.kind, Via::Client, inbound.packet.payload.len());
         let begins = state.take(layer, inbound.packet, now);
         self.note_burst(track, begins);
+    }
+
+    /// Asks for a keyframe of the lowest layer of each picture that a client sends in layers.
+    fn want_lowest(&mut self, index: usize) {
+        let Some(peer) = self.peers.get(index) else { return };
+        let in_layers: Vec<usize> =
+            peer.inbound.iter().filter(|(_, _, layer)| *layer == 1).map(|inbound| inbound.1).collect();
+        for track in in_layers {
+            self.want_keyframe(track, 0);
+        }
     }
 
     /// Finds out which track and layer a client's new stream is.

@@ -41,7 +41,9 @@ impl Track {
     /// Whether a keyframe of this stream is to be asked for by now: a wish was kept, a viewer still waits for a layer that
     /// it carries, or a packet that decoders need was not repaired in time.
     pub fn due_keyframe(&mut self, stream: usize, now: Instant) -> bool {
-        if self.layers[stream].gaps.give_up(now) && self.taken().contains(stream as u8) {
+        // Of a barred layer nothing but a keyframe is waited for.
+        let is_barred = self.layers[stream].barred_until.is_some();
+        if self.layers[stream].gaps.give_up(now) && !is_barred && self.taken().contains(stream as u8) {
             self.layers[stream].key_pending = true;
             self.layers[stream].breaks(now);
         }

@@ -142,10 +142,15 @@ impl Layer {
     pub fn stall(&mut self, now: Instant) -> bool {
         let stalls = self.broken.is_some_and(|since| now.saturating_duration_since(since) >= STANDSTILL);
         if stalls {
-            (self.broken, self.stalled, self.flows) = (None, true, false);
-            self.barred_until = Some(now + RETRY);
+            self.fail(now);
         }
         stalls
+    }
+
+    /// What comes of it is of no use until a keyframe does.
+    pub fn fail(&mut self, now: Instant) {
+        (self.broken, self.stalled, self.flows) = (None, true, false);
+        self.barred_until = Some(now + RETRY);
     }
 
     /// Bars it when it was wanted for some time without a packet, and frees it when it was barred long enough. Says
@@ -158,7 +163,7 @@ impl Layer {
         } else if waited >= LATE && !self.late {
             self.late = true;
         } else if self.barred_until.is_some_and(|until| until <= now) {
-            (self.barred_until, self.stalled) = (None, false);
+            (self.barred_until, self.stalled, self.broken) = (None, false, None);
         } else {
             return false;
         }

@@ -36,6 +36,7 @@ mod session;
 mod shed;
 mod shortlist;
 mod sibling;
+mod silent;
 mod slab;
 mod srtp;
 mod stats;

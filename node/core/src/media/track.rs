@@ -9,7 +9,7 @@ use origo_cascade_core::{LayerSet, MediaKind, TrackRecord};
 use super::Redundancy;
 use super::allocate::Demand;
 use super::codec::Codec;
-use super::layer::{Layer, RETRY};
+use super::layer::Layer;
 use super::loudest::Loudness;
 use super::place::{Queued, TEMPORAL_LAYERS};
 use super::redundancy::{Form, Forms, Needed};
@@ -228,28 +228,6 @@ impl Track {
         changed
     }
 
-    /// Layers that stopped flowing since the last call, or of which nothing can be decoded, count as silent from now on.
-    /// Says whether any did.
-    pub fn find_silent(&mut self, now: Instant) -> bool {
-        // The lowest goes on with whatever comes, and layers within one stream break together.
-        let above = if self.is_layered() { LAYERS } else { 1 };
-        if self.layers[above..].iter_mut().filter_map(|layer| layer.stall(now).then_some(())).count() > 0 {
-            // What is too much for the line in one layer is so in others: the lowest is the likeliest to come.
-            let idle = self.layers[above..].iter_mut().filter(|layer| !layer.flows);
-            idle.for_each(|layer| layer.barred_until = Some(now + RETRY));
-            return true;
-        }
-        let steady = self.kind == MediaKind::Video && !self.viewers.iter().any(|viewer| viewer.screen);
-        // Every layer is looked at, not only those up to the first.
-        self.layers.iter_mut().filter_map(|layer| layer.fall_silent(steady, now).then_some(())).count() > 0
-    }
-
-    /// Bars layers behind a link that were wanted for some time without a packet, and frees those that were barred long
-    /// enough. Says whether it did either, or one is late, so that viewers think again.
-    pub fn bar_silent(&mut self, now: Instant) -> bool {
-        self.layers.iter_mut().filter_map(|layer| layer.bar(now).then_some(())).count() > 0
-    }
-
     /// What a viewer could get.
     pub fn demand(&self, viewer: &Viewer) -> Demand {
         let mut bitrates_bps = [None; LAYERS];
@@ -371,7 +349,7 @@ mod tests {
     use origo_cascade_core::link::Flow;
 
     use super::super::forward::Forwarder;
-    use super::super::layer::SILENCE;
+    use super::super::layer::{RETRY, SILENCE};
     use super::*;
 
     fn track(origin: Origin) -> Track {
