@@ -193,12 +193,13 @@ impl Worker {
         {
             let bound = peer.uplink.note(sent, now);
             peer.spare_line(peer.uplink.is_full(now));
+            let is_lowest_due = peer.uplink.is_lowest_due(now);
             if let Some(bps) = bound {
                 tracing::debug!(session = ?peer.session, bps, "a client is asked to keep to a rate");
                 peer.bound_client(inbound.ssrc, bps);
                 self.enqueue(index);
             }
-            if self.peers.get_mut(index).is_some_and(|peer| peer.uplink.is_lowest_due(now)) {
+            if is_lowest_due {
                 self.want_lowest(index);
             }
         }
