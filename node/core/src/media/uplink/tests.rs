@@ -111,6 +111,25 @@ fn a_line_is_full_while_its_queue_stands_and_a_while_longer() {
 }
 
 #[test]
+fn what_a_stall_held_back_is_not_a_full_queue() {
+    let start = Instant::now() + Duration::from_secs(100);
+    // As seen with browsers on a busy machine: nothing, then all of it within a while that grows with what was held back.
+    for (silent, catches_up_in) in [(90_u64, 126_u64), (300, 170), (410, 300)] {
+        let mut uplink = Uplink::default();
+        for number in 0..2_000_u64 {
+            let sent = 4 * number;
+            let held_back = sent.checked_sub(4_000).filter(|since| *since < silent + catches_up_in);
+            let arrives =
+                held_back.map_or(sent + 10, |since| 4_010 + silent + since * catches_up_in / (silent + catches_up_in));
+            let now = start + Duration::from_millis(arrives);
+            uplink.came(500);
+            assert_eq!(uplink.note(start + Duration::from_millis(sent), now), None, "{silent} ms, at {arrives}");
+            assert!(!uplink.is_full(now), "{silent} ms, at {arrives}");
+        }
+    }
+}
+
+#[test]
 fn a_line_without_a_queue_is_never_bounded() {
     let start = Instant::now() + Duration::from_secs(100);
     let mut uplink = Uplink::default();
