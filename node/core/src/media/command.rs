@@ -293,8 +293,8 @@ impl Worker {
     /// Others speak than before. Each word of it counts more than all earlier ones, so that who is not named any more
     /// falls behind.
     fn order_speakers(&mut self, order: &[TrackSid]) {
-        let newest = self.speakers_told;
-        self.speakers_told += order.len() as u64;
+        let newest = self.speakers_told + 1;
+        (self.behind_speakers, self.speakers_told) = (newest, newest + order.len() as u64);
         let mut seekers = BTreeSet::new();
         for (place, sid) in (1..).zip(order.iter().rev()) {
             let Some(track) = self.tracks_by_sid.get(sid).and_then(|&index| self.tracks.get_mut(index)) else {

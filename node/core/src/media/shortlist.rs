@@ -11,7 +11,8 @@
 //! tells no level counts as loud.
 //!
 //! *Pictures.* One that the client asked for or shows is listed in any case, beyond the bound too. Of the others those stay
-//! whose publishers spoke last, then those that came first; what the client hides goes before what it does not.
+//! whose publishers spoke last, then those that came first; what the client hides goes before what it does not. Where a voice
+//! takes a section, the picture of who speaks comes along, so that descriptions are exchanged once for both.
 //!
 //! Shared screens, pictures and sounds, do not count and are always listed.
 
@@ -30,6 +31,9 @@ use crate::SessionId;
 const MARGIN: u32 = 2_000;
 /// What tells no level may be as loud as can be, in millibels above silence.
 const UNTOLD: u32 = 12_700;
+/// A sound that is as loud as this when it takes a section is taken for a voice, in millibels above silence (-50 dBov): a
+/// word begins softer than the rooms' speech is, and the noise of a room is softer still.
+const VOICE: u32 = 7_700;
 /// A session's list of sounds changes this often at most, so that descriptions do not follow each word of a lively room.
 const SOUNDS_EVERY: Duration = Duration::from_millis(500);
 /// The same of pictures for the sake of who speaks: besides the exchange a change costs a keyframe, and who speaks is heard
@@ -183,7 +187,8 @@ impl Worker {
     pub(super) fn seek_section(&mut self, index: usize) {
         let now = self.now;
         let Some(track) = self.tracks.get_mut(index).filter(|track| track.kind == Kind::Audio) else { return };
-        let loud = track.loudness.heard(now).map_or(UNTOLD, |(loud, _)| loud);
+        let told = track.loudness.heard(now).map(|(loud, _)| loud);
+        let (loud, is_voice) = (told.unwrap_or(UNTOLD), told.is_some_and(|loud| loud >= VOICE));
         let is_sought = loud >= MARGIN && track.viewers.iter().any(|viewer| viewer.unlisted);
         if !is_sought || !track.loudness.seeks(loud, now) {
             return;
@@ -197,7 +202,27 @@ impl Worker {
                 if let Some(session) = self.sessions.get_mut(&id) {
                     session.lists.sounds_at = Some(now);
                 }
+                if is_voice {
+                    self.bring_picture(id, sid);
+                }
             }
+        }
+    }
+
+    /// A voice has just taken a section: the picture of who speaks comes with the same exchange, where it may change now.
+    /// The rooms tell of a speaker half a second later, and that would be an exchange more. Until they do, it takes the
+    /// place of nobody whom they named.
+    fn bring_picture(&mut self, id: SessionId, sound: TrackSid) {
+        let Some(session) = self.sessions.get(&id).filter(|session| !session.lists.has_just_changed(self.now)) else {
+            return;
+        };
+        let Some(publisher) = session.wanted.get(&sound).map(|wanted| wanted.subscription.publisher) else { return };
+        let is_theirs = |wanted: &Wanted| wanted.subscription.publisher == publisher;
+        let Some((_, picture)) = session.unlisted(Kind::Video).find(|(_, wanted)| is_theirs(wanted)) else { return };
+        let index = self.tracks_by_sid.get(&picture.sent_as);
+        if let Some(track) = index.and_then(|&index| self.tracks.get_mut(index)) {
+            track.speaker = track.speaker.max(self.behind_speakers);
+            self.seek_pictures(id);
         }
     }
 

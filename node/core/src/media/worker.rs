@@ -169,6 +169,8 @@ pub struct Worker {
     pub(super) shed: u8,
     /// Places among speakers that were given out so far.
     pub(super) speakers_told: u64,
+    /// The place behind all who were named speakers last, and before all others: for those who were not named yet.
+    pub(super) behind_speakers: u64,
     sweep_at: Instant,
     quality_at: Instant,
     /// What clients are told that the time was then.
@@ -211,7 +213,9 @@ impl Worker {
             stats: Stats::default(),
             data_waiting: 0,
             shed: 0,
-            speakers_told: 0,
+            // 0 is of those who never spoke.
+            speakers_told: 1,
+            behind_speakers: 1,
             sweep_at: now,
             quality_at: now + quality::SPACING,
             wall: (now, SOME_NTP),

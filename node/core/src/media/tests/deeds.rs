@@ -116,8 +116,7 @@ impl World {
             shown_as,
         };
         let name = track.name();
-        let publisher = "PA_abcdefghjkmn".parse().unwrap();
-        let session = self.clients[client].id;
+        let (publisher, session) = (self.publisher, self.clients[client].id);
         let stream = format!("{publisher}|camera");
         let backup = backup.map(|(other, mime)| TrackRecord {
             sid: sid(other),

@@ -20,6 +20,7 @@ mod lies;
 mod line;
 mod loudest;
 mod negotiation;
+mod onset;
 mod pictures;
 mod redundancy;
 mod rival;

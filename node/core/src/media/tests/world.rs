@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use origo_auth::{RoomKey, TrackSid};
+use origo_auth::{ParticipantSid, RoomKey, TrackSid};
 use origo_cascade_core::link::{self, Received};
 use str0m::Input as RtcInput;
 use str0m::change::{SdpAnswer, SdpOffer};
@@ -86,6 +86,8 @@ pub struct World {
     pub takes_vp9: bool,
     /// What clients subscribe to from now on they ask for by name.
     pub asks: bool,
+    /// Who publishes it.
+    pub publisher: ParticipantSid,
     /// It is shared screens.
     pub screens: bool,
     /// Clients who join from now on are told TCP alone.
@@ -155,6 +157,7 @@ impl World {
             takes_redundancy: false,
             takes_vp9: true,
             asks: false,
+            publisher: "PA_abcdefghjkmn".parse().unwrap(),
             screens: false,
             tcp_only: false,
             lose_every: None,
