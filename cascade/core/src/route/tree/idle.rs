@@ -36,7 +36,13 @@ pub fn grow<'a>(problem: &'a Problem<'a>, parameters: &'a Parameters, reached: &
         }
     }
     while idle.len() < parameters.idle_max {
-        let promises = could.iter().filter(|id| !idle.contains(*id)).map(|id| (saving(&best, parameters, *id), *id));
+        let may_pay = |id: &&NodeId| {
+            let most = saving_most(&best, parameters, **id);
+            debug_assert!(saving(&best, parameters, **id) <= most.max(0.0), "more may be saved than prices say");
+            most > ocean
+        };
+        let others = could.iter().filter(|id| !idle.contains(*id));
+        let promises = others.filter(may_pay).map(|id| (saving(&best, parameters, *id), *id));
         let Some((promised, node)) = promises.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1))) else { break };
         if promised <= ocean {
             break;
@@ -73,6 +79,23 @@ fn candidates(problem: &Problem<'_>, parameters: &Parameters, reached: &[NodeId]
         }
     }
     of_region.into_values().take(LOOKED_AT_MAX).map(|node| node.id).collect()
+}
+
+/// The most that `saving` can give. Prices alone tell it: most relays would save too little however near they are, and
+/// no measured way is looked up for them.
+fn saving_most(tree: &Growth<'_>, parameters: &Parameters, relay: NodeId) -> f64 {
+    let (vertices, map) = (&tree.ground.vertices, tree.ground.problem.map);
+    let Some(relay) = map.node(relay) else { return 0.0 };
+    let node = |vertex: usize| map.node(vertices[vertex].id);
+    let may_feed = |vertex: &usize| vertices[*vertex].relays && tree.place(*vertex).depth + 2 <= parameters.hops;
+    let entries = (0..vertices.len()).filter(may_feed).filter_map(node);
+    let entry = entries.map(|parent| map.prices().between(parent, relay)).fold(f64::INFINITY, f64::min);
+    let saved = |vertex: usize| {
+        let price = node(vertex).map_or(f64::INFINITY, |node| map.prices().between(relay, node));
+        ((tree.edge_price(vertex) - price) * tree.place(vertex).carried).max(0.0)
+    };
+    let members = (1..vertices.len()).filter(|vertex| !vertices[*vertex].idle);
+    members.map(saved).sum::<f64>() - entry * tree.ground.rate_max()
 }
 
 /// What a tree would cost less with this relay in it, roughly: the real tree is grown only where this promises enough.
