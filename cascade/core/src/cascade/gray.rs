@@ -109,10 +109,11 @@ impl Told {
 impl Cascade {
     /// What passes the links of this node.
     pub(super) fn handle_counts(&mut self, counts: Counts) {
-        for (layer, count) in counts.sent {
+        // Of base layers and sound alone.
+        for (layer, count) in counts.sent.into_iter().filter(|(layer, _)| layer.layer == 0) {
             let taker = self.subscriptions.served.takers(layer).next();
             let served = taker.and_then(|(to, flow)| self.subscriptions.served.get(to, flow));
-            if let Some(served) = served.filter(|served| served.origin == self.me && layer.layer == 0) {
+            if let Some(served) = served.filter(|served| served.origin == self.me) {
                 self.told.pending.entry((served.room.clone(), self.me)).or_default().insert(layer, count);
             }
         }

@@ -30,8 +30,8 @@ const RATE_MAX_BPS: u64 = 1_000_000_000;
 
 impl Cascade {
     pub(super) fn handle_subscribe(&mut self, from: NodeId, message: Subscribe) -> Result<(), Malformed> {
-        let asked = self.asked_of(&message)?;
         let flow = Flow(message.flow);
+        let asked = self.asked_of(message)?;
         match self.may_serve(from, flow, asked) {
             Ok(served) => self.serve(from, flow, served),
             Err(refusal) => self.refuse(from, flow, &refusal),
@@ -39,13 +39,13 @@ impl Cascade {
         Ok(())
     }
 
-    fn asked_of(&self, message: &Subscribe) -> Result<Served, Malformed> {
+    fn asked_of(&self, message: Subscribe) -> Result<Served, Malformed> {
         if message.flow == 0 || message.flow > FLOW_MAX || message.layer >= LAYERS_MAX as u32 {
             return Err(Malformed("flow or layer"));
         }
         let lacks = (1..=MISSING_MAX_MS).contains(&message.missing_ms);
         Ok(Served {
-            room: room_of(message.room.clone())?,
+            room: room_of(message.room)?,
             origin: if message.origin.is_empty() { self.me } else { node_of(&message.origin)? },
             layer: TrackLayer { track: track_of(&message.track)?, layer: message.layer as u8 },
             kind: kind_of(message.kind)?,

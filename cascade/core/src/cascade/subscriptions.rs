@@ -67,7 +67,7 @@ impl Cascade {
                     let local = is_for_viewers(wanted, layer, known.in_stream);
                     let unwatched = self.policy.carries_unwatched() && layer < known.layers();
                     let own = wanted.contains(layer) || unwatched;
-                    self.demand(key, &source_of(room, known, layer), own, local);
+                    self.demand(key, (room, known), own, local);
                 }
                 None => self.end_own_demand(key, room),
             }
@@ -75,24 +75,26 @@ impl Cascade {
     }
 
     /// This node itself takes a layer, or does not; `local` when it is for viewers here.
-    fn demand(&mut self, layer: TrackLayer, source: &Source, own: bool, local: bool) {
-        let taken_from = self.subscriptions.intakes.get(&layer).map(|intake| intake.source.origin);
-        if taken_from.is_some_and(|origin| origin != source.origin) {
-            // Another node has taken the publisher over.
-            self.end_intake(layer);
-        }
-        match self.subscriptions.intakes.get_mut(&layer) {
-            None if own => self.begin_intake(layer, source.clone(), own, local, None),
-            None => {}
-            Some(intake) => {
-                // What was begun for a child knows of no rate.
-                let rate_changes = std::mem::replace(&mut intake.source.rate_bps, source.rate_bps) != source.rate_bps;
-                if (intake.own, intake.local) != (own, local) {
-                    self.change_own_demand(layer, own, local);
-                } else if rate_changes && own {
-                    self.tell_rate(layer, &source.tree());
-                }
+    fn demand(&mut self, layer: TrackLayer, (room, track): (&RoomKey, &RemoteTrack), own: bool, local: bool) {
+        let stands = self.subscriptions.intakes.get_mut(&layer);
+        let is_taken = stands.is_some();
+        let Some(intake) = stands.filter(|intake| intake.source.origin == track.owner) else {
+            if is_taken {
+                // Another node has taken the publisher over.
+                self.end_intake(layer);
             }
+            if own {
+                self.begin_intake(layer, source_of(room, track, layer.layer), own, local, None);
+            }
+            return;
+        };
+        // What was begun for a child knows of no rate.
+        let rate_bps = track.rate_bps(layer.layer);
+        let rate_changes = std::mem::replace(&mut intake.source.rate_bps, rate_bps) != rate_bps;
+        if (intake.own, intake.local) != (own, local) {
+            self.change_own_demand(layer, own, local);
+        } else if rate_changes && own {
+            self.tell_rate(layer, &(room.clone(), track.owner));
         }
     }
 
