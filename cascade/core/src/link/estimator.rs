@@ -202,10 +202,9 @@ impl Estimator {
         Duration::from_secs_f64(self.queue.clamp(0.0, 10.0))
     }
 
-    /// Takes a report.
-    pub(super) fn take(&mut self, now: Instant, sample: &Sample, rtt: Duration, demand: Demand) {
-        let gap = self.reported.replace(now).map(|at| now - at);
-        if gap.is_some_and(|gap| gap > OUTAGE) {
+    /// Takes a report. What the node would like to send is asked for with the last of a round alone.
+    pub(super) fn take(&mut self, now: Instant, sample: &Sample, rtt: Duration, demand: impl FnOnce() -> Demand) {
+        if self.reported.replace(now).is_some_and(|at| now > at + OUTAGE) {
             self.hold(now, rtt + Duration::from_millis(100));
             (self.round, self.test) = (Some(Round::new(now)), None);
             self.past.clear();
@@ -217,7 +216,7 @@ impl Estimator {
         if !round.is_full(now, rtt) {
             return;
         }
-        let verdict = round.judge(now, self.delays.base(), self.allowed);
+        let (verdict, demand) = (round.judge(now, self.delays.base(), self.allowed), demand());
         self.round = Some(Round::new(now));
         self.queue = verdict.queue;
         if self.past.len() >= PAST_MAX {
@@ -388,8 +387,8 @@ impl Round {
     }
 
     fn is_full(&self, now: Instant, rtt: Duration) -> bool {
-        let span = now - self.since;
-        span >= rtt.clamp(ROUND.0, ROUND.1) && self.packets > 0 && (self.delays >= DELAYS_MIN || span >= ROUND_MAX)
+        let lasts = |span| now >= self.since + span;
+        self.packets > 0 && lasts(rtt.clamp(ROUND.0, ROUND.1)) && (self.delays >= DELAYS_MIN || lasts(ROUND_MAX))
     }
 
     /// `allowed` bounds what a peer may claim to have got.
@@ -428,7 +427,7 @@ impl Delays {
             self.least.pop_back();
         }
         self.least.push_back((now, delay));
-        while self.least.front().is_some_and(|(at, _)| now - *at > BASE_SPAN) {
+        while self.least.front().is_some_and(|(at, _)| now > *at + BASE_SPAN) {
             self.least.pop_front();
         }
         delay

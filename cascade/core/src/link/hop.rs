@@ -137,7 +137,8 @@ impl Hop {
             Taken::First => self.path.time(self.reports.clock(now), report.sent),
             Taken::Next => {
                 self.path.time(self.reports.clock(now), report.sent);
-                let demand = Demand { next: self.next_bps, ..self.scheduler.demand(now) };
+                let (scheduler, next) = (&mut self.scheduler, self.next_bps);
+                let demand = || Demand { next, ..scheduler.demand(now) };
                 self.estimator.take(now, &sample, self.reports.rtt(), demand);
                 let (datagrams, missed) = (report.path.datagrams, report.path.missed);
                 self.losses_out.take(now, datagrams, missed);

@@ -191,9 +191,8 @@ impl Link {
                 self.up = Some(Hop::new(self.now, rtt, rate_bps, self.worked));
             }
             Input::Down => {
-                let quiet = self.up.as_ref().map(|hop| hop.path.quiet(self.now));
+                self.hear(Some(Hearing::Gone));
                 self.down();
-                self.hear(Some(Hearing::Gone), quiet.unwrap_or_default());
             }
             Input::Keyframe(layer) => self.want_keyframe(layer),
             Input::SenderReport { flow, ntp, rtp } => self.send_sender_report(flow, ntp, rtp),
@@ -269,16 +268,16 @@ impl Link {
     }
 
     /// Tells how the peer is heard, if that is new.
-    fn hear(&mut self, hearing: Option<Hearing>, quiet: Duration) {
+    fn hear(&mut self, hearing: Option<Hearing>) {
         let Some(hearing) = hearing.filter(|hearing| *hearing != self.hearing) else { return };
         self.hearing = hearing;
+        let quiet = self.up.as_ref().map(|hop| hop.path.quiet(self.now)).unwrap_or_default();
         self.outputs.push_back(Output::Hearing { hearing, quiet });
     }
 
     fn tell_hearing(&mut self) {
-        let Some(hop) = &self.up else { return };
-        let (hearing, quiet) = (hop.path.hearing(self.now, hop.reports.rtt()), hop.path.quiet(self.now));
-        self.hear(hearing, quiet);
+        let hearing = self.up.as_ref().and_then(|hop| hop.path.hearing(self.now, hop.reports.rtt()));
+        self.hear(hearing);
     }
 
     /// Gives the datagram if nothing else has come of it than that it goes.

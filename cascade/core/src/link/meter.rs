@@ -74,11 +74,11 @@ impl Losses {
 
     /// Takes the counters as they stand.
     pub(super) fn take(&mut self, now: Instant, received: u32, lost: u32) {
-        if self.stood.back().is_some_and(|(at, ..)| now - *at < LOSSES_EVERY) {
+        if self.stood.back().is_some_and(|(at, ..)| now < *at + LOSSES_EVERY) {
             return;
         }
         self.stood.push_back((now, received, lost));
-        while self.stood.front().is_some_and(|(at, ..)| now - *at > self.span) && self.stood.len() > 2 {
+        while self.stood.front().is_some_and(|(at, ..)| now > *at + self.span) && self.stood.len() > 2 {
             self.stood.pop_front();
         }
     }

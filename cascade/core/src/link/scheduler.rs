@@ -174,7 +174,7 @@ impl Scheduler {
     /// Whether something has waited so long that somebody must give way.
     pub(super) fn is_pressed(&self, now: Instant) -> bool {
         let waits = self.waiting.iter().zip(PRESSED);
-        waits.into_iter().any(|(queue, limit)| queue.front().is_some_and(|waiting| now - waiting.since > limit))
+        waits.into_iter().any(|(queue, limit)| queue.front().is_some_and(|waiting| now > waiting.since + limit))
     }
 
     /// Takes the count of packets that waited too long: audio, base, enhancement.
@@ -368,7 +368,7 @@ impl Scheduler {
 
     fn expire(&mut self, now: Instant) {
         for (place, limit) in EXPIRES.into_iter().enumerate() {
-            while self.waiting[place].front().is_some_and(|waiting| now - waiting.since > limit) {
+            while self.waiting[place].front().is_some_and(|waiting| now > waiting.since + limit) {
                 self.drop_first(place);
             }
         }

@@ -46,7 +46,7 @@ impl Path {
             let sample = Sample { bytes: (got / 8.0) as u64, packets, missed, delay, delays: 10 };
             let goes = sent / 0.05;
             let demand = Demand { mean: self.demand, sent: goes, next: self.next };
-            self.estimator.take(self.now, &sample, self.rtt, demand);
+            self.estimator.take(self.now, &sample, self.rtt, || demand);
         }
     }
 }
@@ -56,7 +56,7 @@ impl Path {
     fn report(&mut self, bytes: u64, delay_ms: u32, sent: f64) {
         self.now += 50 * MS;
         let sample = Sample { bytes, packets: bytes / 800, missed: 0, delay: delay_ms * 1000, delays: 10 };
-        self.estimator.take(self.now, &sample, self.rtt, Demand { mean: sent, sent, next: 0.0 });
+        self.estimator.take(self.now, &sample, self.rtt, || Demand { mean: sent, sent, next: 0.0 });
     }
 }
 
@@ -146,7 +146,7 @@ fn what_is_lost_at_random_is_asked_about_once_in_half_an_hour_at_most() {
             let missed = (0..20).filter(|_| dice.random_bool(loss)).count() as i64;
             let sample = Sample { bytes: 24_000, packets: 20, missed, delay: 40_000, delays: 10 };
             let demand = Demand { mean: 4e6, sent: 4e6, next: 0.0 };
-            path.estimator.take(path.now, &sample, path.rtt, demand);
+            path.estimator.take(path.now, &sample, path.rtt, || demand);
             let has_given_way = path.estimator.allowed_bps() < 200e6;
             asked += u32::from(has_given_way && !gives_way);
             gives_way = has_given_way;
@@ -218,7 +218,7 @@ fn an_outage_leaves_the_rate_as_it_was() {
     let before = path.estimator.allowed_bps();
     path.now += Duration::from_secs(1);
     let sample = Sample { bytes: 0, packets: 1, missed: 5000, delay: 400_000, delays: 1 };
-    path.estimator.take(path.now, &sample, path.rtt, Demand::default());
+    path.estimator.take(path.now, &sample, path.rtt, Demand::default);
     assert_eq!(path.estimator.allowed_bps(), before);
     path.run(0.5);
     assert!(path.estimator.allowed_bps() >= before);
@@ -243,7 +243,7 @@ proptest! {
                 delay,
                 delays: delays.into(),
             };
-            estimator.take(now, &sample, Duration::from_millis(after), Demand { mean: 5e6, sent: 4e6, next: 9e6 });
+            estimator.take(now, &sample, Duration::from_millis(after), || Demand { mean: 5e6, sent: 4e6, next: 9e6 });
             prop_assert!((FLOOR_BPS..=10e6).contains(&estimator.allowed_bps()));
             prop_assert!(estimator.queue() <= Duration::from_secs(10));
         }
