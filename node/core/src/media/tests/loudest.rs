@@ -1,5 +1,8 @@
 //! Of many sounds a client gets the loudest few.
 
+use std::time::Instant;
+
+use origo_auth::TrackSid;
 use origo_cascade_core::TrackLayer;
 use origo_cascade_core::link::{Extensions, Packet, Received};
 
@@ -22,6 +25,22 @@ pub struct Hall {
     steps: u32,
 }
 
+/// The packet of that number of a microphone behind a link, which tells how loud it is, in -dBov, or nothing of it.
+pub(super) fn spoken(track: TrackSid, number: u32, dbov: Option<u8>, arrived: Instant) -> Received {
+    let packet = Packet {
+        sequence: u64::from(1_000 + number),
+        timestamp: number * TICKS,
+        marker: false,
+        key: false,
+        redundant: false,
+        skipped: 0,
+        extensions: Extensions { audio_level: dbov.map(|dbov| (dbov, dbov < 50)), ..Default::default() },
+        payload: number.to_be_bytes().as_slice().into(),
+        arrived,
+    };
+    Received::Packet { layer: TrackLayer { track, layer: 0 }, packet }
+}
+
 impl Hall {
     pub fn new(microphones: usize, viewers: usize) -> Self {
         Self::on(World::new(), microphones, viewers)
@@ -42,20 +61,8 @@ impl Hall {
     pub fn send(&mut self, packets: u32, level: impl Fn(char, u32) -> Option<u8>) {
         for at in 0..packets {
             for &letter in &self.letters {
-                let extensions =
-                    Extensions { audio_level: level(letter, at).map(|dbov| (dbov, dbov < 50)), ..Default::default() };
-                let packet = Packet {
-                    sequence: u64::from(1_000 + self.steps),
-                    timestamp: self.steps * TICKS,
-                    marker: false,
-                    key: false,
-                    redundant: false,
-                    skipped: 0,
-                    extensions,
-                    payload: self.steps.to_be_bytes().as_slice().into(),
-                    arrived: self.world.now,
-                };
-                self.world.link(Received::Packet { layer: TrackLayer { track: sid(letter), layer: 0 }, packet });
+                let packet = spoken(sid(letter), self.steps, level(letter, at), self.world.now);
+                self.world.link(packet);
             }
             self.steps += 1;
             self.world.run_ms(PACKET_MS);

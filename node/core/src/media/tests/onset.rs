@@ -1,9 +1,8 @@
 //! In a room of hundreds the sound and the picture of who begins to speak come with one exchange of descriptions.
 
 use origo_auth::{ParticipantSid, TrackSid};
-use origo_cascade_core::TrackLayer;
-use origo_cascade_core::link::{Extensions, Packet, Received};
 
+use super::loudest::spoken;
 use super::world::World;
 use crate::SessionId;
 use crate::media::{Command, Event, Sections, TrackSettings};
@@ -19,8 +18,7 @@ const SPEAKS: u8 = 25;
 const NOISE: u8 = 70;
 /// Heard, and not taken for a voice yet.
 const UNDER_BREATH: u8 = 60;
-/// Ticks of a packet, and its milliseconds.
-const TICKS: u32 = 960;
+/// Milliseconds of a packet.
 const PACKET_MS: u64 = 20;
 /// Packets until the rooms tell of a speaker: half a second.
 const UNTIL_TOLD: u32 = 25;
@@ -66,18 +64,7 @@ impl Room {
     fn sound(&mut self, packets: u32, who: &[usize], dbov: u8) {
         for _ in 0..packets {
             for &who in who {
-                let packet = Packet {
-                    sequence: u64::from(1_000 + self.steps),
-                    timestamp: self.steps * TICKS,
-                    marker: false,
-                    key: false,
-                    redundant: false,
-                    skipped: 0,
-                    extensions: Extensions { audio_level: Some((dbov, dbov < 50)), ..Default::default() },
-                    payload: self.steps.to_be_bytes().as_slice().into(),
-                    arrived: self.world.now,
-                };
-                self.world.link(Received::Packet { layer: TrackLayer { track: microphone(who), layer: 0 }, packet });
+                self.world.link(spoken(microphone(who), self.steps, Some(dbov), self.world.now));
             }
             self.steps += 1;
             self.world.run_ms(PACKET_MS);
