@@ -42,6 +42,8 @@ pub struct Rig {
     /// How many receive each packet.
     watchers: u64,
     packets_per_frame: u64,
+    /// Frames each second of what loads it well, and of what loads it fully.
+    fps: [u32; 2],
     /// Bytes of the node's process for each viewer, once everything has flowed.
     pub resident_per_viewer: u64,
 }
@@ -63,6 +65,7 @@ impl Rig {
             watching,
             watchers: 0,
             packets_per_frame: cli.packets_per_frame as u64,
+            fps: [0; 2],
             resident_per_viewer: 0,
         };
         if way == Way::Conference {
@@ -76,11 +79,12 @@ impl Rig {
 
     /// Publishers of the loads that are measured, and viewers of both.
     async fn seat_stage(&mut self, way: Way, cli: &Cli) -> Result<()> {
-        let (viewers, fps) = match way {
-            Way::Crowd => (cli.viewers * CROWD, cli.fps / CROWD as u32),
-            Way::Stage => STAGE,
-            _ => (cli.viewers, cli.fps),
+        let (viewers, fps, full_fps) = match way {
+            Way::Crowd => (cli.viewers * CROWD, cli.fps / CROWD as u32, cli.full_fps / CROWD as u32),
+            Way::Stage => (STAGE.0, STAGE.1, STAGE.1),
+            _ => (cli.viewers, cli.fps, cli.full_fps),
         };
+        self.fps = [fps, full_fps];
         // A thread of their own, so that frames leave in time while the viewers' thread is busy.
         self.busy.push(self.publisher(&Fleet::start()?, "busy", fps.max(1), Options::v1(), cli).await?);
         if way.is_measured(Load::Camera) {
@@ -112,6 +116,7 @@ impl Rig {
     async fn seat_conference(&mut self, cli: &Cli) -> Result<()> {
         let streams = PEOPLE * (PEOPLE - 1);
         let fps = (cli.fps as usize * cli.viewers / streams).max(1) as u32;
+        self.fps = [fps; 2];
         for number in 0..PEOPLE {
             let name = format!("person-{number}");
             self.busy.push(self.publisher(&self.watching, &name, fps, watcher(cli), cli).await?);
@@ -152,7 +157,7 @@ impl Rig {
 
     fn publishers(&self, load: Load) -> &[Participant] {
         match load {
-            Load::Busy => &self.busy,
+            Load::Busy | Load::Full => &self.busy,
             Load::Camera => &self.camera,
         }
     }
@@ -170,7 +175,15 @@ impl Rig {
 
     /// Publishes for that long and measures.
     pub async fn section(&self, load: Load, length: Duration) -> Result<Section> {
-        self.publishers(load).iter().for_each(Participant::resume);
+        let fps = match load {
+            Load::Camera => CAMERA_FPS,
+            Load::Busy => self.fps[0],
+            Load::Full => self.fps[1],
+        };
+        self.publishers(load).iter().for_each(|publisher| {
+            publisher.set_fps(fps.max(1));
+            publisher.resume();
+        });
         tokio::time::sleep(WARM_UP).await;
         let pid = self.node.process.pid();
         let (sent, received, cpu, began) =

@@ -53,10 +53,13 @@ function pairOf({ sender, receiver, taken, late, straights, seconds }) {
   const key = `${sender.name}/camera`;
   const [frames, beeps] = [taken.frames[key] ?? [], taken.beeps[key] ?? []];
   const series = { beeps: lags(frames, beeps), clocks: clockLags(taken.clocks, sender.name) };
-  const direct = straights.find((pair) => pair.sender === sender.name && pair.receiver === receiver.name);
+  const direct = straights.filter((pair) => pair.sender === sender.name);
+  const between = direct.find((pair) => pair.receiver === receiver.name);
   const [corrupt, leftovers] = wrongOf(taken, key);
-  // A native publisher says how much later than due it hands on sound than pictures.
-  const own = Math.round(quantile(late.map(([sound, picture]) => sound - picture), 0.5) ?? 0);
+  // A native publisher says how much later than due it hands on sound than pictures; of a browser it is what it does to
+  // whichever browser it is connected with.
+  const says = Math.round(quantile(late.map(([sound, picture]) => sound - picture), 0.5) ?? 0);
+  const own = between?.beeps.p50 ?? (sender.browser ? commonOf(direct.map(({ beeps }) => beeps.p50)) : says);
   const widths = [...new Set(frames.map(([, , , width]) => width))].sort((a, b) => a - b);
   const last = taken.clocks.filter(([, identity]) => identity === sender.name).at(-1)?.[4] ?? {};
   return {
@@ -71,18 +74,26 @@ function pairOf({ sender, receiver, taken, late, straights, seconds }) {
     gap_ms: Math.round(quantile(frames.slice(1).map(([, at], index) => at - frames[index][1]), 1) ?? 0),
     beeps_heard: beeps.length,
     lag: spread(series.beeps),
-    straight_p50: direct?.beeps.p50 ?? own,
+    straight_p50: own,
     /** Without what the browsers do with each other without a server. */
-    lip_sync: spread(series.beeps, direct?.beeps.p50 ?? own),
+    lip_sync: spread(series.beeps, own),
     clocks: series.clocks.length > 0 ? spread(series.clocks) : null,
     /** What is seen and heard beyond what the browser believes: what it was told wrongly, and what the publisher does. */
     beyond: series.clocks.length > 0 ? spread(beyond(series.beeps, series.clocks)) : null,
-    straight_beyond_p50: direct?.beyond.p50 ?? null,
+    straight_beyond_p50: between?.beyond.p50 ?? null,
     /** How far the picture's time jumped where its layer changed; native SDKs do not tell it. */
     seams: receiver.browser ? spread(seams(frames)) : null,
     decoder: last,
     series,
   };
+}
+
+/** What lags have in common: the least of them where all are to one side, otherwise nothing. */
+function commonOf(lags) {
+  const known = lags.filter((lag) => lag !== null);
+  const side = Math.sign(known[0] ?? 0);
+  if (known.length === 0 || known.some((lag) => Math.sign(lag) !== side)) return 0;
+  return side * Math.min(...known.map(Math.abs));
 }
 
 /** Which bounds are not kept, in words. */

@@ -1,8 +1,9 @@
 //! `make bench-janus`: packets per CPU second of a node and of Janus's VideoRoom under the same load, in turn.
 //!
 //! Each server has one room with one publisher and the same number of viewers, all connected at the start. Sections of
-//! both are taken in turn in one run, with the same packets; medians are quoted, because the speed of a shared machine
-//! drifts within minutes. CPU seconds are those of the server's process, over all its threads; the cost of the load
+//! both are taken in turn in one run, with the same packets, at ever higher rates until a server no longer delivers what it
+//! is sent: what a packet costs hangs on how much else there is to do, and each server counts where it takes least for one.
+//! Medians are quoted, because the speed of a shared machine drifts within minutes. CPU seconds are those of the server's process, over all its threads; the cost of the load
 //! generator is measured in the same sections. As root, each server has a network namespace to itself. Joins are measured
 //! beside, each round on fresh servers.
 
@@ -15,13 +16,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 
-use report::Report;
+use report::{Report, Taken};
 use side::{Kind, Side};
 
 /// With less delivered, a server's speed says nothing.
 const DELIVERED_PERCENT_MIN: f64 = 99.5;
 
-/// A node and Janus under the same load.
+/// A node and Janus under the same loads, and each at the one that suits it.
 #[derive(Debug, Parser)]
 #[command(name = "origo-versus")]
 pub struct Cli {
@@ -31,9 +32,9 @@ pub struct Cli {
     /// Viewers of the one publisher of each server
     #[arg(long, default_value_t = 50)]
     viewers: usize,
-    /// Frames each second
-    #[arg(long, default_value_t = 120)]
-    fps: u32,
+    /// Frames each second, one rate after the other; the others are left out for a server that did not deliver one
+    #[arg(long, value_delimiter = ',', default_values_t = [120, 200, 240, 480, 960, 1440])]
+    fps: Vec<u32>,
     /// Packets of each frame
     #[arg(long, default_value_t = 8)]
     packets_per_frame: usize,
@@ -88,8 +89,13 @@ async fn measure(cli: &Cli) -> Result<Report> {
     let mut report = Report::new(DELIVERED_PERCENT_MIN);
     for round in 1..=cli.rounds {
         eprintln!("round {round} of {}", cli.rounds);
-        for side in &sides {
-            report.add(round, side.kind, side.section(Duration::from_secs_f64(cli.seconds)).await?);
+        let mut delivers = vec![true; sides.len()];
+        for &fps in &cli.fps {
+            for (side, delivers) in sides.iter().zip(&mut delivers).filter(|(_, delivers)| **delivers) {
+                let section = side.section(fps, Duration::from_secs_f64(cli.seconds)).await?;
+                *delivers = section.delivered() >= DELIVERED_PERCENT_MIN;
+                report.add(Taken { round, kind: side.kind, fps, section });
+            }
         }
         if cli.joins == 0 {
             continue;

@@ -143,9 +143,10 @@ impl Side {
         Ok(Self { kind, publisher, watching, viewers, server })
     }
 
-    /// Publishes for that long and measures.
-    pub async fn section(&self, length: Duration) -> Result<Section> {
+    /// Publishes so many frames a second for that long and measures.
+    pub async fn section(&self, fps: u32, length: Duration) -> Result<Section> {
         let pid = self.server.pid();
+        self.publisher.set_fps(fps);
         self.publisher.resume();
         tokio::time::sleep(WARM_UP).await;
         let (before, server, own, began) =
@@ -201,5 +202,5 @@ fn options(cli: &Cli) -> Options {
 }
 
 fn camera(cli: &Cli) -> VideoOptions {
-    VideoOptions::single(cli.fps, cli.packets_per_frame, cli.packet_bytes)
+    VideoOptions::single(cli.fps.first().copied().unwrap_or(1), cli.packets_per_frame, cli.packet_bytes)
 }

@@ -146,6 +146,11 @@ impl Participant {
         self.command(Command::Resume);
     }
 
+    /// Makes so many frames of the published cameras in a second from now on.
+    pub fn set_fps(&self, fps: u32) {
+        self.command(Command::SetFps(fps));
+    }
+
     /// Sends bytes to everyone in the room.
     pub fn send_data(&self, reliable: bool, topic: &str, payload: &[u8]) {
         let user = proto::UserPacket { payload: payload.to_vec(), topic: Some(topic.to_owned()), ..Default::default() };

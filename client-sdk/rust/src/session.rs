@@ -75,6 +75,8 @@ pub enum Command {
     Pause,
     /// Make packets again.
     Resume,
+    /// Make so many frames of the published cameras in a second from now on.
+    SetFps(u32),
     /// Send any signaling request.
     Request(Box<proto::SignalRequest>),
     /// Say goodbye and end.
@@ -261,6 +263,7 @@ impl Session {
             Command::SendData { reliable, packet } => self.send_data(reliable, *packet),
             Command::Pause => self.sources().for_each(Source::pause),
             Command::Resume => self.sources().for_each(|source| source.resume(now)),
+            Command::SetFps(fps) => self.sources().for_each(|source| source.set_fps(fps)),
             Command::Request(request) => self.outputs.push_back(Output::Signal(request)),
             Command::Leave => self.leave(),
         }

@@ -195,6 +195,13 @@ impl Source {
         }
     }
 
+    /// Makes so many frames in a second from now on, if it is a camera.
+    pub(crate) fn set_fps(&mut self, fps: u32) {
+        if matches!(self.shape, Shape::Video { .. }) {
+            self.interval = Duration::from_secs(1) / fps.max(1);
+        }
+    }
+
     /// Packets made so far of each layer, lowest first.
     pub(crate) fn sent(&self) -> Vec<u32> {
         self.lanes.iter().map(|lane| lane.sent).collect()
@@ -340,6 +347,24 @@ mod tests {
         assert!(source.lanes.iter().all(|lane| !lane.keyframe_wanted));
         source.want_keyframe(Some(Rid::from("h")));
         assert_eq!(source.lanes.iter().filter(|lane| lane.keyframe_wanted).count(), 1);
+    }
+
+    #[test]
+    fn a_camera_makes_as_many_frames_as_it_is_told_and_a_microphone_does_not_hear_of_it() {
+        let start = Instant::now();
+        let options = VideoOptions::single(30, 1, 500);
+        let mut camera = Source::video(&options, Mid::from("v"), Pt::from(96), start);
+        camera.set_fps(960);
+        camera.make_frame(start, 1, |_, _| {});
+        assert_eq!(camera.next_at(), Some(start + Duration::from_secs(1) / 960));
+        camera.set_fps(0);
+        camera.make_frame(start + Duration::from_secs(1) / 960, 1, |_, _| {});
+        assert!(camera.next_at() > Some(start + Duration::from_secs(1)), "at least one a second");
+
+        let mut microphone = Source::audio(AudioOptions::default(), Mid::from("a"), Pt::from(111), start);
+        microphone.set_fps(1);
+        microphone.make_frame(start, 1, |_, _| {});
+        assert_eq!(microphone.next_at(), Some(start + AudioOptions::default().interval));
     }
 
     #[test]

@@ -129,13 +129,7 @@ impl Connection<'_> {
             let may_ask_at = self.may_ask_at();
             let may_ask = may_ask_at <= Instant::now();
             let went = tokio::select! {
-                output = self.stream.next() => match output {
-                    Some(SessionOutput::Signal(response)) => {
-                        name_span(&response);
-                        self.send(self.format.write(&response)).await
-                    }
-                    Some(SessionOutput::Close) | None => Err(End::Rooms),
-                },
+                output = self.stream.next() => self.pass_on(output).await,
                 received = self.socket.recv(), if may_ask => self.receive_all(received).await,
                 () = sleep_until(may_ask_at), if !may_ask => Ok(()),
                 _ = pings.tick() => self.send(Frame::Ping(Default::default())).await,
@@ -167,6 +161,26 @@ impl Connection<'_> {
                 return;
             }
         }
+    }
+
+    /// Writes what the rooms say, together with what they have said right behind it: who joins is told three things.
+    async fn pass_on(&mut self, mut output: Option<SessionOutput>) -> Result<(), End> {
+        let mut ended = Ok(());
+        for told in 1.. {
+            let Some(SessionOutput::Signal(response)) = output else {
+                ended = Err(End::Rooms);
+                break;
+            };
+            name_span(&response);
+            sent(timeout(WRITE_TIMEOUT, self.socket.feed(self.format.write(&response))).await)?;
+            // What is taken has to be written, so that nothing more may be taken at the bound.
+            match (told < AT_ONCE_MAX).then(|| self.stream.next().now_or_never()).flatten() {
+                Some(next) => output = next,
+                None => break,
+            }
+        }
+        sent(timeout(WRITE_TIMEOUT, self.socket.flush()).await)?;
+        ended
     }
 
     async fn send(&mut self, frame: Frame) -> Result<(), End> {

@@ -35,12 +35,13 @@ const SHOWN_EVERY: Duration = Duration::from_millis(250);
 pub fn run(args: &Args) -> anyhow::Result<bool> {
     let choices = Choices { seed: args.seed, ..Choices::default() };
     let scenarios = args.files.iter().map(|file| Scenario::load(file, &choices)).collect::<Result<Vec<_>, _>>()?;
-    let mut all_passed = true;
+    let (mut all_passed, mut runs) = (true, Vec::new());
     for scenario in &scenarios {
         let (begun, used) = (Instant::now(), processor_time());
         let outcome = run_shown(scenario, args.quiet);
         let used = processor_time().saturating_sub(used);
         all_passed &= passed(&outcome);
+        runs.push(Run { events: outcome.events, used, passed: passed(&outcome) });
         if !args.quiet {
             print!("{}", table(scenario, &outcome, begun.elapsed(), used));
         }
@@ -49,7 +50,50 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
             write(&outcome, &dir)?;
         }
     }
+    if !args.quiet && runs.len() > 1 {
+        print!("{}", sum(&runs));
+    }
     Ok(all_passed)
+}
+
+/// What a run leaves for the sum of all.
+struct Run {
+    events: u64,
+    used: Duration,
+    passed: bool,
+}
+
+impl Run {
+    /// Millions of events in a second of a core.
+    fn rate(&self) -> f64 {
+        self.events as f64 / self.used.as_secs_f64().max(1e-9) / 1e6
+    }
+}
+
+/// All runs together: how many hold, and how fast they were.
+fn sum(runs: &[Run]) -> String {
+    let all = Run {
+        events: runs.iter().map(|run| run.events).sum(),
+        used: runs.iter().map(|run| run.used).sum(),
+        passed: runs.iter().all(|run| run.passed),
+    };
+    let passed = runs.iter().filter(|run| run.passed).count();
+    let mut rates: Vec<f64> = runs.iter().map(Run::rate).collect();
+    rates.sort_by(f64::total_cmp);
+    let quick = rates.iter().filter(|rate| **rate >= 1.0).count();
+    format!(
+        "{} scenarios: {}; {} events in {} s of processor time, {} M events a core-second\n  \
+         each by itself: {} to {} M, half of them {} M or more, {quick} of {} at least 1 M\n",
+        runs.len(),
+        if all.passed { "all hold".to_owned() } else { format!("{passed} hold") },
+        all.events,
+        figure(all.used.as_secs_f64()),
+        figure(all.rate()),
+        figure(rates[0]),
+        figure(rates[rates.len() - 1]),
+        figure(rates[rates.len() / 2]),
+        runs.len(),
+    )
 }
 
 /// Runs a scenario with progress on the error stream, if that is a terminal.
@@ -132,4 +176,21 @@ fn table(scenario: &Scenario, outcome: &Outcome, took: Duration, used: Duration)
         text.push_str(&format!("  BROKEN at {:.3} s: {}\n", violation.at_s, violation.what));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_of_several_runs_tells_how_fast_all_and_each_were() {
+        let run = |events, ms, passed| Run { events, used: Duration::from_millis(ms), passed };
+        let told = sum(&[run(3_000_000, 1_000, true), run(500_000, 1_000, true), run(2_000_000, 1_000, true)]);
+        assert_eq!(
+            told,
+            "3 scenarios: all hold; 5500000 events in 3 s of processor time, 1.83 M events a core-second\n  \
+             each by itself: 0.5 to 3 M, half of them 2 M or more, 2 of 3 at least 1 M\n"
+        );
+        assert!(sum(&[run(1, 0, true), run(1, 1, false)]).starts_with("2 scenarios: 1 hold;"), "no time passed in one");
+    }
 }

@@ -44,15 +44,19 @@ pub(super) fn room(record: &RoomRecord, participants: usize, publishers: usize) 
     }
 }
 
-/// What a joiner gets first; the caller adds who is there.
-pub(super) fn join(config: &RoomsConfig) -> proto::JoinResponse {
+/// What a joiner gets first, of a room with so many participants here; the caller adds who is there.
+pub(super) fn join(config: &RoomsConfig, participants: usize) -> proto::JoinResponse {
     let server = server(config);
+    let (ping_interval, ping_timeout) = match participants {
+        0..=limits::CROWD => (limits::PING_INTERVAL_S, limits::PING_TIMEOUT_S),
+        _ => limits::CROWD_PINGS_S,
+    };
     proto::JoinResponse {
         server_version: server.version.clone(),
         server_region: server.region.clone(),
         server_info: Some(server),
-        ping_interval: limits::PING_INTERVAL_S,
-        ping_timeout: limits::PING_TIMEOUT_S,
+        ping_interval,
+        ping_timeout,
         enabled_publish_codecs: publication::enabled_codecs(),
         ..Default::default()
     }

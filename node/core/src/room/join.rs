@@ -226,7 +226,7 @@ impl Room {
             subscriber_primary: local.session.primary == Target::Subscriber,
             fast_publish: local.grants.can_publish,
             sif_trailer: self.sif_trailer.clone(),
-            ..info::join(&cx.config)
+            ..info::join(&cx.config, self.locals.len())
         }
     }
 

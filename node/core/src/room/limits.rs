@@ -146,3 +146,7 @@ pub const PING_INTERVAL_S: i32 = 1;
 /// Seconds without an answer after which a client gives up its socket. Two lost segments in a row take TCP less than that;
 /// who gives up too early keeps its media, and takes its session up again on another socket.
 pub const PING_TIMEOUT_S: i32 = 3;
+/// Both for who joins a crowd: a ping and its answer cost a node 60 µs, of 500 viewers a tenth of what it does for them.
+pub const CROWD_PINGS_S: (i32, i32) = (2, 5);
+/// With more participants than that on one node a room is a crowd.
+pub const CROWD: usize = 100;
