@@ -201,7 +201,7 @@ impl Report {
             )
             .goal(Goal::AtLeast(1.3)),
             ratio(
-                "2: a camera to ten times as many viewers over viewers",
+                "2: a camera to ten times as many viewers",
                 "crowd_over_usual_camera",
                 node(Load::Busy, Way::Crowd),
                 node(Load::Camera, Way::Own),
