@@ -1,9 +1,10 @@
 //! `make bench-janus`: packets per CPU second of a node and of Janus's VideoRoom under the same load, in turn.
 //!
 //! Each server has one room with one publisher and the same number of viewers, all connected at the start. Sections of
-//! both are taken in turn in one run, with the same packets, at ever higher rates until a server no longer delivers what it
-//! is sent: what a packet costs hangs on how much else there is to do, and each server counts where it takes least for one.
-//! Medians are quoted, because the speed of a shared machine drifts within minutes. CPU seconds are those of the server's process, over all its threads; the cost of the load
+//! both are taken in turn in one run, with the same packets, at ever higher rates until a server no longer delivers what
+//! it is sent: what a packet costs hangs on how much else there is to do. Two ratios come of it, at the highest rate that
+//! both carry, and of each at the rate where it takes least for a packet. Medians are quoted, because the speed of a shared
+//! machine drifts within minutes. CPU seconds are those of the server's process, over all its threads; the cost of the load
 //! generator is measured in the same sections. As root, each server has a network namespace to itself. Joins are measured
 //! beside, each round on fresh servers.
 
