@@ -131,7 +131,7 @@ impl Room {
             local.state = State::Active;
             local.standing.connected(cx.now + limits::HEIR_WAITS);
             cx.wake(&self.key, cx.now + limits::HEIR_WAITS);
-            self.announce(cx, identity);
+            self.announce_arrival(cx, identity);
             self.take_over_when_whole(cx, identity);
         }
     }

@@ -35,6 +35,7 @@ impl Room {
         match self.stamp(identity, channel, raw) {
             Err(Dropped(reason)) => cx.stats.drop("data packet", reason),
             Ok((data, packet)) => {
+                self.introduce_if_new(cx, data.publisher);
                 let reach = self.streams.follow(data.publisher, &packet);
                 if data.reliable {
                     let came = (self.streams.pass(), reach);
@@ -79,6 +80,7 @@ impl Room {
         if matches!(packet.value, Some(Value::StreamHeader(_))) && !is_known() {
             return cx.stats.drop("remote data packet", "of nobody here");
         }
+        self.introduce_if_new(cx, data.publisher);
         let reach = match is_earlier {
             true => self.streams.follow_earlier(data.publisher, &packet),
             false => self.streams.follow(data.publisher, &packet),

@@ -198,7 +198,7 @@ impl Room {
         self.refresh_token(cx, &identity);
         self.go_on_with_data(cx, &identity);
         self.tell_of_speakers(cx, &identity);
-        self.announce(cx, &identity);
+        self.announce_arrival(cx, &identity);
         self.subscribe_to_everything(cx, &identity);
         for request in join.add_tracks {
             self.add_track(cx, &identity, request);

@@ -26,6 +26,7 @@ mod info;
 mod join;
 pub mod limits;
 mod moving;
+mod newcomers;
 mod notice;
 mod participant;
 mod publication;

@@ -178,7 +178,11 @@ impl Room {
         let annex = remote.annex.clone();
         let old = self.remotes.by_identity.insert(identity.clone(), remote);
         if !is_hidden && old.as_ref().is_none_or(|old| is_news(&old.info, &info)) {
-            self.tell_others(cx, &identity, info);
+            let shows = |info: &ParticipantInfo| !info.tracks.is_empty();
+            match shows(&info) || old.as_ref().is_some_and(|old| shows(&old.info)) {
+                true => self.tell_others(cx, &identity, info),
+                false => self.tell_soon(cx, &identity),
+            }
         }
         let has_moved = old.as_ref().is_some_and(|old| old.record.owner != owner);
         if has_moved || annex.verdict().is_some() {

@@ -14,6 +14,7 @@ use rand::RngCore;
 
 use super::context::Context;
 use super::history::History;
+use super::newcomers::Newcomers;
 use super::participant::Participant;
 use super::remote::Remotes;
 use super::resume::Departed;
@@ -48,6 +49,7 @@ pub(super) struct Room {
     pub remotes: Remotes,
     pub departed: Departed,
     pub shown: Shown,
+    pub newcomers: Newcomers,
     pub speakers: Speakers,
     pub history: History,
     pub streams: Streams,
@@ -81,6 +83,7 @@ impl Room {
             remotes: Remotes::default(),
             departed: Departed::default(),
             shown: Shown::default(),
+            newcomers: Newcomers::default(),
             speakers: Speakers::default(),
             history: History::default(),
             streams: Streams::default(),
@@ -129,6 +132,7 @@ impl Room {
         }
         self.end_moves(cx);
         self.announce_late(cx);
+        self.tell_newcomers(cx);
         self.grant_wishes(cx);
         self.seat_overdue(cx);
         self.end_returns(cx);
@@ -143,12 +147,29 @@ impl Room {
     /// A local participant changed in a way that others see: tells everybody else, here and on other nodes. One that
     /// changes too fast is told of a moment later, as it is then.
     pub fn announce(&mut self, cx: &mut Context, identity: &Identity) {
-        let Some(local) = self.locals.get_mut(identity).filter(|local| local.standing.is_served()) else { return };
+        if let Some(info) = self.change(cx, identity) {
+            self.tell_others(cx, identity, info);
+        }
+    }
+
+    /// The same of one that has come, or is connected now. Where it shows nothing yet, others here are told a moment later.
+    pub fn announce_arrival(&mut self, cx: &mut Context, identity: &Identity) {
+        match self.change(cx, identity) {
+            Some(info) if info.tracks.is_empty() => self.tell_soon(cx, identity),
+            Some(info) => self.tell_others(cx, identity, info),
+            None => {}
+        }
+    }
+
+    /// A local participant changed: tells other nodes, and gives what others here are to be told of it.
+    fn change(&mut self, cx: &mut Context, identity: &Identity) -> Option<ParticipantInfo> {
+        let local = self.locals.get_mut(identity).filter(|local| local.standing.is_served())?;
         let too_fast = local.announcing.take(cx.now, limits::ANNOUNCING).err();
         if let Some(at) = too_fast {
             cx.stats.drop("change", "too fast");
             local.is_unannounced = true;
-            return cx.wake(&self.key, at);
+            cx.wake(&self.key, at);
+            return None;
         }
         local.is_unannounced = false;
         local.bump();
@@ -156,11 +177,9 @@ impl Room {
         let record = local.record(&self.key, cx.config.node, &cx.config.region);
         let hidden = local.grants.hidden;
         cx.mesh(cascade::Input::Publish(record));
-        if !hidden {
-            self.tell_others(cx, identity, info);
-        }
         self.notice(cx, identity);
         self.note_counts(cx);
+        (!hidden).then_some(info)
     }
 
     /// Tells of those who changed too fast.
@@ -218,7 +237,8 @@ impl Room {
     }
 
     /// Says something to every local client but `except`.
-    pub fn tell_others(&self, cx: &mut Context, except: &Identity, info: ParticipantInfo) {
+    pub fn tell_others(&mut self, cx: &mut Context, except: &Identity, info: ParticipantInfo) {
+        self.newcomers.forget(except);
         for local in self.locals.values() {
             if local.identity != *except && local.session.has_socket() {
                 cx.signal(local.session.socket, info::update(vec![info.clone()]));

@@ -6,6 +6,7 @@ use str0m::Rtc;
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 
 use super::Peer;
+use super::brief::brief;
 
 /// What ends a connection, or makes a description unusable.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -31,7 +32,7 @@ impl Peer {
     /// Takes the client's offer, gives our answer as str0m words it.
     pub fn accept_offer(&mut self, sdp: &str) -> Result<String, PeerError> {
         let answer = self.guarded(|rtc| {
-            let offer = SdpOffer::from_sdp_string(sdp).map_err(PeerError::new)?;
+            let offer = SdpOffer::from_sdp_string(&brief(sdp)).map_err(PeerError::new)?;
             Ok(rtc.sdp_api().accept_offer(offer).map_err(PeerError::new)?.to_sdp_string())
         })?;
         self.described();
@@ -41,7 +42,7 @@ impl Peer {
     /// Takes the client's answer to our offer.
     pub fn accept_answer(&mut self, pending: Pending, sdp: &str) -> Result<(), PeerError> {
         self.guarded(|rtc| {
-            let answer = SdpAnswer::from_sdp_string(sdp).map_err(PeerError::new)?;
+            let answer = SdpAnswer::from_sdp_string(&brief(sdp)).map_err(PeerError::new)?;
             rtc.sdp_api().accept_answer(pending.0, answer).map_err(PeerError::new)
         })?;
         self.described();

@@ -4,6 +4,7 @@
 //! method that changes one says so to the caller by needing `&mut`, and the worker polls every connection that it
 //! touched until [`Polled::Timeout`]. An error of str0m ends this connection alone.
 
+mod brief;
 mod channels;
 mod description;
 mod event;
@@ -106,7 +107,7 @@ pub(super) struct Peer {
     spares_line: bool,
     /// The SRTP profile that was agreed on, once it was.
     profile: &'static str,
-    /// Its media leave by our own way, if its profile allows.
+    /// Its media leave by our own way, or will as far as is known.
     wants_own: bool,
     /// That way, once there are keys.
     own: Option<Box<Own>>,

@@ -23,6 +23,7 @@ fn a_joiner_hears_of_everybody_on_every_node() {
     let ben = world.join(1, "ben");
     let track = world.publish(ann, "cam");
     let cid = world.join(2, "cid");
+    world.introduce();
 
     let others = &world.joined(cid).other_participants;
     assert_eq!(names(others.iter().map(|info| info.identity.clone())), ["ann", "ben"]);
@@ -87,6 +88,7 @@ fn a_second_join_of_an_identity_ends_the_first() {
         world.join(1, "other watcher");
         let first = world.join(0, "ann");
         let second = world.join(second_node, "ann");
+        world.introduce();
 
         let leave = world.said(first).find_map(|said| match said {
             Response::Leave(leave) => Some(leave),
@@ -112,6 +114,7 @@ fn nobody_sees_a_hidden_participant_who_sees_everybody() {
     join.claims.video.hidden = true;
     let hidden = world.join_as(1, join);
     let ben = world.join(1, "ben");
+    world.introduce();
 
     assert_eq!(names(world.knows(hidden).into_keys()), ["ann", "ben"]);
     assert_eq!(names(world.knows(ann).into_keys()), ["ben"]);
@@ -126,9 +129,11 @@ fn a_participant_is_active_once_its_primary_connection_is_up() {
     let v0 = world.join_as(0, crate::room::Join { single_connection: false, ..join_of("v0") });
     let state = |world: &World| world.knows(ann)["v0"].state();
     world.connect(v0, Target::Publisher);
+    world.introduce();
     assert_eq!(state(&world), proto::participant_info::State::Joined);
     let before = world.knows(ann)["v0"].version;
     world.connect(v0, Target::Subscriber);
+    world.introduce();
     assert_eq!(state(&world), proto::participant_info::State::Active);
     assert!(world.knows(ann)["v0"].version > before);
 }
@@ -206,6 +211,7 @@ fn a_room_that_stays_in_some_countries_takes_nobody_on_a_node_elsewhere() {
     let outside = join_clinic(&mut world, 2, "ann");
     assert!(matches!(world.deeds(outside), [Deed::Refused(403)]), "{:?}", world.deeds(outside));
     let inside = [join_clinic(&mut world, 0, "ann"), join_clinic(&mut world, 1, "ben")];
+    world.introduce();
     assert_eq!(names(world.knows(inside[0]).into_keys()), ["ben"]);
     let later = join_clinic(&mut world, 2, "cid");
     assert!(matches!(world.deeds(later), [Deed::Refused(403)]));

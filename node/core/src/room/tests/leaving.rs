@@ -45,6 +45,7 @@ fn a_participant_whose_media_flows_outlives_its_socket_for_a_while() {
     let [idle, flowing] = [world.join(0, "idle"), world.join(0, "flowing")];
     world.connect(watcher, Target::Publisher);
     world.connect(flowing, Target::Publisher);
+    world.introduce();
     world.input(0, Input::SocketClosed(idle.1));
     world.input(0, Input::SocketClosed(flowing.1));
     assert_eq!(world.knows(watcher).into_keys().collect::<Vec<_>>(), ["flowing"]);

@@ -13,6 +13,7 @@ mod hostile;
 mod joining;
 mod leaving;
 mod moving;
+mod newcomers;
 mod publishing;
 mod reporting;
 mod resuming;

@@ -58,6 +58,7 @@ fn the_end_of_an_old_socket_is_no_end_of_the_session() {
     let back = resume(&mut world, ann, "ann");
     assert!(matches!(world.deeds(ann).last(), Some(Deed::Closed)));
     world.input(0, Input::SocketClosed(ann.1));
+    world.introduce();
     assert_eq!(names(&world, watcher), ["ann"]);
     let again = resume(&mut world, ann, "ann");
     world.input(0, Input::SocketClosed(back.1));

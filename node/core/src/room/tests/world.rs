@@ -14,6 +14,7 @@ use proto::signal_response::Message as Response;
 
 use crate::SessionId;
 use crate::media::{self, Command, Target};
+use crate::room::newcomers::TOLD_AFTER;
 use crate::room::{Input, Join, Output, Rooms, RoomsConfig};
 
 /// Unix time at which every world begins.
@@ -315,6 +316,11 @@ impl World {
     }
 
     /// Lets time pass; every timer on the way goes off.
+    /// Lets as much time pass as others may wait for word of who has come.
+    pub fn introduce(&mut self) {
+        self.pass(TOLD_AFTER);
+    }
+
     pub fn pass(&mut self, time: Duration) {
         self.seats.clear();
         let end = self.now + time;
