@@ -27,9 +27,9 @@ pub(super) fn brief(text: &str) -> String {
     let mut said = HashSet::new();
     let mut kept = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
-        let begins = |prefix: &&str| line.starts_with(prefix);
-        let repeats = OF_CONNECTION.iter().any(|prefix| begins(&prefix)) && !said.insert(line);
-        if !repeats && !UNREAD.iter().any(|prefix| begins(&prefix)) {
+        let begins = |prefix: &&str| line.starts_with(*prefix);
+        let repeats = OF_CONNECTION.iter().any(&begins) && !said.insert(line);
+        if !repeats && !UNREAD.iter().any(begins) {
             kept.push_str(line);
         }
     }
