@@ -76,7 +76,8 @@ demo: deps-system web ## a mesh of three nodes in three regions on this machine;
 
 .PHONY: dist
 dist: deps-system web ## release binaries, packed into target/dist
-	cargo build --release --locked -p origo-node -p origo-client
+	cargo build --profile release-lto --locked -p origo-node
+	cargo build --release --locked -p origo-client
 	@scripts/pack $(TARGET)
 
 # ---- checking --------------------------------------------------------------------------------------------------------
@@ -179,22 +180,25 @@ lab: web ## a mesh of real nodes in network namespaces to call through and to br
 
 # Handed to the benchmark, such as BENCH_ARGS="--rounds 1 --seconds 0.5".
 BENCH_ARGS ?=
+# The node as it is shipped.
+SHIPPED = $(TARGET)/release-lto/origo
+BUILD_BENCH = cargo build --profile release-lto --locked -p origo-node && cargo build --release --locked -p origo-tests
 
 .PHONY: bench
 bench: web ## every figure of speed beside its goal and what it is set against (5 min); writes target/bench.json
-	cargo build --release --locked -p origo-node -p origo-tests
-	$(TARGET)/release/origo-bench $(BENCH_ARGS)
+	$(BUILD_BENCH)
+	$(TARGET)/release/origo-bench --origo $(SHIPPED) $(BENCH_ARGS)
 
 .PHONY: flame
 flame: web ## a flame graph of a loaded worker, by perf; writes docs/performance/worker.svg
-	cargo build --release --locked -p origo-node -p origo-tests
-	$(TARGET)/release/origo-bench --seconds 6 --fps 480 --flame docs/performance/worker.svg
+	$(BUILD_BENCH)
+	$(TARGET)/release/origo-bench --origo $(SHIPPED) --seconds 6 --fps 480 --flame docs/performance/worker.svg
 
 .PHONY: bench-janus
 bench-janus: web ## a node and Janus's VideoRoom (Debian's package) under the same load; writes target/bench-janus.json
 	@scripts/deps janus
-	cargo build --release --locked -p origo-node -p origo-tests
-	$(TARGET)/release/origo-versus --json $(TARGET)/bench-janus.json $(VERSUS_ARGS)
+	$(BUILD_BENCH)
+	$(TARGET)/release/origo-versus --origo $(SHIPPED) --json $(TARGET)/bench-janus.json $(VERSUS_ARGS)
 
 .PHONY: soak
 soak: deps-system web ## 200 participants come and go over three nodes for ten minutes; memory, metrics and logs are checked
