@@ -192,14 +192,18 @@ async fn measure(cli: &Cli) -> Result<Report> {
     }
     let profile = nodes.first().context("a node")?.1.srtp_profile()?;
     let mut ceiling = Ceiling::start(cli.viewers, cli.packets_per_frame, cli.packet_bytes, profile)?;
-    let mut alone = Alone::start(cli.viewers, cli.packets_per_frame, cli.packet_bytes)?;
+    let alone = |viewers| Alone::start(viewers, cli.packets_per_frame, cli.packet_bytes);
+    let (mut usual, mut crowd) = (alone(cli.viewers)?, (!cli.no_crowd).then(|| alone(10 * cli.viewers)).transpose()?);
     let mut report = Report::new(cli.viewers, profile);
     report.memory = Some(memory);
     report.resident_per_viewer =
         nodes.iter().find(|(way, _)| *way == Way::Crowd).map(|(_, rig)| rig.resident_per_viewer);
     for round in 1..=rounds {
         tell(&format!("round {round} of {rounds}"));
-        report.add(Point::Alone, alone.section(section)?);
+        report.add(Point::Alone, usual.section(section)?);
+        if let Some(crowd) = &mut crowd {
+            report.add(Point::AloneCrowd, crowd.section(section)?);
+        }
         report.add(Point::Ceiling, ceiling.section(section)?);
         for load in [Load::Busy, Load::Full, Load::Camera] {
             for (way, rig) in nodes.iter().filter(|(way, _)| way.is_measured(load)) {

@@ -57,16 +57,19 @@ pub enum Point {
     },
     /// A worker that routes, seals and sends, with neither ingest nor feedback.
     Alone,
+    /// The same to ten times as many viewers, each of whom gets as many packets.
+    AloneCrowd,
     /// Copy, seal and send alone.
     Ceiling,
 }
 
 /// The points of the table, and their keys in the JSON file.
-const POINTS: [(Point, &str, &str); 14] = [
+const POINTS: [(Point, &str, &str); 15] = [
     (Point::Ceiling, "egress ceiling", "egress_ceiling_per_core_second"),
     (OWN, "own, busy", "forwarded_per_core_second_own"),
     (OWN_FULL, "own, full", "forwarded_per_core_second_own_full"),
     (Point::Alone, "egress alone, mixed sizes", "egress_alone_per_core_second"),
+    (Point::AloneCrowd, "egress alone, 10 x viewers", "egress_alone_per_core_second_crowd"),
     (node(Load::Busy, Way::Crowd), "own, busy, 10 x viewers", "forwarded_per_core_second_own_crowd"),
     (node(Load::Full, Way::Crowd), "own, full, 10 x viewers", "forwarded_per_core_second_own_full_crowd"),
     (node(Load::Busy, Way::Stage), "own, 2,000 viewers", "forwarded_per_core_second_own_stage"),
@@ -210,6 +213,8 @@ impl Report {
             ratio("2: as many packets to them, busy", "crowd_over_usual", node(Load::Busy, Way::Crowd), OWN)
                 .goal(Goal::AtLeast(0.9)),
             ratio("2: as many packets to them, full", "crowd_over_usual_full", node(Load::Full, Way::Crowd), OWN_FULL)
+                .goal(Goal::AtLeast(0.9)),
+            ratio("2: egress alone to them", "egress_alone_crowd_over_usual", Point::AloneCrowd, Point::Alone)
                 .goal(Goal::AtLeast(0.9)),
             ratio("3: CPU of a packet, 30 people over a stage", "conference_cpu_over_usual", OWN, conference)
                 .baseline(self.speed(OWN).map(|speed| 1e9 / speed))
