@@ -1,6 +1,6 @@
 //! Turns what the machine counts into shares of what there is.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use origo_node_core::overload::{Resource, Usage};
 
@@ -8,9 +8,6 @@ use super::cgroup::Cgroups;
 use super::process::{Process, machine_bytes};
 use super::text::Buffer;
 use crate::config::Limits;
-
-/// How often is looked at what fills up slowly: of all that is measured, the kernel takes longest to tell of it.
-const SLOWLY: Duration = Duration::from_secs(1);
 
 /// Something that only grows, and how fast.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,8 +44,6 @@ pub struct Meter {
     threads: Vec<Growth>,
     egress: Growth,
     ingress: Growth,
-    /// The shares of memory and of file handles, and when they were looked at.
-    filled: Option<(Instant, [Option<f64>; 2])>,
 }
 
 impl Meter {
@@ -65,7 +60,6 @@ impl Meter {
             threads: Vec::new(),
             egress: Growth::default(),
             ingress: Growth::default(),
-            filled: None,
         }
     }
 
@@ -73,28 +67,15 @@ impl Meter {
     pub fn usage(&mut self, now: Instant, traffic: Traffic) -> Usage {
         let mut usage = Usage::default();
         usage.set(Resource::Cpu, self.cpu(now));
-        let [memory, files] = self.filled(now);
-        usage.set(Resource::Memory, memory);
+        usage.set(Resource::Memory, self.memory());
         let share = |growth: &mut Growth, bytes: u64, limit: Option<u64>| {
             let bps = growth.per_second(now, bytes as f64 * 8.0)?;
             Some(bps / limit? as f64)
         };
         usage.set(Resource::Egress, share(&mut self.egress, traffic.egress_bytes, self.limits.egress_bps));
         usage.set(Resource::Ingress, share(&mut self.ingress, traffic.ingress_bytes, self.limits.ingress_bps));
-        usage.set(Resource::Files, files);
+        usage.set(Resource::Files, self.files());
         usage
-    }
-
-    /// Memory and file handles, as they were within the last second.
-    fn filled(&mut self, now: Instant) -> [Option<f64>; 2] {
-        match self.filled {
-            Some((at, shares)) if now.saturating_duration_since(at) < SLOWLY => shares,
-            _ => {
-                let shares = [self.memory(), self.files()];
-                self.filled = Some((now, shares));
-                shares
-            }
-        }
     }
 
     /// The whole process against what it is given, or its busiest media thread against one processor.
@@ -136,6 +117,8 @@ pub fn give_memory_back() {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -107,7 +107,7 @@ pub(super) struct Peer {
     spares_line: bool,
     /// The SRTP profile that was agreed on, once it was.
     profile: &'static str,
-    /// Its media leave by our own way, or will as far as is known.
+    /// Its media leave by our own way, if its profile allows.
     wants_own: bool,
     /// That way, once there are keys.
     own: Option<Box<Own>>,

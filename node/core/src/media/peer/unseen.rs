@@ -1,6 +1,6 @@
 //! Streams of ours that str0m does not see. Where media leave by our own way it has no use for them, but would look through
 //! all of them at every turn, and report on each that nothing was sent. It is shown them while descriptions are made, which
-//! name them, and for good once a handshake has chosen a profile that is not ours to seal.
+//! name them.
 
 use str0m::rtp::Ssrc;
 
@@ -14,10 +14,9 @@ pub(super) struct Unseen {
 }
 
 impl Peer {
-    /// Takes all of our streams from str0m, where media leave by our own way, or will: each name that it reports on until
-    /// then moves 31 kB.
+    /// Takes all of our streams from str0m, where media leave by our own way.
     pub(super) fn hide_streams(&mut self) {
-        if !self.wants_own {
+        if self.own.is_none() {
             return;
         }
         let mut api = self.rtc.direct_api();

@@ -40,8 +40,8 @@ fn others_hear_of_all_who_come_within_a_moment_in_one_word() {
         let active = State::Active;
         assert_eq!(told.collect::<Vec<_>>(), [("ann", active), ("ben", active), ("cid", active)]);
     }
-    let ann = updates(&world, watchers[0]);
-    assert!(!ann.iter().flatten().any(|info| info.identity == "watcher"), "nobody is told of itself");
+    let told = updates(&world, watchers[0]);
+    assert!(!told.iter().flatten().any(|info| info.identity == "watcher"), "nobody is told of itself");
 }
 
 #[test]

@@ -315,12 +315,12 @@ impl World {
         sent.map(|packet| prost::Message::decode(&packet[..]).expect("what is sent is a packet")).collect()
     }
 
-    /// Lets time pass; every timer on the way goes off.
     /// Lets as much time pass as others may wait for word of who has come.
     pub fn introduce(&mut self) {
         self.pass(TOLD_AFTER);
     }
 
+    /// Lets time pass; every timer on the way goes off.
     pub fn pass(&mut self, time: Duration) {
         self.seats.clear();
         let end = self.now + time;
