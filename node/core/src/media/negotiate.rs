@@ -79,7 +79,7 @@ impl Worker {
                 peer.renew_stream(mid);
             }
         }
-        let answer = peer.accept_offer(&within_bounds(&offered, text))?;
+        let answer = peer.accept_offer(&mut self.reader, &within_bounds(&offered, text))?;
         let ufrag = peer.ufrag();
         session.answered = true;
         session.asked = None;
@@ -169,7 +169,7 @@ impl Worker {
         let agreed = &mut session.agreed[1];
         let accepted = Sdp::parse(text).map_err(Unfit::from).and_then(|answered| {
             agreed.take(&answered)?;
-            peer.accept_answer(pending, &within_bounds(&answered, text))?;
+            peer.accept_answer(&mut self.reader, pending, &within_bounds(&answered, text))?;
             Ok(answered)
         });
         let answered = match accepted {

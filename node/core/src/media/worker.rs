@@ -15,7 +15,7 @@ use origo_cascade_core::link::{self, Flow};
 use super::clock::SenderClock;
 use super::demux::Demux;
 use super::egress::Outbox;
-use super::peer::{Peer, Setup};
+use super::peer::{Peer, Reader, Setup};
 use super::route::Routing;
 use super::session::Session;
 use super::sibling::{Ask, Siblings};
@@ -153,6 +153,8 @@ pub struct Worker {
     /// Connections to be polled.
     pub(super) queue: VecDeque<usize>,
     pub(super) demux: Demux,
+    /// Reads descriptions.
+    pub(super) reader: Reader,
     pub(super) timer: Timer,
     /// When the next chunk of a burst leaves on each connection.
     pub(super) paces: Timer,
@@ -203,6 +205,7 @@ impl Worker {
             touched: BTreeSet::new(),
             queue: VecDeque::new(),
             demux: Demux::new(0),
+            reader: Reader::default(),
             timer: Timer::new(now),
             paces: Timer::new(now),
             outbox: Outbox::default(),

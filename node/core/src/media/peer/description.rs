@@ -3,10 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use str0m::Rtc;
-use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
+use str0m::change::SdpPendingOffer;
 
-use super::Peer;
-use super::brief::brief;
+use super::{Mid, Peer, Reader};
 
 /// What ends a connection, or makes a description unusable.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -30,22 +29,23 @@ pub(in crate::media) struct Pending(pub(super) SdpPendingOffer);
 
 impl Peer {
     /// Takes the client's offer, gives our answer as str0m words it.
-    pub fn accept_offer(&mut self, sdp: &str) -> Result<String, PeerError> {
-        let answer = self.guarded(|rtc| {
-            let offer = SdpOffer::from_sdp_string(&brief(sdp)).map_err(PeerError::new)?;
-            Ok(rtc.sdp_api().accept_offer(offer).map_err(PeerError::new)?.to_sdp_string())
+    pub fn accept_offer(&mut self, reader: &mut Reader, sdp: &str) -> Result<String, PeerError> {
+        let (answer, sections) = self.guarded(|rtc| {
+            let offer = reader.offer(sdp)?;
+            let sections = offer.media_lines.iter().map(|line| line.mid()).collect();
+            Ok((rtc.sdp_api().accept_offer(offer).map_err(PeerError::new)?.to_sdp_string(), sections))
         })?;
-        self.described();
+        self.described(sections);
         Ok(answer)
     }
 
     /// Takes the client's answer to our offer.
-    pub fn accept_answer(&mut self, pending: Pending, sdp: &str) -> Result<(), PeerError> {
+    pub fn accept_answer(&mut self, reader: &mut Reader, pending: Pending, sdp: &str) -> Result<(), PeerError> {
         self.guarded(|rtc| {
-            let answer = SdpAnswer::from_sdp_string(&brief(sdp)).map_err(PeerError::new)?;
+            let answer = reader.answer(sdp)?;
             rtc.sdp_api().accept_answer(pending.0, answer).map_err(PeerError::new)
         })?;
-        self.described();
+        self.described(Vec::new());
         Ok(())
     }
 
@@ -55,7 +55,7 @@ impl Peer {
         self.show_streams();
         let rtc = &mut self.rtc;
         let taken = catch_unwind(AssertUnwindSafe(|| take(rtc)));
-        if taken.is_ok() {
+        if matches!(taken, Ok(Err(_))) {
             self.hide_streams();
         }
         taken.unwrap_or_else(|_| {
@@ -64,7 +64,12 @@ impl Peer {
         })
     }
 
-    fn described(&mut self) {
+    /// Both sides agree on a description. `sections` are those that the client has offered.
+    fn described(&mut self, sections: Vec<Mid>) {
+        self.sections.extend(sections);
+        self.sections.sort_unstable();
+        self.sections.dedup();
+        self.hide_streams();
         self.described = true;
         for candidate in std::mem::take(&mut self.early) {
             self.rtc.add_remote_candidate(candidate);

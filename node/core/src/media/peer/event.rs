@@ -128,11 +128,6 @@ impl Peer {
                 self.meter.jitter(true, stats.jitter, self.clock_rate(stats.mid));
                 self.new_nacks((stats.mid, stats.rid), 0, stats.nacks)?
             }
-            Event::MediaAdded(added) => {
-                self.sections.push(added.mid);
-                self.hide_streams();
-                return None;
-            }
             Event::Closed => PeerEvent::Closed("closed by the client"),
             _ => return None,
         })

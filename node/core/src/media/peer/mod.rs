@@ -4,7 +4,6 @@
 //! method that changes one says so to the caller by needing `&mut`, and the worker polls every connection that it
 //! touched until [`Polled::Timeout`]. An error of str0m ends this connection alone.
 
-mod brief;
 mod channels;
 mod description;
 mod event;
@@ -12,9 +11,11 @@ mod format;
 mod header;
 mod offer;
 mod profile;
+mod reader;
 mod seal;
 mod sending;
 mod setup;
+mod signing;
 mod unseen;
 
 use std::collections::HashMap;
@@ -41,6 +42,7 @@ use crate::SessionId;
 pub(super) use description::{PeerError, Pending};
 pub(super) use event::{Inbound, PeerEvent, Rid};
 pub(super) use offer::{NewSection, OfferChange};
+pub(super) use reader::Reader;
 pub(super) use setup::Setup;
 
 /// Name of a section, as its offerer gave it.
@@ -107,11 +109,11 @@ pub(super) struct Peer {
     spares_line: bool,
     /// The SRTP profile that was agreed on, once it was.
     profile: &'static str,
-    /// Its media leave by our own way, if its profile allows.
+    /// Its media leave by our own way, unless a handshake has chosen a profile that does not allow it.
     wants_own: bool,
     /// That way, once there are keys.
     own: Option<Box<Own>>,
-    /// Every section that there ever was.
+    /// Every section that the client ever offered.
     sections: Vec<Mid>,
     unseen: Vec<unseen::Unseen>,
 }

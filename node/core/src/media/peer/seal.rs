@@ -36,10 +36,12 @@ impl Peer {
         // Keys that come again would be the same ones, and a second writer.
         if self.wants_own && self.own.is_none() {
             self.own = chosen.keying.and_then(|keying| Own::new(keying, now, self.estimates)).map(Box::new);
-            self.paced &= self.own.is_none();
-            self.hide_streams();
             if self.own.is_some() {
+                self.paced = false;
                 self.rest_estimator();
+            } else {
+                self.wants_own = false;
+                self.show_streams();
             }
         }
     }
