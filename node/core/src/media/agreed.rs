@@ -86,7 +86,7 @@ pub(crate) struct Agreed {
 
 impl Agreed {
     /// Compares a description with what was agreed, and then agrees to it.
-    pub fn take(&mut self, sdp: &Sdp) -> Result<(), Unfit> {
+    pub fn take(&mut self, sdp: &Sdp<'_>) -> Result<(), Unfit> {
         let fingerprints = fingerprints(sdp)?;
         if !self.fingerprints.is_empty() && !fingerprints.is_empty() && self.fingerprints != fingerprints {
             return Err(Unfit::FingerprintChanged);
@@ -108,7 +108,7 @@ impl Agreed {
         Ok(())
     }
 
-    fn kinds_of(&self, sdp: &Sdp) -> Result<BTreeMap<String, Option<MediaKind>>, Unfit> {
+    fn kinds_of(&self, sdp: &Sdp<'_>) -> Result<BTreeMap<String, Option<MediaKind>>, Unfit> {
         let mut kinds = BTreeMap::new();
         for section in &sdp.sections {
             let mid = section.mid().unwrap_or_default();
@@ -126,7 +126,7 @@ impl Agreed {
 }
 
 /// A description's fingerprints by hash function.
-fn fingerprints(sdp: &Sdp) -> Result<BTreeMap<String, String>, Unfit> {
+fn fingerprints(sdp: &Sdp<'_>) -> Result<BTreeMap<String, String>, Unfit> {
     let mut found = BTreeMap::new();
     for value in sdp.all("fingerprint") {
         let (hash, bytes) = value.split_once(' ').unwrap_or((value, ""));
@@ -140,7 +140,7 @@ fn fingerprints(sdp: &Sdp) -> Result<BTreeMap<String, String>, Unfit> {
 }
 
 /// Adds what a section's payload types mean.
-fn add_meanings(section: &Section, meanings: &mut BTreeMap<u8, String>) -> Result<(), Unfit> {
+fn add_meanings(section: &Section<'_>, meanings: &mut BTreeMap<u8, String>) -> Result<(), Unfit> {
     for value in section.all("rtpmap") {
         let (number, codec) = value.split_once(' ').unwrap_or((value, ""));
         let mut meaning = codec.trim().to_ascii_lowercase();

@@ -100,7 +100,7 @@ impl Worker {
         Ok(answer.to_string())
     }
 
-    fn count_candidates(&mut self, offered: &Sdp) {
+    fn count_candidates(&mut self, offered: &Sdp<'_>) {
         for _ in 0..offered.dropped_candidates {
             self.stats.count_dropped("candidate", "too many");
         }
@@ -216,7 +216,7 @@ impl Worker {
 }
 
 /// The text that str0m gets: as it came, unless something was left out of it.
-fn within_bounds<'a>(sdp: &Sdp, text: &'a str) -> Cow<'a, str> {
+fn within_bounds<'a>(sdp: &Sdp<'_>, text: &'a str) -> Cow<'a, str> {
     if sdp.dropped_candidates == 0 { Cow::Borrowed(text) } else { Cow::Owned(sdp.to_string()) }
 }
 
@@ -271,7 +271,7 @@ impl Session {
 }
 
 /// Names the tracks in our offer; a section that was idle before still has its first track's name.
-fn edit_offer(session: &Session, offer: &mut Sdp) {
+fn edit_offer(session: &Session, offer: &mut Sdp<'_>) {
     for section in &mut offer.sections {
         let Some(mid) = section.mid().map(Mid::from) else { continue };
         if section.kind().is_none() {
@@ -290,7 +290,7 @@ fn edit_offer(session: &Session, offer: &mut Sdp) {
 }
 
 /// Gives each section of our answer its direction, its track's name, and the codec that was agreed on.
-fn edit_answer(session: &Session, offered: &Sdp, answer: &mut Sdp) {
+fn edit_answer(session: &Session, offered: &Sdp<'_>, answer: &mut Sdp<'_>) {
     for section in &offered.sections {
         let Some(name) = section.mid().filter(|_| section.kind().is_some()) else { continue };
         let Some(answered) = answer.section_mut(name) else { continue };

@@ -4,6 +4,7 @@
 //! first, which section stays idle) is edited into its answer or offer. It never reads its own text back, so this is
 //! safe.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -19,20 +20,20 @@ const LINES_MAX: usize = 1_000;
 /// Candidates that are taken from one description; a client has a dozen, and each costs a full agent checks.
 const CANDIDATES_MAX: usize = 64;
 
-/// A description, line by line.
+/// A description, line by line; lines that nobody changed are those of the text that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Sdp {
-    session: Vec<String>,
+pub(crate) struct Sdp<'a> {
+    session: Vec<Cow<'a, str>>,
     /// In order.
-    pub sections: Vec<Section>,
+    pub sections: Vec<Section<'a>>,
     /// Candidates that were left out.
     pub dropped_candidates: u64,
 }
 
 /// One `m=` section.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Section {
-    lines: Vec<String>,
+pub(crate) struct Section<'a> {
+    lines: Vec<Cow<'a, str>>,
 }
 
 /// Which way media may flow, as its writer sees it.
@@ -79,9 +80,9 @@ pub(crate) enum SdpError {
     NoMid(usize),
 }
 
-impl Sdp {
+impl<'t> Sdp<'t> {
     /// Splits a text into its sections.
-    pub fn parse(text: &str) -> Result<Self, SdpError> {
+    pub fn parse(text: &'t str) -> Result<Self, SdpError> {
         if text.len() > SDP_BYTES_MAX {
             return Err(SdpError::TooLong(text.len()));
         }
@@ -107,7 +108,7 @@ impl Sdp {
             if lines.len() == LINES_MAX {
                 return Err(SdpError::Crowded(LINES_MAX));
             }
-            lines.push(line.to_owned());
+            lines.push(Cow::Borrowed(line));
         }
         match sdp.sections.iter().position(|section| section.mid().is_none()) {
             Some(index) => Err(SdpError::NoMid(index)),
@@ -122,19 +123,22 @@ impl Sdp {
     }
 
     /// The section with this mid.
-    pub fn section_mut(&mut self, mid: &str) -> Option<&mut Section> {
+    pub fn section_mut(&mut self, mid: &str) -> Option<&mut Section<'t>> {
         self.sections.iter_mut().find(|section| section.mid() == Some(mid))
     }
 }
 
-impl fmt::Display for Sdp {
+impl fmt::Display for Sdp<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sections = self.sections.iter().flat_map(|section| &section.lines);
-        self.session.iter().chain(sections).try_for_each(|line| write!(f, "{line}\r\n"))
+        self.session.iter().chain(sections).try_for_each(|line| {
+            f.write_str(line)?;
+            f.write_str("\r\n")
+        })
     }
 }
 
-impl Section {
+impl Section<'_> {
     /// Sound or picture; none for data.
     pub fn kind(&self) -> Option<MediaKind> {
         match self.lines[0].split([' ', '=']).nth(1)? {
@@ -204,13 +208,13 @@ impl Section {
         let msid = format!("{stream} {track}");
         for line in &mut self.lines {
             if let Some((head, _)) = line.split_once(" msid:").filter(|(head, _)| head.starts_with("a=ssrc:")) {
-                *line = format!("{head} msid:{msid}");
+                *line = format!("{head} msid:{msid}").into();
             }
         }
         let msid = format!("a=msid:{msid}");
         match self.lines.iter_mut().find(|line| line.starts_with("a=msid:")) {
-            Some(line) => *line = msid,
-            None => self.lines.push(msid),
+            Some(line) => *line = msid.into(),
+            None => self.lines.push(msid.into()),
         }
     }
 
@@ -235,7 +239,7 @@ impl Section {
         let ordered: Vec<String> = preferred.iter().cloned().chain(others).collect();
         head.truncate(3);
         head.extend(ordered);
-        self.lines[0] = head.join(" ");
+        self.lines[0] = head.join(" ").into();
     }
 
     /// Puts sound with redundancy first, so that the client sends it, where both sides know it.
@@ -257,7 +261,7 @@ impl Section {
         for payload_type in opus {
             let prefix = format!("a=fmtp:{payload_type} ");
             let Some(line) = self.lines.iter_mut().find(|line| line.starts_with(&prefix)) else {
-                self.lines.push(format!("{prefix}{}", wishes.join(";")));
+                self.lines.push(format!("{prefix}{}", wishes.join(";")).into());
                 continue;
             };
             let replaced = |parameter: &&str| {
@@ -265,21 +269,21 @@ impl Section {
                 !["stereo", "maxaveragebitrate", "usedtx"].contains(&name)
             };
             let kept: Vec<&str> = line[prefix.len()..].split(';').filter(replaced).collect();
-            *line = format!("{prefix}{}", [kept, wishes.clone()].concat().join(";"));
+            *line = format!("{prefix}{}", [kept, wishes.clone()].concat().join(";")).into();
         }
     }
 
     fn set_flow(&mut self, flow: Flow) {
-        let is_flow = |line: &&mut String| Flow::NAMES.iter().any(|(_, name)| line.strip_prefix("a=") == Some(name));
+        let is_flow = |line: &&mut Cow<str>| Flow::NAMES.iter().any(|(_, name)| line.strip_prefix("a=") == Some(name));
         let named = format!("a={}", flow.name());
         match self.lines.iter_mut().find(is_flow) {
-            Some(line) => *line = named,
-            None => self.lines.push(named),
+            Some(line) => *line = named.into(),
+            None => self.lines.push(named.into()),
         }
     }
 
     fn drop_names(&mut self) {
-        let is_name = |line: &String| ["a=msid:", "a=ssrc:", "a=ssrc-group:"].iter().any(|n| line.starts_with(n));
+        let is_name = |line: &Cow<str>| ["a=msid:", "a=ssrc:", "a=ssrc-group:"].iter().any(|n| line.starts_with(n));
         self.lines.retain(|line| !is_name(line));
     }
 
@@ -298,7 +302,7 @@ impl Section {
     }
 }
 
-fn values<'a>(lines: &'a [String], name: &'a str) -> impl Iterator<Item = &'a str> {
+fn values<'a>(lines: &'a [Cow<'a, str>], name: &'a str) -> impl Iterator<Item = &'a str> {
     lines.iter().filter_map(move |line| {
         let rest = line.strip_prefix("a=")?.strip_prefix(name)?;
         if rest.is_empty() { Some(rest) } else { rest.strip_prefix(':') }
@@ -392,9 +396,10 @@ mod tests {
             |count: usize| -> String { (0..count).map(|n| format!("a=candidate:{n} 1 udp 1\r\n")).collect() };
         let (few, many) = (candidates(CANDIDATES_MAX), candidates(CANDIDATES_MAX + 5));
         let section = |mid: u8, lines: &str| format!("m=audio 9 x 0\r\na=mid:{mid}\r\n{lines}");
-        let repeated = Sdp::parse(&(section(0, &few) + &section(1, &few))).unwrap();
+        let (twice, many) = (section(0, &few) + &section(1, &few), section(0, &many));
+        let repeated = Sdp::parse(&twice).unwrap();
         assert_eq!((repeated.dropped_candidates, repeated.all("candidate").count()), (0, 2 * CANDIDATES_MAX));
-        let crowd = Sdp::parse(&section(0, &many)).unwrap();
+        let crowd = Sdp::parse(&many).unwrap();
         assert_eq!((crowd.dropped_candidates, crowd.all("candidate").count()), (5, CANDIDATES_MAX));
     }
 

@@ -190,7 +190,7 @@ impl Session {
 
     /// Takes over what an offer says of the sections that the client sends on. Gives the tracks that it carries no
     /// more.
-    pub fn sync_published(&mut self, offered: &[Section]) -> Vec<TrackSid> {
+    pub fn sync_published(&mut self, offered: &[Section<'_>]) -> Vec<TrackSid> {
         // Another section may have taken the place of a stopped one, under another name (RFC 8829 5.2.2).
         let is_offered = |mid: Mid| offered.iter().any(|section| section.mid().map(Mid::from) == Some(mid));
         let mut ended = Vec::new();
@@ -246,7 +246,7 @@ impl Session {
 
     /// Takes over what an offer says of the sections that the client receives on, and puts waiting tracks on idle
     /// ones. Gives the sections that need a fresh SSRC before they are answered.
-    pub fn assign_sections(&mut self, offered: &[Section]) -> Vec<Mid> {
+    pub fn assign_sections(&mut self, offered: &[Section<'_>]) -> Vec<Mid> {
         let mut open = Vec::new();
         for section in offered {
             let (Some(kind), Some(mid)) = (section.kind(), section.mid()) else { continue };
@@ -387,12 +387,12 @@ mod tests {
     use super::*;
     use crate::SessionId;
 
-    fn sections(lines: &[(&str, &str, &str, &str)]) -> Vec<Section> {
+    fn sections(lines: &[(&str, &str, &str, &str)]) -> Vec<Section<'static>> {
         let section = |(kind, mid, flow, msid): &(&str, &str, &str, &str)| {
             let name = if msid.is_empty() { String::new() } else { format!("a=msid:s {msid}\r\n") };
             format!("m={kind} 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:{mid}\r\na={flow}\r\n{name}")
         };
-        Sdp::parse(&lines.iter().map(section).collect::<String>()).unwrap().sections
+        Sdp::parse(lines.iter().map(section).collect::<String>().leak()).unwrap().sections
     }
 
     fn sid(letter: char) -> TrackSid {

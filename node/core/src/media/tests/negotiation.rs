@@ -9,7 +9,7 @@ use crate::SessionId;
 use crate::media::sdp::{Flow, Sdp};
 use crate::media::{Command, Event, Target};
 
-fn answered(world: &World, client: usize) -> Sdp {
+fn answered(world: &World, client: usize) -> Sdp<'_> {
     Sdp::parse(&world.clients[client].last_answer).unwrap()
 }
 
