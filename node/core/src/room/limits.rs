@@ -146,7 +146,9 @@ pub const PING_INTERVAL_S: i32 = 1;
 /// Seconds without an answer after which a client gives up its socket. Two lost segments in a row take TCP less than that;
 /// who gives up too early keeps its media, and takes its session up again on another socket.
 pub const PING_TIMEOUT_S: i32 = 3;
-/// Both for who joins a crowd: a ping and its answer cost a node 60 µs, of 500 viewers a tenth of what it does for them.
-pub const CROWD_PINGS_S: (i32, i32) = (2, 5);
+/// Both for who joins a crowd: a ping and its answer cost a node 60 to 100 µs, at one a second a tenth or more of all that it
+/// does for 500 viewers. SDKs count the time without an answer from the last one, so they still notice a death within 7 s
+/// (LiveKit asks for 5 and 15).
+pub const CROWD_PINGS_S: (i32, i32) = (4, 7);
 /// With more participants than that on one node a room is a crowd.
 pub const CROWD: usize = 100;

@@ -120,7 +120,7 @@ impl Room {
         let overdue: Vec<_> = self
             .locals
             .values()
-            .filter_map(|local| Some((local.identity.clone(), local.session.overdue(cx.now)?)))
+            .filter_map(|local| local.session.overdue(cx.now).map(|what| (local.identity.clone(), what)))
             .collect();
         for (identity, what) in overdue {
             let (reason, action) = match what {

@@ -58,7 +58,7 @@ fn a_join_response_says_all_that_clients_read() {
 }
 
 #[test]
-fn who_joins_a_crowd_is_asked_to_ping_half_as_often() {
+fn who_joins_a_crowd_is_asked_to_ping_a_fourth_as_often() {
     let mut world = World::new(1);
     let pings = |world: &mut World, who: usize| {
         let client = world.join(0, &format!("viewer-{who}"));
@@ -67,7 +67,7 @@ fn who_joins_a_crowd_is_asked_to_ping_half_as_often() {
     };
     let all: Vec<_> = (1..=limits::CROWD + 1).map(|who| pings(&mut world, who)).collect();
     assert!(all[..limits::CROWD].iter().all(|pings| *pings == (1, 3)));
-    assert_eq!(all[limits::CROWD], (2, 5));
+    assert_eq!(all[limits::CROWD], (4, 7));
 }
 
 #[test]
