@@ -74,6 +74,7 @@ impl Worker {
     /// Routes to one viewer. False when all is routed.
     pub(super) fn route_next(&mut self) -> bool {
         let Some(mut routing) = self.routing.take().or_else(|| self.begin_routing()) else { return false };
+        self.read_ahead(&routing);
         if self.route_to_viewer(&routing) {
             routing.viewer += 1;
             self.routing = Some(routing);
@@ -112,6 +113,15 @@ impl Worker {
             }
         }
         Some(Routing { track: index, viewer: 0, kept })
+    }
+
+    /// Has what the next viewers need come out of memory while this one's packets are sealed. What is read says nothing.
+    fn read_ahead(&self, routing: &Routing) {
+        let Some(track) = self.tracks.get(routing.track) else { return };
+        for turns in 1..=3 {
+            let peer = track.viewers.get(routing.viewer + turns).and_then(|viewer| self.peers.get(viewer.peer));
+            std::hint::black_box(peer.map(|peer| peer.read_ahead(turns)));
+        }
     }
 
     /// False when there is no such viewer.

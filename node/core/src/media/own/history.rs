@@ -72,6 +72,11 @@ impl History {
         number
     }
 
+    /// See [`super::Own::read_ahead`].
+    pub fn read_ahead(&self) -> u64 {
+        self.heard ^ self.sent.get(self.place(self.next)).map_or(0, |sent| u64::from(sent.bytes))
+    }
+
     fn grow(&mut self) {
         let old = std::mem::take(&mut self.sent);
         self.sent = vec![Sent::default(); (old.len() * 2).max(REMEMBERED.0)].into();
@@ -82,7 +87,7 @@ impl History {
     }
 
     fn place(&self, number: u64) -> usize {
-        number as usize & (self.sent.len() - 1)
+        number as usize & self.sent.len().wrapping_sub(1)
     }
 
     /// Takes a report; gives `each` what is new in it. Gives how many packets it tells of that were never sent, or that it

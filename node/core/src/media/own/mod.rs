@@ -4,6 +4,7 @@
 //! right and sealed anew, so that nothing that str0m sealed reaches the wire once we have the keys. See
 //! docs/decisions/0015-own-egress.md.
 
+mod ahead;
 mod estimator;
 mod feedback;
 mod header;

@@ -131,6 +131,11 @@ impl Pacer {
         self.bps.max(self.queued_bytes * 8_000 / left)
     }
 
+    /// See [`super::Own::read_ahead`].
+    pub fn read_ahead(&self) -> u64 {
+        self.credit_bytes ^ self.bps
+    }
+
     fn earn(&mut self, now: Instant) {
         // The packets of a burst leave at one time.
         if now == self.at {

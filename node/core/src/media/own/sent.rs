@@ -63,6 +63,11 @@ impl Memory {
         self.0.is_empty()
     }
 
+    /// See [`super::Own::read_ahead`].
+    pub fn read_ahead(&self, sequence: u64) -> u64 {
+        if self.is_empty() { 0 } else { u64::from(self.0[self.place(sequence)].number) }
+    }
+
     /// A packet leaves under this number.
     pub fn keep(&mut self, sequence: u64, now_ms: u64, sent: Sent) {
         let now_ms = stamp(now_ms);

@@ -231,6 +231,15 @@ impl Outflow {
 }
 
 impl Outflow {
+    /// See [`super::Own::read_ahead`].
+    pub fn read_ahead(&self) -> u64 {
+        self.newest
+            ^ u64::from(self.terms.ssrc)
+            ^ u64::from(self.bytes)
+            ^ self.filled
+            ^ self.sent.read_ahead(self.newest + 1)
+    }
+
     /// The client reports how it comes. Gives a round trip, if it answers the last sender report (RFC 3550 6.4.1).
     pub fn reported(&mut self, now: Instant, report: &Report) -> Option<Duration> {
         if report.ssrc != self.terms.ssrc {

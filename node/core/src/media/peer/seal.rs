@@ -92,6 +92,16 @@ impl Peer {
         Some(own.hear(now, source, datagram, space).ok_or("forged or replayed"))
     }
 
+    /// Reads a little of what sending needs: of the connection three turns before its own, of its way out two turns before,
+    /// of its streams one, so that each step finds near what the one before has read.
+    pub fn read_ahead(&self, turns: usize) -> u64 {
+        match (&self.own, turns) {
+            (Some(own), 1) => own.read_stream_ahead(),
+            (Some(own), 2) => own.read_ahead(),
+            (own, _) => u64::from(own.is_some()),
+        }
+    }
+
     /// Whether it is for a report on what we send that it would be looked at then, and for nothing more urgent.
     pub fn wants_report(&mut self, now: Instant, at: Instant) -> bool {
         let Some(own) = self.own.as_mut().filter(|_| at > now) else { return false };
