@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use str0m::Rtc;
 use str0m::change::SdpPendingOffer;
 
-use super::{Mid, Peer, Reader};
+use super::{Peer, Reader};
 
 /// What ends a connection, or makes a description unusable.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -35,7 +35,8 @@ impl Peer {
             let sections = offer.media_lines.iter().map(|line| line.mid()).collect();
             Ok((rtc.sdp_api().accept_offer(offer).map_err(PeerError::new)?.to_sdp_string(), sections))
         })?;
-        self.described(sections);
+        self.sections = sections;
+        self.described();
         Ok(answer)
     }
 
@@ -45,7 +46,7 @@ impl Peer {
             let answer = reader.answer(sdp)?;
             rtc.sdp_api().accept_answer(pending.0, answer).map_err(PeerError::new)
         })?;
-        self.described(Vec::new());
+        self.described();
         Ok(())
     }
 
@@ -64,11 +65,8 @@ impl Peer {
         })
     }
 
-    /// Both sides agree on a description. `sections` are those that the client has offered.
-    fn described(&mut self, sections: Vec<Mid>) {
-        self.sections.extend(sections);
-        self.sections.sort_unstable();
-        self.sections.dedup();
+    /// Both sides agree on a description.
+    fn described(&mut self) {
         self.hide_streams();
         self.described = true;
         for candidate in std::mem::take(&mut self.early) {

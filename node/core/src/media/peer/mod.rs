@@ -113,7 +113,7 @@ pub(super) struct Peer {
     wants_own: bool,
     /// That way, once there are keys.
     own: Option<Box<Own>>,
-    /// Every section that the client ever offered.
+    /// Those of the client's last offer, which names all that there are.
     sections: Vec<Mid>,
     unseen: Vec<unseen::Unseen>,
 }

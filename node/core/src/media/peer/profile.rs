@@ -38,7 +38,7 @@ thread_local! {
 pub(super) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
         let stock = from_feature_flags();
-        let handshakes = Handshakes { certificate: stock.dtls_provider.generate_certificate(), terms: OnceLock::new() };
+        let handshakes = Handshakes::new(stock.dtls_provider.generate_certificate());
         Arc::new(CryptoProvider { dtls_provider: Box::leak(Box::new(handshakes)), ..stock })
     });
     Arc::clone(&PROVIDER)
@@ -59,6 +59,8 @@ struct Handshakes {
     /// The one that all connections of the process show: a client compares its fingerprint with the description's
     /// (RFC 8122 5), and each handshake agrees on keys of its own besides.
     certificate: Option<DtlsCert>,
+    /// dimpl's ciphers, curves and signatures, with that certificate's key.
+    crypto: DtlsCrypto,
     /// What all of them may agree on, tried out, and the size of datagram that it is for.
     terms: OnceLock<(Option<usize>, Arc<Config>)>,
 }
@@ -71,20 +73,22 @@ impl std::fmt::Debug for Handshakes {
 }
 
 impl Handshakes {
+    /// For the whole process: what it begins is never freed.
+    fn new(certificate: Option<DtlsCert>) -> Self {
+        let mut crypto = dimpl::crypto::aws_lc_rs::default_provider();
+        if let Some(certificate) = &certificate {
+            let keys = OneKey::new(crypto.key_provider, certificate.private_key.clone());
+            crypto.key_provider = Box::leak(Box::new(keys));
+        }
+        Self { certificate, crypto, terms: OnceLock::new() }
+    }
+
     fn terms(&self, mtu: Option<usize>) -> Result<Arc<Config>, CryptoError> {
         if let Some((_, terms)) = self.terms.get().filter(|(usual, _)| *usual == mtu) {
             return Ok(Arc::clone(terms));
         }
         // A cookie would show that the client is where it says, which ICE has shown by then.
-        let stock = dimpl::crypto::aws_lc_rs::default_provider();
-        let terms = Config::builder().use_server_cookie(false);
-        let terms = match &self.certificate {
-            Some(certificate) => {
-                let keys = OneKey::new(stock.key_provider, certificate.private_key.clone());
-                terms.with_crypto_provider(DtlsCrypto { key_provider: Box::leak(Box::new(keys)), ..stock })
-            }
-            None => terms,
-        };
+        let terms = Config::builder().use_server_cookie(false).with_crypto_provider(self.crypto.clone());
         let terms = mtu.into_iter().fold(terms, |terms, mtu| terms.mtu(mtu));
         let terms = Arc::new(terms.build().map_err(|error| CryptoError::Other(format!("DTLS: {error}")))?);
         let _ = self.terms.set((mtu, Arc::clone(&terms)));
@@ -199,7 +203,7 @@ mod tests {
         let handshakes = || provider.dtls_provider.generate_certificate().unwrap();
         assert_eq!(handshakes().certificate, handshakes().certificate);
 
-        let own = Handshakes { certificate: Some(handshakes()), terms: OnceLock::new() };
+        let own = Handshakes::new(Some(handshakes()));
         let [first, second] = [(); 2].map(|()| own.terms(Some(1200)).unwrap());
         assert!(Arc::ptr_eq(&first, &second));
         // Another size of datagram has terms of its own.

@@ -184,15 +184,17 @@ impl Parts {
     }
 }
 
-/// Why a text is no description. Where str0m's parser tells an address in our memory, it is told how far into the text
-/// that is.
+/// Why a text is no description. str0m's parser tells an address in our memory: what is told is how far into the text that
+/// is, and never the address.
 fn refusal(text: &str, error: &str) -> PeerError {
-    let parted = error.split_once("PointerOffset(0x").and_then(|(before, rest)| {
-        let (address, after) = rest.split_once(')')?;
-        let at = usize::from_str_radix(address, 16).ok()?.checked_sub(text.as_ptr() as usize)?;
-        Some(format!("{before}byte {at}{after}"))
-    });
-    PeerError::new(parted.as_deref().unwrap_or(error))
+    let Some((before, rest)) = error.split_once("PointerOffset(") else { return PeerError::new(error) };
+    let (address, after) = rest.split_once(')').unwrap_or_default();
+    let address = usize::from_str_radix(address.trim_start_matches("0x"), 16).ok();
+    let at = address.and_then(|address| address.checked_sub(text.as_ptr() as usize));
+    PeerError::new(match at {
+        Some(at) => format!("{before}byte {at}{after}"),
+        None => format!("{before}some byte{after}"),
+    })
 }
 
 #[cfg(test)]
@@ -327,6 +329,10 @@ mod tests {
             panic!()
         };
         assert!(reason.starts_with("SDP parse: Parse error at byte 5\n"), "{reason}");
+        for odd in ["at PointerOffset(0x10)", "at PointerOffset(?)", "at PointerOffset(0x10"] {
+            let PeerError::Refused(reason) = refusal("text", odd) else { panic!() };
+            assert_eq!(reason, "at some byte");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Streams of ours that str0m does not see. Where media leave by our own way it has no use for them, but would look through
 //! all of them at every turn, and report on each that nothing was sent. It is shown them while descriptions are made, which
-//! name them. So it is from the first description on, though a handshake tells only later whether our own way is open: its
-//! reports would leave for nobody until then.
+//! name them. So it is from a client's first offer on, though the handshake tells only later whether our own way is open.
+//! Where we offer, it still sees them (docs/decisions/0015-own-egress.md, Saying).
 
 use str0m::rtp::Ssrc;
 
@@ -15,7 +15,7 @@ pub(super) struct Unseen {
 }
 
 impl Peer {
-    /// Takes all of our streams from str0m, where media leave by our own way or may come to.
+    /// Takes our streams in sections that the client has offered from str0m, where media leave by our own way or may come to.
     pub(super) fn hide_streams(&mut self) {
         if !self.wants_own {
             return;
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn str0m_sees_no_stream_of_ours_from_the_first_description_on() {
+    fn str0m_sees_no_stream_of_ours_from_the_first_offer_on() {
         let (mut peer, answer, mid) = answered(Egress::Own);
         assert!(!is_seen(&mut peer, mid), "it would report on it while the handshake goes on");
         let (ssrc, repair) = peer.ssrcs_of(mid).unwrap();
