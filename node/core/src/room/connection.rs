@@ -129,8 +129,10 @@ impl Room {
         if local.session.connect(target) && local.state != State::Active {
             tracing::info!(room = %self.key, participant = %local.sid, %identity, "participant active");
             local.state = State::Active;
-            local.standing.connected(cx.now + limits::HEIR_WAITS);
-            cx.wake(&self.key, cx.now + limits::HEIR_WAITS);
+            let heir_waits = cx.now + limits::HEIR_WAITS;
+            if local.standing.connected(heir_waits) {
+                cx.wake(&self.key, heir_waits);
+            }
             self.announce_arrival(cx, identity);
             self.take_over_when_whole(cx, identity);
         }

@@ -1,7 +1,7 @@
 //! What every step of a room has at hand: the time, the dice, the way out, and who sits where.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use livekit_protocol as proto;
 use origo_auth::{Identity, NodeId, ParticipantSid, RoomKey, TrackSid};
@@ -64,6 +64,8 @@ pub(super) struct Context {
     /// Other nodes with people of rooms here from which nothing comes.
     pub unreached: BTreeMap<NodeId, Reach>,
     timers: BTreeSet<(Instant, RoomKey)>,
+    /// When the whole seconds begin in which many wait together.
+    began: Instant,
     outputs: VecDeque<Output>,
 }
 
@@ -85,6 +87,7 @@ impl Context {
             claims: BTreeMap::new(),
             unreached: BTreeMap::new(),
             timers: BTreeSet::new(),
+            began: now,
             outputs: VecDeque::new(),
         }
     }
@@ -175,6 +178,13 @@ impl Context {
     /// Has the room looked at then.
     pub fn wake(&mut self, room: &RoomKey, at: Instant) {
         self.timers.insert((at, room.clone()));
+    }
+
+    /// The same for what each of many people waits for and nobody sees to the second: at the end of that second, once for
+    /// all who wait, since a room that is looked at looks at everybody.
+    pub fn wake_about(&mut self, room: &RoomKey, at: Instant) {
+        let seconds = at.saturating_duration_since(self.began).as_millis().div_ceil(1_000) as u64;
+        self.wake(room, self.began + Duration::from_secs(seconds));
     }
 
     /// A room whose time has come.

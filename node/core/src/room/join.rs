@@ -191,7 +191,7 @@ impl Room {
             may_pause: join.may_pause,
         };
         cx.media(&self.key, Command::Open(opening));
-        cx.wake(&self.key, cx.now + limits::CONNECT_TIMEOUT);
+        cx.wake_about(&self.key, cx.now + limits::CONNECT_TIMEOUT);
         self.locals.insert(identity.clone(), local);
         let response = self.join_response(cx, &identity);
         cx.signal(join.session, Message::Join(response));

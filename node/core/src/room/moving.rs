@@ -69,11 +69,11 @@ impl Standing {
         matches!(self, Self::SentOn { .. } | Self::Former { .. })
     }
 
-    /// Its media flows: an heir waits no longer than until then.
-    pub fn connected(&mut self, waits: Instant) {
-        if let Self::Heir { until } = self {
-            *until = waits;
-        }
+    /// Its media flows: an heir waits no longer than until then. False for anybody else.
+    pub fn connected(&mut self, waits: Instant) -> bool {
+        let Self::Heir { until } = self else { return false };
+        *until = waits;
+        true
     }
 
     fn until(self) -> Option<Instant> {

@@ -26,7 +26,7 @@ impl Room {
             ..local.claims.clone()
         };
         cx.output(Output::RefreshToken { session: local.session.socket, claims: Box::new(claims) });
-        cx.wake(&self.key, at);
+        cx.wake_about(&self.key, at);
     }
 
     /// What a participant's token says has changed: it is given another one in a moment, whatever else changes until then.

@@ -262,7 +262,9 @@ fn run(world: &mut World, steps: Vec<Step>) -> Vec<Client> {
             Step::Mesh { node, who, which, bytes } => {
                 world.input(node, Input::Mesh(news_of(which, who, &bytes)));
             }
-            Step::Pass { ms } => world.pass(std::time::Duration::from_millis(ms)),
+            Step::Pass { ms } => {
+                world.pass(std::time::Duration::from_millis(ms));
+            }
         }
     }
     clients

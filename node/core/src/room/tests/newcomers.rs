@@ -1,5 +1,7 @@
 //! When those who are there hear of who comes.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use livekit_protocol as proto;
 use prost::Message;
@@ -66,4 +68,20 @@ fn a_newcomer_that_shows_or_says_something_is_told_of_at_once() {
         let heard = deeds.iter().position(|deed| matches!(deed, Deed::Asked(Command::SendData { .. })));
         assert!(told < heard.expect("it is heard"), "before it is heard");
     }
+}
+
+#[test]
+fn a_crowd_is_looked_at_once_for_all_who_came_in_the_same_second() {
+    let mut world = World::new(1);
+    let crowd = (0..100).map(|number| {
+        let client = world.join(0, &format!("viewer {number}"));
+        world.connect(client, Target::Publisher);
+        world.pass(Duration::from_millis(10));
+        client
+    });
+    let crowd: Vec<_> = crowd.collect();
+    world.introduce();
+    let seconds = 60;
+    let looks = world.pass(Duration::from_secs(seconds));
+    assert!(looks < 20, "{looks} looks in {seconds} s at {} people", crowd.len());
 }

@@ -320,17 +320,19 @@ impl World {
         self.pass(TOLD_AFTER);
     }
 
-    /// Lets time pass; every timer on the way goes off.
-    pub fn pass(&mut self, time: Duration) {
+    /// Lets time pass; every timer on the way goes off. Gives how many did.
+    pub fn pass(&mut self, time: Duration) -> usize {
         self.seats.clear();
-        let end = self.now + time;
+        let (end, mut looks) = (self.now + time, 0);
         while let Some(next) = self.timeouts.iter().copied().min().filter(|next| *next <= end) {
             self.now = self.now.max(next);
+            looks += 1;
             for node in 0..self.nodes.len() {
                 self.input(node, Input::Timeout);
             }
         }
         self.now = end;
+        looks
     }
 
     pub fn input(&mut self, node: usize, input: Input) {
