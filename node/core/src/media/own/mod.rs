@@ -13,6 +13,7 @@ mod pacer;
 mod pad;
 mod report;
 mod sent;
+mod share;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -32,15 +33,13 @@ use header::{Head, Layout};
 use history::History;
 use pacer::Pacer;
 use report::Asked;
+use share::Share;
 use stream::Outflow;
 
 pub(in crate::media) use header::Ids;
 pub(in crate::media) use pad::Padding;
 pub(in crate::media) use stream::{Again, Terms};
 
-/// What may be sent again at once, and of all that is sent: a client that asks for everything costs a quarter more.
-const AGAIN_BYTES_MAX: usize = 256 * 1024;
-const AGAIN_SHARE: usize = 4;
 /// A retransmission begins with the number of what it repeats (RFC 4588 4).
 const REPEATED_BYTES: usize = 2;
 
@@ -116,7 +115,7 @@ pub(in crate::media) struct Own {
     /// What the way carries is wanted to be known.
     estimates: bool,
     bytes: u64,
-    again_bytes: usize,
+    share: Share,
 }
 
 impl Own {
@@ -138,7 +137,7 @@ impl Own {
             report_at: None,
             estimates,
             bytes: 0,
-            again_bytes: AGAIN_BYTES_MAX / 4,
+            share: Share::new(),
         })
     }
 
@@ -238,7 +237,7 @@ impl Own {
         }
         flow.note(outgoing, payload.len(), at_us / 1_000);
         self.bytes += payload.len() as u64;
-        self.again_bytes = (self.again_bytes + payload.len() / AGAIN_SHARE).min(AGAIN_BYTES_MAX);
+        self.share.earn(payload.len());
         Ok(payload.len())
     }
 
@@ -250,7 +249,9 @@ impl Own {
         again: &Again,
         packet: &Packet,
     ) -> Result<usize, Refused> {
-        self.again_bytes = self.again_bytes.checked_sub(packet.payload.len()).ok_or(Refused::TooMuch)?;
+        if !self.share.take(packet.payload.len()) {
+            return Err(Refused::TooMuch);
+        }
         self.fill(now, outbox, again, packet)
     }
 
@@ -305,14 +306,15 @@ impl Own {
         let now_us = self.at_us(now);
         let now_ms = now_us / 1_000;
         let mut heard = Heard::default();
-        let Self { streams, history, estimator, pacer, times, rtt, estimates, .. } = self;
+        let Self { streams, history, estimator, pacer, times, rtt, estimates, share, .. } = self;
         feedback::read(plain, |feedback| match feedback {
             Feedback::Nack(ssrc, numbers) => {
                 let Some(flow) = streams.iter_mut().find(|flow| flow.terms.ssrc == ssrc) else { return };
                 heard.nacks += 1;
                 let rtt = history.rtt_us().map(Duration::from_micros);
                 let room = AGAIN_MAX - heard.again.len();
-                heard.again.extend(numbers.filter_map(|number| flow.asked(number, now_ms, rtt)).take(room));
+                let is_full = share.is_full();
+                heard.again.extend(numbers.filter_map(|number| flow.asked(number, now_ms, rtt, is_full)).take(room));
             }
             Feedback::Transport(report) => {
                 heard.idle += history.take(now_us, report, |told| {
@@ -322,6 +324,7 @@ impl Own {
                 });
                 if *estimates {
                     estimator.judge(now_us, history.rtt_us());
+                    share.set_full(estimator.is_full());
                 }
             }
             Feedback::Keyframe(ssrc) => {

@@ -48,6 +48,8 @@ pub(super) struct Outflow {
     pub bound: [bool; 2],
     pub layout: Layout,
     newest: u64,
+    /// With which the newest keyframe begins.
+    keyframe: u64,
     clock: Option<(u32, Instant)>,
     packets: u32,
     bytes: u32,
@@ -121,6 +123,7 @@ impl Outflow {
             bound: [false; 2],
             layout: Layout::default(),
             newest: 0,
+            keyframe: 0,
             clock: None,
             packets: 0,
             bytes: 0,
@@ -169,6 +172,10 @@ impl Outflow {
         self.packets = self.packets.wrapping_add(1);
         self.bytes = self.bytes.wrapping_add(bytes as u32);
         if rewrite.sequence > self.newest {
+            // Several packets of one picture may say that they begin it.
+            if outgoing.packet.key && self.clock.is_none_or(|(timestamp, _)| timestamp != rewrite.timestamp) {
+                self.keyframe = rewrite.sequence;
+            }
             self.newest = rewrite.sequence;
             self.clock = Some((rewrite.timestamp, outgoing.captured));
         }
@@ -194,10 +201,15 @@ impl Outflow {
         }
     }
 
-    /// The client asks for a packet again; none when it is not remembered, or was sent again just now.
-    pub fn asked(&mut self, number: u16, now_ms: u64, rtt: Option<Duration>) -> Option<Again> {
+    /// The client asks for a packet again; none when it is not remembered, or was sent again just now. Where the way is
+    /// full, what is older than the newest keyframe has to wait: decoders go on without it, and it is of the larger layer
+    /// that was given up because the way is full.
+    pub fn asked(&mut self, number: u16, now_ms: u64, rtt: Option<Duration>, is_full: bool) -> Option<Again> {
         let behind = u64::from((self.newest as u16).wrapping_sub(number));
         let sequence = self.newest.checked_sub(behind)?;
+        if is_full && sequence < self.keyframe {
+            return None;
+        }
         let pause_ms = rtt.unwrap_or(AGAIN_MIN).clamp(AGAIN_MIN, AGAIN_MAX).as_millis() as u16;
         if self.sent.ask(sequence, now_ms, pause_ms) { self.again(sequence) } else { None }
     }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use origo_cascade_core::link::{Extensions, Packet};
 
 use super::feedback::packets;
-use super::{AGAIN_BYTES_MAX, FIRST_REPORT, Heard, Ids, Own, Padding, Refused, Terms};
+use super::share::AGAIN_BYTES_MAX;
+use super::{FIRST_REPORT, Heard, Ids, Own, Padding, Refused, Terms};
 use crate::media::Transport;
 use crate::media::egress::{Kept, Outbox, Outgoing, Stream};
 use crate::media::forward::Rewrite;
@@ -60,8 +61,12 @@ impl Pair {
     }
 
     fn write_on(&mut self, stream: Stream, sequence: u64) -> Result<usize, Refused> {
-        let packet = self.packet();
-        let rewrite = Rewrite { sequence, timestamp: 900, marker: true, vp8: None, dependency: None, blank: false };
+        self.write_of(stream, sequence, 900, false)
+    }
+
+    fn write_of(&mut self, stream: Stream, sequence: u64, timestamp: u32, key: bool) -> Result<usize, Refused> {
+        let packet = Packet { key, ..self.packet() };
+        let rewrite = Rewrite { sequence, timestamp, marker: true, vp8: None, dependency: None, blank: false };
         let kept = Some(Kept { track: 0, ring: 1, slot: sequence as u32 });
         let outgoing = Outgoing { stream, packet: &packet, rewrite: &rewrite, captured: self.now, kept, even: None };
         self.own.send(self.now, &mut self.outbox, &outgoing)
@@ -128,6 +133,31 @@ fn what_is_lost_is_sent_again_once_in_a_round_trip() {
     let again = &heard.again[0];
     assert_eq!(pair.own.repeat(pair.now, &mut pair.outbox, again, &packet), Ok(1_000));
     assert_eq!((left, pair.left()), (20, 1));
+}
+
+#[test]
+fn while_a_queue_stands_what_is_older_than_a_keyframe_waits_and_the_rest_is_sent_again_bit_by_bit() {
+    let mut pair = Pair::new(Profile::Aes256Gcm);
+    let start = pair.now;
+    // Pictures of 20 packets, the last of them a keyframe: when they leave, and when they come in 64ths of a second.
+    for (picture, (left_ms, came)) in (0..).zip([(0, 1), (1_000, 18), (1_064, 19)]) {
+        pair.now = start + Duration::from_millis(left_ms);
+        for at in 1..=20 {
+            pair.write_of(STREAM, picture * 20 + at, picture as u32 * 3_600, picture == 2).unwrap();
+        }
+        let mut report = all_came(picture as u16 * 20, 20);
+        report[18] = came;
+        if picture == 2 {
+            assert_eq!(pair.says(nack(5, 0b11)).again.len(), 3, "no queue is known of");
+        }
+        pair.says(report);
+    }
+    pair.now += Duration::from_secs(1);
+    assert!(pair.says(nack(5, 0b11)).again.is_empty());
+    let (again, packet) = (pair.says(nack(41, 0xffff)).again, pair.packet());
+    let mut repeat = |again| pair.own.repeat(pair.now, &mut pair.outbox, again, &packet);
+    let repeated = again.iter().take_while(|again| repeat(again) != Err(Refused::TooMuch));
+    assert_eq!((repeated.count(), again.len()), (6, 17));
 }
 
 #[test]

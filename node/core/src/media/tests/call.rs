@@ -29,13 +29,13 @@ pub struct Call {
 
 impl Call {
     pub fn new(may_pause: bool) -> Self {
-        Self::on(super::EGRESS, may_pause)
+        Self::on(super::EGRESS, false, may_pause)
     }
 
-    /// The same by a way out.
-    pub fn on(egress: Egress, may_pause: bool) -> Self {
+    /// The same by a way out, to a viewer with a single connection or with two.
+    pub fn on(egress: Egress, single: bool, may_pause: bool) -> Self {
         let mut world = World::on(egress, true);
-        let (publisher, viewer) = (world.join(true), world.join_with(false, may_pause));
+        let (publisher, viewer) = (world.join(true), world.join_with(single, may_pause));
         world.run_ms(500);
         let video = world.publish(publisher, 'v', "video/VP8", &RIDS);
         world.run_ms(100);

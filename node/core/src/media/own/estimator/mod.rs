@@ -219,6 +219,11 @@ impl Estimator {
         }
     }
 
+    /// Whether what leaves waits in a queue of our own.
+    pub fn is_full(&self) -> bool {
+        self.queue.stands() && !self.queue.is_foreign()
+    }
+
     /// Whether padding is to leave now.
     pub fn wants_padding(&self, now_us: u64) -> bool {
         self.probe.is_some_and(|probe| probe.wants(now_us))
