@@ -16,8 +16,10 @@ use super::frame::{Format, Read};
 use crate::metrics::Dropped;
 use crate::rooms::{RoomsHandle, SessionOutput, SessionStream};
 
-/// How often we ping; LiveKit's interval.
+/// How often we look whether to ping; LiveKit's interval.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// Who was heard within this need not be pinged: SDKs ping by themselves, and a crowd's pongs would wake us as often again.
+const PINGED_AFTER: Duration = Duration::from_secs(5);
 /// How long a client may be silent on the socket, pongs included: it is asked to ping every second and answers our pings.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
 /// How long a client may take to its first request: every SDK asks for something or pings within 5 s.
@@ -132,7 +134,7 @@ impl Connection<'_> {
                 output = self.stream.next() => self.pass_on(output).await,
                 received = self.socket.recv(), if may_ask => self.receive_all(received).await,
                 () = sleep_until(may_ask_at), if !may_ask => Ok(()),
-                _ = pings.tick() => self.send(Frame::Ping(Default::default())).await,
+                _ = pings.tick() => self.ping().await,
                 // Whom something was heard from since gets its time then: to put it off each time would cost more.
                 () = &mut patience => match self.has_asked.then(|| self.heard + SILENCE_MAX) {
                     Some(later) if later > Instant::now() => {
@@ -181,6 +183,10 @@ impl Connection<'_> {
         }
         sent(timeout(WRITE_TIMEOUT, self.socket.flush()).await)?;
         ended
+    }
+
+    async fn ping(&mut self) -> Result<(), End> {
+        if self.heard.elapsed() < PINGED_AFTER { Ok(()) } else { self.send(Frame::Ping(Default::default())).await }
     }
 
     async fn send(&mut self, frame: Frame) -> Result<(), End> {

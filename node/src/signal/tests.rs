@@ -1,5 +1,7 @@
 //! LiveKit's signaling over real loopback sockets, before scripted rooms.
 
+use std::time::Duration;
+
 use base64::Engine;
 use futures_util::{SinkExt, StreamExt};
 use livekit_protocol as proto;
@@ -236,6 +238,23 @@ async fn a_socket_that_says_nothing_is_closed_even_if_it_answers_pings() {
     assert_eq!(world.dropped("socket", "silent"), 1);
     assert!(matches!(world.next_heard().await, Heard::Join(_)));
     assert!(matches!(world.next_heard().await, Heard::Closed(_)));
+}
+
+#[tokio::test]
+async fn who_says_nothing_for_a_while_is_pinged_and_who_was_just_heard_is_not() {
+    let world = World::start().await;
+    let (mut quiet, mut talking) = (open_as(&world, "ana").await, open_as(&world, "ben").await);
+    hear(&mut quiet).await;
+    hear(&mut talking).await;
+    for _ in 0..6 {
+        ask(&mut talking, Ask::Ping(1)).await;
+        assert_eq!(hear(&mut talking).await, Say::Pong(1), "and no ping of ours");
+        // The clock runs ahead only while nothing is under way.
+        tokio::time::pause();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::time::resume();
+    }
+    assert!(matches!(quiet.next().await, Some(Ok(Frame::Ping(_)))));
 }
 
 #[tokio::test]
