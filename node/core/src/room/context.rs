@@ -183,7 +183,9 @@ impl Context {
     /// The same for what each of many people waits for and nobody sees to the second: at the end of that second, once for
     /// all who wait, since a room that is looked at looks at everybody.
     pub fn wake_about(&mut self, room: &RoomKey, at: Instant) {
-        let seconds = at.saturating_duration_since(self.began).as_millis().div_ceil(1_000) as u64;
+        let since = at.saturating_duration_since(self.began);
+        // Never too early: what is not yet due is not asked for again.
+        let seconds = since.as_secs() + u64::from(since.subsec_nanos() > 0);
         self.wake(room, self.began + Duration::from_secs(seconds));
     }
 

@@ -14,14 +14,14 @@ const FULL_BYTES: usize = 6_000;
 pub(super) struct Share {
     saved_bytes: usize,
     /// The same with the bound of a full way.
-    fresh_bytes: usize,
+    full_way_bytes: usize,
     is_full: bool,
 }
 
 impl Share {
     /// Nothing was asked for yet.
     pub fn new() -> Self {
-        Self { saved_bytes: AGAIN_BYTES_MAX / 4, fresh_bytes: FULL_BYTES, is_full: false }
+        Self { saved_bytes: AGAIN_BYTES_MAX / 4, full_way_bytes: FULL_BYTES, is_full: false }
     }
 
     /// Whether what leaves waits in a queue of our own. There most of what is sent again is dropped as what it repeats was,
@@ -41,16 +41,16 @@ impl Share {
     /// So many bytes left for the first time.
     pub fn earn(&mut self, bytes: usize) {
         self.saved_bytes = (self.saved_bytes + bytes / AGAIN_SHARE).min(AGAIN_BYTES_MAX);
-        self.fresh_bytes = (self.fresh_bytes + bytes / AGAIN_SHARE).min(FULL_BYTES);
+        self.full_way_bytes = (self.full_way_bytes + bytes / AGAIN_SHARE).min(FULL_BYTES);
     }
 
     /// Whether so many may leave again.
     pub fn take(&mut self, bytes: usize) -> bool {
-        if bytes > self.saved_bytes || self.is_full && bytes > self.fresh_bytes {
+        if bytes > self.saved_bytes || self.is_full && bytes > self.full_way_bytes {
             return false;
         }
         self.saved_bytes -= bytes;
-        self.fresh_bytes = self.fresh_bytes.saturating_sub(bytes);
+        self.full_way_bytes = self.full_way_bytes.saturating_sub(bytes);
         true
     }
 }

@@ -11,6 +11,7 @@ use proto::signal_response::Message as Response;
 
 use super::world::{Client, Deed, World};
 use crate::media::{self, Channel, Command, Target};
+use crate::room::limits;
 use crate::room::newcomers::TOLD_AFTER;
 
 /// What a client was told of others, message by message.
@@ -84,4 +85,18 @@ fn a_crowd_is_looked_at_once_for_all_who_came_in_the_same_second() {
     let seconds = 60;
     let looks = world.pass(Duration::from_secs(seconds));
     assert!(looks < 20, "{looks} looks in {seconds} s at {} people", crowd.len());
+}
+
+#[test]
+fn who_never_connects_is_let_go_within_a_second_of_its_time_whenever_it_came() {
+    for since_the_second in [0, 1, 400_000, 999_999, 1_000_000, 500_000_000, 999_999_999].map(Duration::from_nanos) {
+        let mut world = World::new(1);
+        world.pass(since_the_second);
+        let client = world.join(0, "ann");
+        world.pass(limits::CONNECT_TIMEOUT - Duration::from_nanos(1));
+        let left = |world: &World| world.said(client).any(|said| matches!(said, Response::Leave(_)));
+        assert!(!left(&world), "{since_the_second:?}: too early");
+        world.pass(Duration::from_secs(1));
+        assert!(left(&world), "{since_the_second:?}: not let go");
+    }
 }
