@@ -9,7 +9,7 @@ use origo_cascade_core::link::{self, Packet, Received};
 use super::codec::Codec;
 use super::demux::Source;
 use super::own::Heard;
-use super::peer::{Inbound, Mid, PAYLOAD_BYTES_MAX, PeerEvent, Polled, Rid};
+use super::peer::{Came, Inbound, Mid, PAYLOAD_BYTES_MAX, PeerEvent, Polled, Rid};
 use super::stats::{Direction, Via};
 use super::track::{LAYERS, Origin, Track};
 use super::worker::Worker;
@@ -50,6 +50,39 @@ impl Worker {
             None => {}
         }
         let Some(peer) = self.peers.get_mut(index) else { return };
+        match peer.take(now, contents, &mut self.scratch) {
+            Some(Came::Unknown(unknown)) => {
+                self.hand_over(index, source, destination, contents);
+                let Some(peer) = self.peers.get_mut(index).filter(|peer| !peer.dead) else { return };
+                if !peer.learn(unknown) {
+                    return self.stats.count_dropped("rtp", "unknown stream");
+                }
+                if let Some(came) = peer.take(now, contents, &mut self.scratch) {
+                    self.take_came(index, came);
+                }
+            }
+            Some(came) => self.take_came(index, came),
+            None => self.hand_over(index, source, destination, contents),
+        }
+    }
+
+    /// What we read by ourselves of what a client sends.
+    fn take_came(&mut self, index: usize, came: Came) {
+        match came {
+            Came::Packet(inbound) => self.take_rtp(index, inbound),
+            Came::Refused(reason) => self.stats.count_dropped("rtp", reason),
+            Came::Nothing | Came::Unknown(_) => {}
+        }
+        let now = self.now;
+        if let Some(at) = self.peers.get(index).filter(|peer| !peer.dead).and_then(|peer| peer.said_at(now)) {
+            self.timer.hurry(now, index, at);
+        }
+    }
+
+    /// Gives a datagram to the connection as a whole, and takes what comes of it.
+    fn hand_over(&mut self, index: usize, source: Source, destination: SocketAddr, contents: &[u8]) {
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(index) else { return };
         match peer.receive(now, source, destination, contents) {
             Ok(true) => self.drain_peer(index),
             Ok(false) => self.stats.count_dropped("datagram", "malformed"),
@@ -89,6 +122,8 @@ impl Worker {
         match peer.tick(now) {
             Ok(()) => {
                 peer.report(now, ntp, &mut self.outbox, &mut self.scratch);
+                let nacks = peer.acknowledge(now, &mut self.outbox, &mut self.scratch);
+                self.stats.count_nacks(Direction::Out, Via::Client, nacks);
                 self.fill_way(index);
                 self.drain_peer(index);
             }

@@ -79,9 +79,9 @@ impl Meter {
         *worst = worst.max(ticks as f32 * 1_000.0 / clock_rate.max(1) as f32);
     }
 
-    /// Jitter of all streams to the client, in milliseconds.
-    pub fn jitter_ms(&mut self, worst: f32) {
-        self.jitter_ms.1 = self.jitter_ms.1.max(worst);
+    /// Jitter of all streams from and to the client, in milliseconds.
+    pub fn jitter_ms(&mut self, from: f32, to: f32) {
+        self.jitter_ms = (self.jitter_ms.0.max(from), self.jitter_ms.1.max(to));
     }
 }
 

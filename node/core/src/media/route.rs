@@ -107,7 +107,7 @@ impl Worker {
             if malformed > 0 {
                 self.stats.count_dropped("rtp", "malformed redundancy");
             }
-            if self.setup.leaves_own_way(true) && track.kind == Kind::Video && !track.viewers.is_empty() {
+            if self.setup.goes_own_way() && track.kind == Kind::Video && !track.viewers.is_empty() {
                 kept = Some(track.keep(index, &mut self.rings));
                 track.layers.iter_mut().for_each(|layer| even_out(&mut layer.burst));
             }

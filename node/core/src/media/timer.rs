@@ -64,6 +64,14 @@ impl Timer {
         self.link(index, due);
     }
 
+    /// Connection `index` is to be looked at by then, if it is not before.
+    pub fn hurry(&mut self, now: Instant, index: usize, at: Instant) {
+        let due = self.entries.get(index).and_then(|entry| entry.due);
+        if due.is_none_or(|due| self.step_after(at) < due) {
+            self.set(now, index, at);
+        }
+    }
+
     /// Connection `index` is gone.
     pub fn clear(&mut self, index: usize) {
         let Some(entry) = self.entries.get_mut(index).filter(|entry| entry.due.is_some()) else { return };

@@ -7,7 +7,7 @@ pub(super) const RECEIVER_REPORT: u8 = 201;
 pub(super) const DESCRIPTION: u8 = 202;
 /// What of a description tells whose stream it is.
 pub(super) const CANONICAL_NAME: u8 = 1;
-const TRANSPORT_FEEDBACK: u8 = 205;
+pub(super) const TRANSPORT_FEEDBACK: u8 = 205;
 const PAYLOAD_FEEDBACK: u8 = 206;
 /// What receivers and senders say beyond their reports (RFC 3611).
 pub(super) const EXTENDED: u8 = 207;
@@ -41,6 +41,8 @@ pub(super) enum Feedback<'a> {
     /// What time it is for the client that goes by this SSRC, by the middle of its time: it wants to hear how long ago that
     /// came, which tells it a round trip.
     Time(u32, u32),
+    /// A time of ours, by its middle, came to the client so long ago, in 65536ths of a second.
+    Since(u32, u32),
     /// Which packets of the whole connection came, and when.
     Transport(Transport<'a>),
     /// Something that str0m is to see too: what a client says of what it sends, and what we do not know.
@@ -136,6 +138,10 @@ fn extended<'a>(packet: &[u8], each: &mut impl FnMut(Feedback<'a>)) {
         let Some(block) = blocks.get(..length) else { return };
         match kind {
             RECEIVER_TIME => each(Feedback::Time(word(packet, 4), word(block, 6))),
+            SINCE_RECEIVER_TIME => {
+                let entries = block[HEADER_BYTES..].chunks_exact(12);
+                entries.for_each(|entry| each(Feedback::Since(word(entry, 4), word(entry, 8))));
+            }
             _ => each(Feedback::Other),
         }
         blocks = &blocks[length..];

@@ -25,6 +25,22 @@ pub(in crate::media) struct Ids {
     pub delay: Option<u8>,
 }
 
+impl Ids {
+    /// With the numbers of `others` for what has none here.
+    pub fn or(self, others: Self) -> Self {
+        Self {
+            mid: self.mid.or(others.mid),
+            send_time: self.send_time.or(others.send_time),
+            transport: self.transport.or(others.transport),
+            level: self.level.or(others.level),
+            orientation: self.orientation.or(others.orientation),
+            descriptor: self.descriptor.or(others.descriptor),
+            capture: self.capture.or(others.capture),
+            delay: self.delay.or(others.delay),
+        }
+    }
+}
+
 /// What a header says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Head<'a> {

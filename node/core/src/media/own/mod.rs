@@ -5,10 +5,12 @@
 //! docs/decisions/0015-own-egress.md.
 
 mod ahead;
+mod control;
 mod estimator;
 mod feedback;
 mod header;
 mod history;
+mod intake;
 mod pacer;
 mod pad;
 mod report;
@@ -28,24 +30,21 @@ use super::red;
 use super::srtp::{ControlOpener, ControlSealer, Keying, Sealer, TAG_BYTES};
 use super::vp8::Vp8;
 use estimator::Estimator;
-use feedback::Feedback;
 use header::{Head, Layout};
 use history::History;
+use intake::Intake;
 use pacer::Pacer;
-use report::Asked;
 use share::Share;
 use stream::Outflow;
 
+pub(in crate::media) use control::Heard;
 pub(in crate::media) use header::Ids;
+pub(in crate::media) use intake::{Arrival, Incoming, Taken};
 pub(in crate::media) use pad::Padding;
 pub(in crate::media) use stream::{Again, Terms};
 
 /// A retransmission begins with the number of what it repeats (RFC 4588 4).
 const REPEATED_BYTES: usize = 2;
-
-/// How often what is sent is reported on, and how soon after a stream was agreed on: by then its first packets have left.
-const REPORT_INTERVAL: Duration = Duration::from_secs(1);
-const FIRST_REPORT: Duration = Duration::from_millis(300);
 
 /// Why something was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,31 +74,12 @@ impl Refused {
     }
 }
 
-/// What a client said in one RTCP packet.
-#[derive(Debug, Default)]
-pub(in crate::media) struct Heard {
-    /// Packets to be sent again.
-    pub again: Vec<Again>,
-    /// Streams that need a keyframe.
-    pub keyframes: Vec<u32>,
-    /// NACKs in it.
-    pub nacks: u64,
-    /// Told of packets that were never sent, or told twice.
-    pub idle: u32,
-    /// str0m has to see it too.
-    pub more: bool,
-}
-
-/// The most that one RTCP packet may set off.
-const AGAIN_MAX: usize = 512;
-const KEYFRAMES_MAX: usize = 32;
-const TIMES_MAX: usize = 8;
-
 /// One connection's.
 pub(in crate::media) struct Own {
     sealer: Sealer,
     control: ControlSealer,
     opener: ControlOpener,
+    intake: Intake,
     destination: Option<Source>,
     streams: Vec<Outflow>,
     history: History,
@@ -121,11 +101,12 @@ pub(in crate::media) struct Own {
 impl Own {
     /// Takes over what a handshake has agreed on.
     pub fn new(keying: Keying, now: Instant, estimates: bool) -> Option<Self> {
-        let (sealer, control, opener) = keying.split()?;
+        let (sealer, control, media, opener) = keying.split()?;
         Some(Self {
             sealer,
             control,
             opener,
+            intake: Intake::new(media),
             destination: None,
             streams: Vec::new(),
             history: History::default(),
@@ -297,124 +278,6 @@ impl Own {
         if left { Ok(length) } else { Err(Refused::TooLong) }
     }
 
-    /// Takes the client's RTCP from `source`; none when it is forged or came before. It is opened in `space`, which is
-    /// reused.
-    pub fn hear(&mut self, now: Instant, source: Source, sealed: &[u8], space: &mut Vec<u8>) -> Option<Heard> {
-        let plain = self.opener.open(sealed, space)?;
-        // Nobody else can have made it, and it has not come before: the client is there now.
-        self.destination = Some(source);
-        let now_us = self.at_us(now);
-        let now_ms = now_us / 1_000;
-        let mut heard = Heard::default();
-        let Self { streams, history, estimator, pacer, times, rtt, estimates, share, .. } = self;
-        feedback::read(plain, |feedback| match feedback {
-            Feedback::Nack(ssrc, numbers) => {
-                let Some(flow) = streams.iter_mut().find(|flow| flow.terms.ssrc == ssrc) else { return };
-                heard.nacks += 1;
-                let rtt = history.rtt_us().map(Duration::from_micros);
-                let room = AGAIN_MAX - heard.again.len();
-                let is_full = share.is_full();
-                heard.again.extend(numbers.filter_map(|number| flow.asked(number, now_ms, rtt, is_full)).take(room));
-            }
-            Feedback::Transport(report) => {
-                heard.idle += history.take(now_us, report, |told| {
-                    if *estimates {
-                        estimator.told(told);
-                    }
-                });
-                if *estimates {
-                    estimator.judge(now_us, history.rtt_us());
-                    share.set_full(estimator.is_full());
-                }
-            }
-            Feedback::Keyframe(ssrc) => {
-                if heard.keyframes.len() < KEYFRAMES_MAX && !heard.keyframes.contains(&ssrc) {
-                    heard.keyframes.push(ssrc);
-                }
-            }
-            Feedback::Report(report) => {
-                for flow in streams.iter_mut() {
-                    let repair = flow.terms.repair.map(|(ssrc, _)| ssrc);
-                    flow.bound[0] |= report.ssrc == flow.terms.ssrc;
-                    flow.bound[1] |= Some(report.ssrc) == repair;
-                    *rtt = flow.reported(now, &report).or(*rtt);
-                }
-                estimator.report(now_us, report.lost);
-            }
-            // What the client takes its way to carry: bursts leave at a pace that it bears.
-            Feedback::Bound(bps) => {
-                estimator.bound(now_us, bps);
-                pacer.set_estimate(Some(bps));
-            }
-            Feedback::Time(ssrc, time) => {
-                if times.len() < TIMES_MAX {
-                    times.push((ssrc, time, now));
-                }
-            }
-            Feedback::Other => heard.more = true,
-        });
-        Some(heard)
-    }
-
-    /// Puts right and seals anew an RTCP packet that str0m sealed; none when that is not what it is. `now` is when str0m
-    /// made it.
-    pub fn say(&mut self, now: Instant, sealed: &[u8]) -> Option<Vec<u8>> {
-        let plain = self.control.open(sealed)?;
-        let streams = &mut self.streams;
-        let sum = |ssrc, middle| {
-            let flow = streams.iter_mut().find(|flow| flow.terms.ssrc == ssrc)?;
-            flow.sum(now, middle)
-        };
-        let mut right = report::put_right(&plain, sum);
-        let since = |at| (now.saturating_duration_since(at).as_micros() * 65_536 / 1_000_000) as u32;
-        let asked = self.times.drain(..).map(|(ssrc, time, at)| Asked { ssrc, time, since: since(at) });
-        report::answer(&mut right, feedback::word(&plain, 4), asked);
-        self.control.seal(&mut right).then_some(right)
-    }
-
-    /// When to [`Self::report`]; none while there is nothing to report on.
-    pub fn report_at(&mut self, now: Instant) -> Option<Instant> {
-        if self.streams.is_empty() {
-            self.report_at = None;
-            return None;
-        }
-        Some(*self.report_at.get_or_insert(now + FIRST_REPORT))
-    }
-
-    /// Reports on all streams on which something was sent, if it is time to, `ntp` being the time of day. Reports are made in
-    /// `space`, which is reused.
-    pub fn report(&mut self, now: Instant, ntp: u64, outbox: &mut Outbox, space: &mut Vec<u8>) {
-        if self.report_at.is_none_or(|at| at > now) {
-            return;
-        }
-        self.report_at = Some(now + REPORT_INTERVAL);
-        let Some(destination) = self.destination else { return };
-        let since = |at| (now.saturating_duration_since(at).as_micros() * 65_536 / 1_000_000) as u32;
-        let mut left = &mut self.streams[..];
-        while !left.is_empty() {
-            let fit = report::fit(left.iter().map(|flow| flow.name.len()));
-            let (flows, others) = std::mem::take(&mut left).split_at_mut(fit);
-            left = others;
-            space.clear();
-            for flow in &mut *flows {
-                if let Some(sum) = flow.sum(now, (ntp >> 16) as u32) {
-                    report::tell(space, flow.terms.ssrc, ntp, &sum);
-                }
-            }
-            if space.is_empty() {
-                continue;
-            }
-            let told = flows.iter().filter(|flow| flow.has_begun());
-            report::name(space, told.map(|flow| (flow.terms.ssrc, &flow.name[..])));
-            let sender = feedback::word(space, 4);
-            let asked = self.times.drain(..).map(|(ssrc, time, at)| Asked { ssrc, time, since: since(at) });
-            report::answer(space, sender, asked);
-            if self.control.seal(space) {
-                outbox.push(destination, space);
-            }
-        }
-    }
-
     /// Bytes of payload that left.
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -429,7 +292,7 @@ impl Own {
 
     /// A round trip; none when the client does not tell.
     pub fn rtt(&self) -> Option<Duration> {
-        self.history.rtt_us().map(Duration::from_micros).or(self.rtt)
+        self.history.rtt_us().map(Duration::from_micros).or(self.rtt).or(self.intake.rtt())
     }
 
     /// What we would like to send, in bits per second, and whether the client gets less than it has use for.

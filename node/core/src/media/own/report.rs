@@ -1,11 +1,11 @@
-//! What str0m says in RTCP, put right before it is sealed anew: it knows nothing of what we send ourselves.
+//! What str0m says in RTCP, put right before it is sealed anew: it knows nothing of what we send and take ourselves.
 //!
 //! Its sender reports have the right time and the wrong counts, so the counts are put in. One of a stream on which
 //! nothing was sent becomes a receiver report: it would tell the client a clock that is none, and break lip sync.
 
 use super::feedback::{
     CANONICAL_NAME, DESCRIPTION, EXTENDED, RECEIVER_REPORT, REPORT_BYTES, SENDER_BYTES, SENDER_REPORT,
-    SINCE_RECEIVER_TIME, packets, word,
+    SINCE_RECEIVER_TIME, TRANSPORT_FEEDBACK, packets, word,
 };
 
 /// What a stream sent, as its sender report tells.
@@ -42,6 +42,21 @@ pub(super) fn answer(compound: &mut Vec<u8>, sender: u32, asked: impl ExactSizeI
     }
 }
 
+/// What is reported of a client's stream, behind its SSRC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Received {
+    /// Lost since the last report, in 256ths.
+    pub lost: u8,
+    /// Lost since the beginning; less than none where more came than was sent.
+    pub lost_in_all: i32,
+    /// The newest number, extended.
+    pub newest: u32,
+    /// Jitter, in ticks of the stream's clock.
+    pub jitter: u32,
+}
+
+/// Where a receiver's reports begin.
+const REPORTS_AT: usize = 8;
 /// Header, SSRC and what the sender tells of itself.
 const HEAD_BYTES: usize = 8 + SENDER_BYTES;
 /// Bytes of reports in one packet: it fits a datagram, sealed and with what [`answer`] adds.
@@ -86,15 +101,27 @@ pub(super) fn name<'a>(compound: &mut Vec<u8>, names: impl Iterator<Item = (u32,
 }
 
 /// Puts right a compound packet of str0m's. `sum` tells what a stream sent, and hears the middle of the report's time, by
-/// which the client will name it.
-pub(super) fn put_right(compound: &[u8], mut sum: impl FnMut(u32, u32) -> Option<Sum>) -> Vec<u8> {
+/// which the client will name it; `received` tells what came of a client's. What str0m acknowledges and misses is left out:
+/// it sees next to nothing of what comes.
+pub(super) fn put_right(
+    compound: &[u8],
+    mut sum: impl FnMut(u32, u32) -> Option<Sum>,
+    mut received: impl FnMut(u32) -> Option<Received>,
+) -> Vec<u8> {
     let mut right = Vec::with_capacity(compound.len() + super::super::srtp::CONTROL_OVERHEAD);
     for packet in packets(compound) {
-        if packet[1] != SENDER_REPORT || packet.len() < HEAD_BYTES {
-            right.extend_from_slice(packet);
-            continue;
-        }
         let at = right.len();
+        match packet[1] {
+            SENDER_REPORT if packet.len() >= HEAD_BYTES => {}
+            TRANSPORT_FEEDBACK => continue,
+            kind => {
+                right.extend_from_slice(packet);
+                if kind == RECEIVER_REPORT {
+                    put_blocks(&mut right[at..], REPORTS_AT, &mut received);
+                }
+                continue;
+            }
+        }
         match sum(word(packet, 4), word(packet, 10)) {
             Some(sum) => {
                 right.extend_from_slice(packet);
@@ -102,6 +129,7 @@ pub(super) fn put_right(compound: &[u8], mut sum: impl FnMut(u32, u32) -> Option
                 for (field, value) in [(16, sum.timestamp), (20, sum.packets), (24, sum.bytes)] {
                     right[at + field..at + field + 4].copy_from_slice(&value.to_be_bytes());
                 }
+                put_blocks(&mut right[at..], HEAD_BYTES, &mut received);
             }
             None => {
                 let reports = &packet[HEAD_BYTES..];
@@ -109,10 +137,24 @@ pub(super) fn put_right(compound: &[u8], mut sum: impl FnMut(u32, u32) -> Option
                 right.extend([0x80 | count as u8, RECEIVER_REPORT, 0, (1 + count * REPORT_BYTES / 4) as u8]);
                 right.extend_from_slice(&packet[4..8]);
                 right.extend_from_slice(&reports[..count * REPORT_BYTES]);
+                put_blocks(&mut right[at..], REPORTS_AT, &mut received);
             }
         }
     }
     right
+}
+
+/// Puts what came of each stream into the reports from `from` on.
+fn put_blocks(packet: &mut [u8], from: usize, received: &mut impl FnMut(u32) -> Option<Received>) {
+    let count = usize::from(packet[0] & 0x1f);
+    for block in packet.get_mut(from..).unwrap_or_default().chunks_exact_mut(REPORT_BYTES).take(count) {
+        let Some(came) = received(word(block, 0)) else { continue };
+        // Eight bits of what is lost lately, and 24 of what is lost in all.
+        let lost = u32::from(came.lost) << 24 | came.lost_in_all as u32 & 0xff_ffff;
+        for (at, value) in [(4, lost), (8, came.newest), (12, came.jitter)] {
+            block[at..at + 4].copy_from_slice(&value.to_be_bytes());
+        }
+    }
 }
 
 #[cfg(test)]
@@ -132,7 +174,7 @@ mod tests {
         let sdes = [0x81, 202, 0, 2, 0, 0, 0, 3, 1, 1, b'a', 0];
         let compound = [sender_report(3, 1), sdes.to_vec()].concat();
         let sum = Sum { timestamp: 0x0102_0304, packets: 5, bytes: 6 };
-        let right = put_right(&compound, |ssrc, at| ((ssrc, at) == (3, 0x0707_0707)).then_some(sum));
+        let right = put_right(&compound, |ssrc, at| ((ssrc, at) == (3, 0x0707_0707)).then_some(sum), |_| None);
         assert_eq!(right.len(), compound.len());
         assert_eq!(right[..16], compound[..16]);
         assert_eq!(right[16..28], [1, 2, 3, 4, 0, 0, 0, 5, 0, 0, 0, 6]);
@@ -152,7 +194,7 @@ mod tests {
     #[test]
     fn a_stream_on_which_nothing_was_sent_tells_no_clock() {
         let compound = [sender_report(3, 2), sender_report(4, 0)].concat();
-        let right = put_right(&compound, |_, _| None);
+        let right = put_right(&compound, |_, _| None, |_| None);
         assert_eq!(right[..8], [0x82, RECEIVER_REPORT, 0, 13, 0, 0, 0, 3]);
         assert_eq!(right[8..56], [5; 48]);
         assert_eq!(right[56..], [0x80, RECEIVER_REPORT, 0, 1, 0, 0, 0, 4]);

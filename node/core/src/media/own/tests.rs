@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use origo_cascade_core::link::{Extensions, Packet};
 
+use super::control::FIRST_REPORT;
 use super::feedback::packets;
 use super::share::AGAIN_BYTES_MAX;
-use super::{FIRST_REPORT, Heard, Ids, Own, Padding, Refused, Terms};
+use super::{Heard, Ids, Own, Padding, Refused, Terms};
 use crate::media::Transport;
 use crate::media::egress::{Kept, Outbox, Outgoing, Stream};
 use crate::media::forward::Rewrite;
@@ -35,7 +36,7 @@ impl Pair {
     fn new(profile: Profile) -> Self {
         let now = Instant::now();
         let mut own = Own::new(keying(profile, false), now, true).unwrap();
-        let (_, client, _) = keying(profile, true).split().unwrap();
+        let (_, client, _, _) = keying(profile, true).split().unwrap();
         own.set_destination(HERE);
         let ids = Ids { transport: Some(3), descriptor: Some(8), ..Ids::default() };
         assert!(own.declare(Terms { ssrc: 7, repair: Some((8, 97)), clock_rate: 90_000, ids }, "0", "ann"));
@@ -284,7 +285,7 @@ fn only_the_clients_own_packets_move_it_to_another_address() {
 fn a_report_tells_loss_jitter_and_a_round_trip_where_nothing_tells_of_every_packet() {
     let mut pair = Pair::new(Profile::Aes256Gcm);
     assert!((1..=4).all(|sequence| pair.write(sequence).is_ok()));
-    let (_, mut theirs, _) = keying(Profile::Aes256Gcm, false).split().unwrap();
+    let (_, mut theirs, _, _) = keying(Profile::Aes256Gcm, false).split().unwrap();
     let mut report = vec![0x80, 200, 0, 6, 0, 0, 0, 7, 0, 0, 0x12, 0x34, 0x56, 0x78, 0, 0];
     report.resize(28, 0);
     assert!(theirs.seal(&mut report));
@@ -316,7 +317,7 @@ fn streams_on_which_something_was_sent_are_reported_on_each_second_in_one_packet
     assert!(first > begun && first <= begun + FIRST_REPORT);
     pair.write(5).unwrap();
     pair.left();
-    let mut reader = keying(Profile::Aes128Gcm, true).split().unwrap().2;
+    let mut reader = keying(Profile::Aes128Gcm, true).split().unwrap().3;
     let mut reports = |pair: &mut Pair, at: Instant| {
         pair.own.report(at, 0x0102_0304_0506_0708, &mut pair.outbox, &mut Vec::new());
         let mut told = Vec::new();
@@ -352,7 +353,7 @@ fn reports_on_many_streams_fit_datagrams() {
     pair.left();
     let at = pair.own.report_at(pair.now).unwrap();
     pair.own.report(at, 1 << 40, &mut pair.outbox, &mut Vec::new());
-    let mut reader = keying(Profile::Aes128Gcm, true).split().unwrap().2;
+    let mut reader = keying(Profile::Aes128Gcm, true).split().unwrap().3;
     let mut told = Vec::new();
     while let Some((transmit, _)) = pair.outbox.pop() {
         for sealed in transmit.contents.chunks(transmit.segment_size.unwrap_or(transmit.contents.len())) {

@@ -68,6 +68,7 @@ impl Peer {
     /// Both sides agree on a description.
     fn described(&mut self) {
         self.hide_streams();
+        self.agree();
         self.described = true;
         for candidate in std::mem::take(&mut self.early) {
             self.rtc.add_remote_candidate(candidate);

@@ -65,6 +65,8 @@ impl Peer {
                 self.lost_at = down.then(|| self.lost_at.unwrap_or(now + ICE_PATIENCE));
                 return None;
             }
+            // We take it ourselves, once we know from str0m which stream it is of.
+            Event::RtpPacket(_) if self.own.is_some() => return None,
             Event::RtpPacket(packet) => inbound(packet),
             Event::SenderFeedback(feedback) => PeerEvent::SenderReport {
                 mid: feedback.mid,
@@ -103,23 +105,23 @@ impl Peer {
                 _ => PeerEvent::Ignored("data", "refused"),
             },
             Event::PeerStats(stats) => {
-                let own = self.own.as_deref();
-                self.meter.jitter_ms(own.map_or(0.0, Own::jitter_ms));
+                let mut own = self.own.as_deref_mut();
+                let came = own.as_mut().map(|own| own.came());
+                let own = own.as_deref();
+                self.meter.jitter_ms(came.map_or(0.0, |came| came.jitter_ms), own.map_or(0.0, Own::jitter_ms));
                 self.meter.measured(Measured {
                     at: stats.timestamp,
-                    bytes_in: stats.bytes_rx,
+                    bytes_in: came.map_or(stats.bytes_rx, |came| came.bytes),
                     bytes_out: stats.bytes_tx + own.map_or(0, Own::bytes),
-                    loss_in: stats.ingress_loss_fraction,
+                    loss_in: came.map_or(stats.ingress_loss_fraction, |came| came.loss),
                     loss_out: own.and_then(Own::loss).or(stats.egress_loss_fraction),
                     rtt: own.and_then(Own::rtt).or(stats.rtt),
                 });
                 return None;
             }
+            // We read what the client says and sends by ourselves, and count it there.
+            Event::MediaEgressStats(_) | Event::MediaIngressStats(_) if self.own.is_some() => return None,
             Event::MediaEgressStats(stats) => {
-                if self.own.is_some() {
-                    // We read the client's word by ourselves, and count it there.
-                    return None;
-                }
                 let jitter = stats.remote.as_ref().map_or(0, |remote| remote.jitter);
                 self.meter.jitter(false, jitter, self.clock_rate(stats.mid));
                 self.new_nacks((stats.mid, stats.rid), stats.nacks, 0)?
@@ -134,7 +136,7 @@ impl Peer {
     }
 
     /// RTP ticks in a second of a section.
-    fn clock_rate(&self, mid: Mid) -> u32 {
+    pub(super) fn clock_rate(&self, mid: Mid) -> u32 {
         let is_audio = self.rtc.media(mid).is_some_and(|media| media.kind() == str0m::media::MediaKind::Audio);
         if is_audio { Codec::Opus.clock_rate() } else { Codec::Vp8.clock_rate() }
     }

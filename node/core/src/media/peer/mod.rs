@@ -9,6 +9,7 @@ mod description;
 mod event;
 mod format;
 mod header;
+mod intake;
 mod offer;
 mod profile;
 mod reader;
@@ -32,7 +33,7 @@ use str0m::{Candidate, Input, Output, Rtc};
 
 use super::codec::Codec;
 use super::demux::Source;
-use super::own::Own;
+use super::own::{Ids, Own};
 use super::quality::Meter;
 use super::timer::GRID;
 use super::uplink::Uplink;
@@ -41,6 +42,7 @@ use crate::SessionId;
 
 pub(super) use description::{PeerError, Pending};
 pub(super) use event::{Inbound, PeerEvent, Rid};
+pub(super) use intake::Came;
 pub(super) use offer::{NewSection, OfferChange};
 pub(super) use reader::Reader;
 pub(super) use setup::Setup;
@@ -109,7 +111,7 @@ pub(super) struct Peer {
     spares_line: bool,
     /// The SRTP profile that was agreed on, once it was.
     profile: &'static str,
-    /// Its media leave by our own way, unless a handshake has chosen a profile that does not allow it.
+    /// Its media go by our own way, unless a handshake has chosen a profile that does not allow it.
     wants_own: bool,
     /// That way, once there are keys.
     own: Option<Box<Own>>,
@@ -120,6 +122,7 @@ pub(super) struct Peer {
 
 use channels::Channels;
 pub(super) use channels::Fate;
+use seal::Leaving;
 
 /// What a poll gives.
 pub(super) enum Polled {
@@ -160,7 +163,7 @@ impl Peer {
             uplink: Uplink::default(),
             spares_line: false,
             profile: "other",
-            wants_own: setup.leaves_own_way(sends),
+            wants_own: setup.goes_own_way(),
             own: None,
             sections: Vec::new(),
             unseen: Vec::new(),
@@ -211,10 +214,11 @@ impl Peer {
                 Output::Transmit(transmit) => {
                     self.gave = true;
                     let destination = (setup::carrier(transmit.proto), transmit.destination);
-                    return Ok(match self.leave(destination, transmit.contents) {
-                        Some(datagram) => Polled::Transmit(destination, datagram),
-                        None => Polled::Event(PeerEvent::Ignored("egress", "not ours")),
-                    });
+                    match self.leave(destination, transmit.contents) {
+                        Leaving::Datagram(datagram) => return Ok(Polled::Transmit(destination, datagram)),
+                        Leaving::Nothing => {}
+                        Leaving::NotOurs => return Ok(Polled::Event(PeerEvent::Ignored("egress", "not ours"))),
+                    }
                 }
                 Output::Event(event) => {
                     if let Some(event) = self.event(now, event) {
@@ -233,7 +237,10 @@ impl Peer {
                     let looks_at = self.looks.then_some(now + GRID);
                     let report_at = self.own.as_mut().and_then(|own| own.report_at(now));
                     return Ok(Polled::Timeout(
-                        [Some(at), self.lost_at, looks_at, report_at].into_iter().flatten().min().unwrap_or(at),
+                        [self.lost_at, looks_at, report_at, self.said_at(now)]
+                            .into_iter()
+                            .flatten()
+                            .fold(at, Instant::min),
                     ));
                 }
             }
@@ -351,7 +358,9 @@ impl Peer {
             return;
         }
         for (ssrc, _, _) in self.inbound.iter().filter(|(_, _, layer)| *layer > 0) {
-            if let Some(stream) = self.rtc.direct_api().stream_rx(&Ssrc::from(*ssrc)) {
+            if let Some(own) = &mut self.own {
+                own.spare(*ssrc, spare);
+            } else if let Some(stream) = self.rtc.direct_api().stream_rx(&Ssrc::from(*ssrc)) {
                 stream.suppress_nack(spare);
             }
         }
@@ -393,7 +402,9 @@ impl Peer {
             match self.rtc.poll_output() {
                 Ok(Output::Transmit(transmit)) => {
                     let destination = (setup::carrier(transmit.proto), transmit.destination);
-                    words.extend(self.leave(destination, transmit.contents).map(|contents| (destination, contents)));
+                    if let Leaving::Datagram(contents) = self.leave(destination, transmit.contents) {
+                        words.push((destination, contents));
+                    }
                 }
                 Ok(Output::Event(_)) => {}
                 Ok(Output::Timeout(_)) | Err(_) => break,

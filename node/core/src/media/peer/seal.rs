@@ -22,6 +22,16 @@ const REST: Duration = Duration::from_millis(175);
 /// For so long after data came or left they count as under way.
 const TALK: Duration = Duration::from_secs(2);
 
+/// What becomes of a datagram of str0m's.
+pub(super) enum Leaving {
+    /// It leaves so.
+    Datagram(DatagramSend),
+    /// We say it ourselves.
+    Nothing,
+    /// It is none that str0m may send.
+    NotOurs,
+}
+
 /// Second bytes of RTCP packets that share a port with RTP (RFC 5761 4).
 fn is_rtcp(datagram: &[u8]) -> bool {
     matches!(datagram, [128..=191, 192..=223, ..])
@@ -39,6 +49,7 @@ impl Peer {
             if self.own.is_some() {
                 self.paced = false;
                 self.rest_estimator();
+                self.agree();
             } else {
                 self.wants_own = false;
                 self.show_streams();
@@ -56,27 +67,30 @@ impl Peer {
     }
 
     /// When str0m is to be told the time, which asks for it at `at`. Its estimator asks for each 25 ms, which it does not
-    /// need where it rests. It does not tell what else waits, so a client that publishes, and to whom data are under way,
-    /// is looked after in time.
+    /// need where it rests. It does not tell what else waits, so a client to whom data are under way is looked after in time.
     pub(super) fn rest_until(&self, at: Instant) -> Instant {
         let rests = self.own.is_some() && self.rtc.last_timeout_reason() == Reason::BweDelayControl;
-        if rests && self.connected && self.inbound.is_empty() && at >= self.data_at + TALK { at + REST } else { at }
+        if rests && self.connected && at >= self.data_at + TALK { at + REST } else { at }
     }
 
     /// What leaves of a datagram of str0m's: where media leave by our own way no RTP, and RTCP sealed anew.
-    pub(super) fn leave(&mut self, destination: Source, datagram: DatagramSend) -> Option<DatagramSend> {
-        let Some(own) = &mut self.own else { return Some(datagram) };
+    pub(super) fn leave(&mut self, destination: Source, datagram: DatagramSend) -> Leaving {
+        let Some(own) = &mut self.own else { return Leaving::Datagram(datagram) };
         match datagram[..] {
             // DTLS goes where ICE has agreed on, as all of str0m's but STUN does.
             [20..=63, ..] => own.set_destination(destination),
             [128..=191, ..] if is_rtcp(&datagram) => {
                 own.set_destination(destination);
-                return own.say(self.clock, &datagram).map(Into::into);
+                return match own.say(self.clock, &datagram) {
+                    Some(right) if right.is_empty() => Leaving::Nothing,
+                    Some(right) => Leaving::Datagram(right.into()),
+                    None => Leaving::NotOurs,
+                };
             }
-            [128..=191, ..] => return None,
+            [128..=191, ..] => return Leaving::NotOurs,
             _ => {}
         }
-        Some(datagram)
+        Leaving::Datagram(datagram)
     }
 
     /// Takes a datagram if it is RTCP that we read by ourselves; none if it is str0m's alone. It is opened in `space`,
@@ -104,7 +118,7 @@ impl Peer {
 
     /// Whether it is for a report on what we send that it would be looked at then, and for nothing more urgent.
     pub fn wants_report(&mut self, now: Instant, at: Instant) -> bool {
-        let Some(own) = self.own.as_mut().filter(|_| at > now) else { return false };
+        let Some(own) = self.own.as_mut().filter(|own| at > now && own.said_at(now) != Some(at)) else { return false };
         own.report_at(now) == Some(at) || self.rtc.last_timeout_reason() == Reason::Feedback
     }
 
@@ -188,7 +202,7 @@ impl Peer {
         }
     }
 
-    fn ids(&self, mid: Mid) -> Ids {
+    pub(super) fn ids(&self, mid: Mid) -> Ids {
         let Some(media) = self.rtc.media(mid) else { return Ids::default() };
         let map = media.remote_extmap();
         let is_video = media.kind() == MediaKind::Video;

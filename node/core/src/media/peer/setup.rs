@@ -43,9 +43,9 @@ pub(in crate::media) struct Setup {
 }
 
 impl Setup {
-    /// Whether a connection's media leave by our own way, if its profile allows.
-    pub fn leaves_own_way(&self, sends: bool) -> bool {
-        self.egress == Egress::Own && sends
+    /// Whether a connection's media go by our own way, if its profile allows.
+    pub fn goes_own_way(&self) -> bool {
+        self.egress == Egress::Own
     }
 }
 

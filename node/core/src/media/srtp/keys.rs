@@ -3,7 +3,7 @@
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Algorithm, LessSafeKey, UnboundKey};
 use aws_lc_rs::cipher::{AES_128, AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
 
-use super::{ControlOpener, ControlSealer, SALT_BYTES, Sealer};
+use super::{ControlOpener, ControlSealer, Opener, SALT_BYTES, Sealer};
 
 /// The profiles that we seal ourselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,13 +48,14 @@ impl Keying {
         Some(Self { profile, material, active })
     }
 
-    /// The only writer of RTP, the only writer of RTCP, and the reader of the client's RTCP; none when the cipher
+    /// The only writer of RTP, the only writer of RTCP, and the readers of the client's RTP and RTCP; none when the cipher
     /// refuses a key, which it does for no key of the right length.
-    pub fn split(self) -> Option<(Sealer, ControlSealer, ControlOpener)> {
+    pub fn split(self) -> Option<(Sealer, ControlSealer, Opener, ControlOpener)> {
         let sealer = Sealer::new(self.session(self.active, RTP)?);
         let control = ControlSealer::new(self.session(self.active, RTCP)?);
+        let media = Opener::new(self.session(!self.active, RTP)?);
         let opener = ControlOpener::new(self.session(!self.active, RTCP)?);
-        Some((sealer, control, opener))
+        Some((sealer, control, media, opener))
     }
 
     fn session(&self, of_client: bool, [key_label, salt_label]: [u8; 2]) -> Option<SessionKey> {

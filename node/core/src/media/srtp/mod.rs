@@ -1,4 +1,4 @@
-//! SRTP with AES-GCM (RFC 3711, RFC 7714) for what we send ourselves.
+//! SRTP with AES-GCM (RFC 3711, RFC 7714) for what we send and read ourselves.
 //!
 //! The rule of the whole: under one key, no nonce seals twice. Types keep it. A handshake's [`Keying`] is not copied and
 //! is used up by [`Keying::split`]; it gives one [`Sealer`] for RTP and one [`ControlSealer`] for RTCP, neither of which
@@ -9,11 +9,13 @@
 mod control;
 mod keys;
 mod numbers;
+mod opener;
 mod rtp;
 
 pub(crate) use control::{ControlOpener, ControlSealer};
 pub(crate) use keys::{Keying, Profile};
 pub(crate) use numbers::{Number, Numbers};
+pub(crate) use opener::{Arrivals, Opener};
 pub(crate) use rtp::Sealer;
 
 /// Bytes of an authentication tag; both profiles have the full 128 bits (RFC 7714 12).
