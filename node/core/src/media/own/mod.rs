@@ -79,7 +79,8 @@ pub(in crate::media) struct Own {
     sealer: Sealer,
     control: ControlSealer,
     opener: ControlOpener,
-    intake: Intake,
+    /// Apart, so that what is looked up for each packet that leaves lies close together.
+    intake: Box<Intake>,
     destination: Option<Source>,
     streams: Vec<Outflow>,
     history: History,
@@ -106,7 +107,7 @@ impl Own {
             sealer,
             control,
             opener,
-            intake: Intake::new(media),
+            intake: Box::new(Intake::new(media)),
             destination: None,
             streams: Vec::new(),
             history: History::default(),

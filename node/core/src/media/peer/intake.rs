@@ -45,7 +45,6 @@ impl Peer {
 
     /// Learns from str0m, which has seen a packet of it, what a stream is. False when it does not know.
     pub fn learn(&mut self, unknown: Unknown) -> bool {
-        self.agree();
         let Unknown { ssrc, payload_type } = unknown;
         let Some(own) = &mut self.own else { return false };
         let known = own.incoming();
