@@ -174,6 +174,19 @@ mod tests {
     }
 
     #[test]
+    fn who_is_hurried_is_looked_at_no_later_than_before() {
+        let start = Instant::now();
+        let ms = |ms| start + Duration::from_millis(ms);
+        let mut timer = Timer::new(start);
+        timer.set(start, 0, ms(20));
+        timer.hurry(start, 0, ms(30));
+        timer.hurry(start, 0, ms(10));
+        timer.hurry(start, 1, ms(15));
+        assert_eq!([timer.pop(ms(9)), timer.pop(ms(10)), timer.pop(ms(15))], [None, Some(0), Some(1)]);
+        assert_eq!(timer.pop(ms(90)), None);
+    }
+
+    #[test]
     fn a_wish_for_right_now_is_put_off_to_the_grid() {
         let start = Instant::now();
         let mut timer = Timer::new(start);

@@ -166,8 +166,8 @@ impl Own {
     }
 
     /// Totals of what came.
-    pub fn came(&mut self) -> super::intake::Sum {
-        self.intake.sum()
+    pub fn came(&mut self) -> super::intake::Totals {
+        self.intake.totals()
     }
 
     /// What was agreed on for all of the client's streams: see [`Intake::agree`](super::intake::Intake::agree).

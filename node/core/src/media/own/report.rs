@@ -170,6 +170,23 @@ mod tests {
     }
 
     #[test]
+    fn what_came_is_put_into_reports_and_what_str0m_acknowledges_and_misses_is_left_out() {
+        let feedback = |format: u8| [vec![0x80 | format, TRANSPORT_FEEDBACK, 0, 2], vec![0; 8]].concat();
+        let mut report = vec![0x82, RECEIVER_REPORT, 0, 13, 0, 0, 0, 1];
+        [9_u8, 8].iter().for_each(|ssrc| {
+            report.extend([0, 0, 0, *ssrc]);
+            report.extend([7; 20]);
+        });
+        let compound = [feedback(15), report, feedback(1)].concat();
+        let came = Received { lost: 3, lost_in_all: -2, newest: 0x0102_0304, jitter: 6 };
+        let right = put_right(&compound, |_, _| None, |ssrc| (ssrc == 9).then_some(came));
+        assert_eq!(right.len(), 8 + 2 * REPORT_BYTES, "the report alone");
+        assert_eq!(right[8..24], [0, 0, 0, 9, 3, 0xff, 0xff, 0xfe, 1, 2, 3, 4, 0, 0, 0, 6]);
+        assert!(right[24..32].iter().chain(&right[36..]).all(|byte| *byte == 7), "what str0m knows stays");
+        assert!(put_right(&feedback(15), |_, _| None, |_| None).is_empty());
+    }
+
+    #[test]
     fn counts_are_put_into_sender_reports_and_the_rest_stays() {
         let sdes = [0x81, 202, 0, 2, 0, 0, 0, 3, 1, 1, b'a', 0];
         let compound = [sender_report(3, 1), sdes.to_vec()].concat();

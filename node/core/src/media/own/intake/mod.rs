@@ -77,7 +77,7 @@ pub(in crate::media) enum Taken {
 
 /// What came of all streams.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::media) struct Sum {
+pub(in crate::media) struct Totals {
     /// Bytes of payload.
     pub bytes: u64,
     /// Share of packets that were lost since this was last asked for; none when the client does not number them.
@@ -273,7 +273,11 @@ impl Intake {
         let rtt = self.rtt;
         self.flows.iter_mut().filter(|flow| flow.asks()).find_map(|flow| {
             let entries = flow.missing.ask(now, rtt);
-            (!entries.is_empty()).then(|| nack(compound, (sender, flow.terms.ssrc), &entries))
+            if entries.is_empty() {
+                return None;
+            }
+            nack(compound, (sender, flow.terms.ssrc), &entries);
+            Some(1)
         })
     }
 
@@ -305,9 +309,9 @@ impl Intake {
     }
 
     /// Totals of what came.
-    pub fn sum(&mut self) -> Sum {
+    pub fn totals(&mut self) -> Totals {
         let jitter_ms = self.flows.iter().map(|flow| flow.reception.jitter_ms()).fold(0.0, f32::max);
-        Sum { bytes: self.bytes, loss: self.receipts.loss(), jitter_ms }
+        Totals { bytes: self.bytes, loss: self.receipts.loss(), jitter_ms }
     }
 }
 
@@ -317,8 +321,8 @@ impl Inflow {
     }
 }
 
-/// Adds a NACK. Gives how many there are: one.
-fn nack(compound: &mut Vec<u8>, (sender, media): (u32, u32), entries: &[(u16, u16)]) -> u64 {
+/// Adds a NACK.
+fn nack(compound: &mut Vec<u8>, (sender, media): (u32, u32), entries: &[(u16, u16)]) {
     compound.extend([0x81, TRANSPORT_FEEDBACK]);
     compound.extend((2 + entries.len() as u16).to_be_bytes());
     [sender, media].into_iter().for_each(|word| compound.extend(word.to_be_bytes()));
@@ -326,7 +330,6 @@ fn nack(compound: &mut Vec<u8>, (sender, media): (u32, u32), entries: &[(u16, u1
         compound.extend(first.to_be_bytes());
         compound.extend(mask.to_be_bytes());
     });
-    1
 }
 
 #[cfg(test)]

@@ -240,7 +240,7 @@ fn what_came_is_reported_by_stream() {
     let told = Received { lost: 64, lost_in_all: 1, newest: 4, jitter: 0 };
     assert_eq!(line.intake.received(VIDEO), Some(told));
     assert_eq!(line.intake.received(99), None);
-    assert_eq!(line.intake.sum(), Sum { bytes: 60, loss: Some(0.0), jitter_ms: 0.0 });
+    assert_eq!(line.intake.totals(), Totals { bytes: 60, loss: Some(0.0), jitter_ms: 0.0 });
 }
 
 #[test]
